@@ -1,0 +1,90 @@
+/* buf.c: a growing run of bytes. */
+#include "base/buf.h"
+#include "base/mem.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+void stanch_buf_done(struct stanch_buf *buf)
+{
+    free(buf->data);
+    *buf = (struct stanch_buf){0};
+}
+
+void stanch_buf_clear(struct stanch_buf *buf)
+{
+    buf->len = 0;
+    if (buf->data)
+        buf->data[0] = 0;
+}
+
+void stanch_buf_reserve(struct stanch_buf *buf, size_t more)
+{
+    size_t need = buf->len + more + 1;
+    if (need <= buf->cap)
+        return;
+    size_t cap = buf->cap ? buf->cap * 2 : 64;
+    if (cap < need)
+        cap = need;
+    buf->data = stanch_realloc(buf->data, cap);
+    buf->cap = cap;
+    buf->data[buf->len] = 0;
+}
+
+void stanch_buf_add(struct stanch_buf *buf, const void *bytes, size_t len)
+{
+    stanch_buf_reserve(buf, len);
+    if (len)
+        memcpy(buf->data + buf->len, bytes, len);
+    buf->len += len;
+    buf->data[buf->len] = 0;
+}
+
+void stanch_buf_text(struct stanch_buf *buf, const char *text)
+{
+    stanch_buf_add(buf, text, strlen(text));
+}
+
+void stanch_buf_char(struct stanch_buf *buf, char c)
+{
+    stanch_buf_add(buf, &c, 1);
+}
+
+void stanch_buf_printf(struct stanch_buf *buf, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    va_list again;
+    va_copy(again, ap);
+    int n = vsnprintf(NULL, 0, fmt, ap);
+    va_end(ap);
+    if (n > 0) {
+        stanch_buf_reserve(buf, (size_t)n);
+        (void)vsnprintf(buf->data + buf->len, (size_t)n + 1, fmt, again);
+        buf->len += (size_t)n;
+    }
+    va_end(again);
+}
+
+void stanch_buf_drop(struct stanch_buf *buf, size_t len)
+{
+    if (len >= buf->len) {
+        stanch_buf_clear(buf);
+        return;
+    }
+    memmove(buf->data, buf->data + len, buf->len - len + 1);
+    buf->len -= len;
+}
+
+char *stanch_buf_take(struct stanch_buf *buf)
+{
+    stanch_buf_reserve(buf, 0);
+    char *data = buf->data;
+    *buf = (struct stanch_buf){0};
+    return data;
+}
+
+const char *stanch_buf_str(const struct stanch_buf *buf)
+{
+    return buf->data ? buf->data : "";
+}

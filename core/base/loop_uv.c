@@ -1,0 +1,172 @@
+/* loop_uv.c: the real loop. Deferred and posted calls share one queue under a mutex, woken by one uv_async;
+ * a batch is taken whole, so a deferred call that defers again cannot starve the poll. */
+#include "base/loop.h"
+#include "base/mem.h"
+#include "base/times.h"
+#include <pthread.h>
+#include <uv.h>
+
+struct deferred {
+    struct deferred *next;
+    stanch_loop_fn fn;
+    void *ctx;
+};
+
+struct loop_uv {
+    struct stanch_loop base;
+    uv_loop_t uv;
+    uv_async_t wake;
+    pthread_mutex_t lock;
+    struct deferred *first, **last;
+};
+
+struct stanch_timer {
+    uv_timer_t uv;
+    stanch_loop_fn fn;
+    void *ctx;
+};
+
+static struct loop_uv *of(struct stanch_loop *loop)
+{
+    return container_of(loop, struct loop_uv, base);
+}
+
+static int64_t get_wall(struct stanch_loop *loop)
+{
+    (void)loop;
+    return stanch_wall_now_ms();
+}
+
+static int64_t get_mono(struct stanch_loop *loop)
+{
+    (void)loop;
+    return stanch_mono_now_ms();
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    free(container_of((uv_timer_t *)handle, struct stanch_timer, uv));
+}
+
+static void on_timer(uv_timer_t *uv)
+{
+    struct stanch_timer *timer = container_of(uv, struct stanch_timer, uv);
+    stanch_loop_fn fn = timer->fn;
+    void *ctx = timer->ctx;
+    uv_close((uv_handle_t *)uv, on_timer_closed);
+    fn(ctx);
+}
+
+static struct stanch_timer *start_timer(struct stanch_loop *loop, int64_t delay_ms, stanch_loop_fn fn, void *ctx)
+{
+    struct stanch_timer *timer = STANCH_NEW(struct stanch_timer);
+    timer->fn = fn;
+    timer->ctx = ctx;
+    uv_timer_init(&of(loop)->uv, &timer->uv);
+    uv_update_time(&of(loop)->uv);
+    /* at least 1 ms: a 0 ms timer that is armed again in its own callback starves libuv 1.44 */
+    uv_timer_start(&timer->uv, on_timer, delay_ms < 1 ? 1 : (uint64_t)delay_ms, 0);
+    return timer;
+}
+
+static void stop_timer(struct stanch_loop *loop, struct stanch_timer *timer)
+{
+    (void)loop;
+    uv_timer_stop(&timer->uv);
+    uv_close((uv_handle_t *)&timer->uv, on_timer_closed);
+}
+
+static void run_deferred(struct loop_uv *loop)
+{
+    pthread_mutex_lock(&loop->lock);
+    struct deferred *d = loop->first;
+    loop->first = NULL;
+    loop->last = &loop->first;
+    pthread_mutex_unlock(&loop->lock);
+    while (d) {
+        struct deferred *next = d->next;
+        d->fn(d->ctx);
+        free(d);
+        d = next;
+    }
+}
+
+static void on_wake(uv_async_t *async)
+{
+    run_deferred(container_of(async, struct loop_uv, wake));
+}
+
+void stanch_loop_post(struct stanch_loop *loop, stanch_loop_fn fn, void *ctx)
+{
+    struct loop_uv *self = of(loop);
+    struct deferred *d = STANCH_NEW(struct deferred);
+    d->fn = fn;
+    d->ctx = ctx;
+    pthread_mutex_lock(&self->lock);
+    *self->last = d;
+    self->last = &d->next;
+    pthread_mutex_unlock(&self->lock);
+    uv_async_send(&self->wake);
+}
+
+static const struct stanch_loop_ops uv_ops = {
+    .wall_ms = get_wall,
+    .mono_ms = get_mono,
+    .timer_start = start_timer,
+    .timer_stop = stop_timer,
+    .defer = stanch_loop_post,
+};
+
+struct stanch_loop *stanch_loop_new(struct stanch_err *err)
+{
+    struct loop_uv *self = STANCH_NEW(struct loop_uv);
+    self->base.ops = &uv_ops;
+    self->last = &self->first;
+    int rc = uv_loop_init(&self->uv);
+    if (rc == 0)
+        rc = uv_async_init(&self->uv, &self->wake, on_wake);
+    if (rc < 0) {
+        stanch_err_set(err, STANCH_E_SYSTEM, "no event loop: %s", uv_strerror(rc));
+        free(self);
+        return NULL;
+    }
+    pthread_mutex_init(&self->lock, NULL);
+    return &self->base;
+}
+
+void stanch_loop_free(struct stanch_loop *loop)
+{
+    if (!loop)
+        return;
+    struct loop_uv *self = of(loop);
+    uv_close((uv_handle_t *)&self->wake, NULL);
+    uv_run(&self->uv, UV_RUN_DEFAULT);
+    while (self->first) {
+        struct deferred *d = self->first;
+        self->first = d->next;
+        free(d);
+    }
+    uv_loop_close(&self->uv);
+    pthread_mutex_destroy(&self->lock);
+    free(self);
+}
+
+void stanch_loop_run(struct stanch_loop *loop)
+{
+    uv_run(&of(loop)->uv, UV_RUN_DEFAULT);
+}
+
+void stanch_loop_run_once(struct stanch_loop *loop)
+{
+    uv_run(&of(loop)->uv, UV_RUN_NOWAIT);
+}
+
+void stanch_loop_stop(struct stanch_loop *loop)
+{
+    uv_stop(&of(loop)->uv);
+}
+
+struct uv_loop_s *stanch_loop_uv(struct stanch_loop *loop)
+{
+    return &of(loop)->uv;
+}

@@ -1,0 +1,25 @@
+/* fold.h: current state out of entries. One uniform rule, driven by kind.def: the members of an entry's data
+ * are merged into the noun that the entry names, and the noun takes the kind's state. What needs more than the
+ * rule (a key that must be found again, a counter) has a line of its own in fold.c.
+ *
+ * A noun's document is a JSON object with at least {"id","state","incident"?,"created_ms","updated_ms","seq"}.
+ * Pure: reads and writes only through its port.
+ */
+#ifndef STANCH_MODEL_FOLD_H
+#define STANCH_MODEL_FOLD_H
+#include "model/entry.h"
+
+struct stanch_fold_port {
+    /** The noun's document as it stands, including what is appended but not yet committed; NULL when there is
+     *  none. returns: new */
+    json_t *(*get)(void *ctx, const char *noun, const char *id);
+    /** The noun's new document. doc: taken. open: is it still open. chain: the chain of the entry. */
+    void (*put)(void *ctx, const char *noun, const char *id, const char *chain, bool open, json_t *doc);
+    void *ctx;
+};
+
+/** Feed one entry to the folds of the nouns that it touches. An entry of a kind that is unknown (written by a
+ *  newer release) changes nothing. */
+void stanch_fold(const struct stanch_entry *entry, const struct stanch_fold_port *port);
+
+#endif

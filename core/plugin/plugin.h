@@ -1,0 +1,89 @@
+/* plugin.h: core's side of plugins: a registry of instances, one host process each, and calls to them.
+ * Never hears of runs: it gets a call and a completion. Only this folder has dlopen and the SDK's headers.
+ *
+ * Outcomes (PROMISES.md 1.3): only an explicit failure from the plugin is FAILED; a timeout, a reply lost, a host
+ * that died are UNKNOWN.
+ * Thread: loop thread.
+ */
+#ifndef STANCH_PLUGIN_PLUGIN_H
+#define STANCH_PLUGIN_PLUGIN_H
+#include "base/loop.h"
+#include <jansson.h>
+#include <stdbool.h>
+
+struct stanch_plugins;
+struct stanch_plugin_call;
+
+/** exe: this executable; plugin_dir: where NAME.so files are; lock_path: a file whose lock every host inherits
+ *  and holds, so that a new core can wait until the hosts of an old one are gone (PROMISES.md 1.13). ret: new.
+ *  Ends the hosts of an earlier core first; returns when that lock was obtained (bounded: 5 s).
+ *  returns 0 | STANCH_E_SYSTEM | STANCH_E_TIMEOUT */
+int stanch_plugins_new(struct stanch_loop *loop, const char *exe, const char *plugin_dir, const char *lock_path,
+                       struct stanch_plugins **ret, struct stanch_err *err);
+/** Kills all hosts. Accepts NULL. */
+void stanch_plugins_free(struct stanch_plugins *plugins);
+
+/** Start an instance. config: borrowed: {"name","plugin","environment","settings":{...},"line"?}; a secret is
+ *  {"$secret":{"file":path}} or {"$secret":{"env":name}}: opened here, handed to the host as a descriptor, its
+ *  value never kept. The host is started again with back-off when it dies; after 5 deaths within 10 minutes the
+ *  instance is disabled until it is enabled by a person.
+ *  returns 0 | STANCH_E_INVALID (text names the key path) | STANCH_E_NOT_FOUND (no such plugin) | STANCH_E_SYSTEM */
+int stanch_plugins_add(struct stanch_plugins *plugins, const json_t *config, struct stanch_err *err);
+/** Called once when every instance added so far has said hello or failed to. err: the first failure, or code 0. */
+void stanch_plugins_when_ready(struct stanch_plugins *plugins, void (*fn)(void *ctx, const struct stanch_err *err),
+                               void *ctx);
+
+/** What an instance declares and how it is; borrowed until the next call of the loop; NULL: no such instance.
+ *  {"name","plugin","version","digest","environment","state":"starting"|"up"|"down"|"disabled","why"?,"restarts",
+ *   "actions":{"drain":{"effect":"mitigate","class":"convergent","risk":"low","summary","params":{JSON Schema},
+ *     "has":{"plan","apply","verify","undo","reconcile"},"deadline_ms","settle_ms","undo_risk"}},
+ *   "sources":{"webhook":{"summary"}}} */
+const json_t *stanch_plugins_describe(struct stanch_plugins *plugins, const char *instance);
+/** All instances, in order of configuration. new array of the above. */
+json_t *stanch_plugins_list(struct stanch_plugins *plugins);
+/** Be told when an instance's state changes (up, down, disabled). One listener. */
+void stanch_plugins_on_change(struct stanch_plugins *plugins,
+                              void (*fn)(void *ctx, const char *instance, const char *state, const char *why),
+                              void *ctx);
+
+enum stanch_outcome { STANCH_OUTCOME_DONE, STANCH_OUTCOME_FAILED, STANCH_OUTCOME_UNKNOWN };
+
+struct stanch_plugin_answer {
+    enum stanch_outcome outcome;
+    json_t *value;       /* DONE: what the plugin answered; borrowed */
+    struct stanch_err err; /* FAILED, UNKNOWN: why */
+    bool retry;          /* FAILED: the plugin says that trying again can help */
+    int64_t retry_after_ms;
+    int64_t took_us;
+};
+
+struct stanch_plugin_request {
+    const char *instance;
+    const char *op;       /* "plan" | "apply" | "verify" | "undo" | "reconcile" | "read" | "receive" */
+    const char *action;   /* or the source, for "receive" */
+    const json_t *input;  /* borrowed: {"args":{},"plan":{},"key":text,"epoch":n,...}; sdk/README.md */
+    const void *body;     /* raw attachment: the webhook's bytes, for "receive" */
+    size_t body_len;
+    int64_t deadline_ms;  /* from now; then UNKNOWN */
+};
+
+/** Check arguments against the action's JSON Schema (the subset that sdk/README.md names).
+ *  returns 0 | STANCH_E_INVALID (text names the argument and what was expected) | STANCH_E_NOT_FOUND */
+int stanch_plugins_check_args(struct stanch_plugins *plugins, const char *instance, const char *action,
+                              const json_t *args, struct stanch_err *err);
+
+/** Call. on_answer: exactly once, later, at the latest 1 s after the deadline.
+ *  ret: shared handle until on_answer; may be NULL.
+ *  returns 0 | STANCH_E_NOT_FOUND (instance, action, op) | STANCH_E_UNAVAILABLE (host down, disabled: nothing was
+ *  sent) | STANCH_E_BUSY (256 calls under way) */
+int stanch_plugins_call(struct stanch_plugins *plugins, const struct stanch_plugin_request *request,
+                        void (*on_answer)(void *ctx, const struct stanch_plugin_answer *answer), void *ctx,
+                        struct stanch_plugin_call **ret, struct stanch_err *err);
+/** Ask the plugin to give up; on_answer still comes (FAILED with STANCH_E_CANCELLED if the plugin says that
+ *  nothing happened, else as it was). */
+void stanch_plugin_call_cancel(struct stanch_plugin_call *call);
+
+/** The process `stanch plugin-host` (channel on descriptor 3). returns the exit code. */
+int stanch_plugin_host_main(void);
+
+#endif

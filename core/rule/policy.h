@@ -1,0 +1,53 @@
+/* policy.h: the operator's policy, compiled: what may run without asking, and who must approve the rest.
+ * Pure. A runbook can raise a risk, never lower it; without a policy every mitigation asks.
+ *
+ * As data (made by policy.lua, see script/README.md):
+ *   {"auto":"low",                                       // the highest risk that runs without asking; "none": ask always
+ *    "approve":{"medium":{"role":"ic","expires_ms":900000,"quorum":1},"high":{...}},
+ *    "rules":[{"name":"edge drains are routine","line":12,
+ *              "when":{"plugin":glob,"instance":glob,"action":glob,"effect":"mitigate"|"undo","environment":glob,
+ *                      "severity":["sev1"],"target":glob,"runbook":glob,"max_reach":0.5},
+ *              "risk":"low"|"medium"|"high"|"forbidden"}]}
+ * Rules are tried in order; the first that matches sets the risk; none: the risk that the action declares.
+ */
+#ifndef STANCH_RULE_POLICY_H
+#define STANCH_RULE_POLICY_H
+#include "base/err.h"
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct stanch_policy;
+
+/** policy: borrowed; NULL: the built-in one, under which every mitigation asks. ret: new. */
+int stanch_policy_new(const json_t *policy, struct stanch_policy **ret, struct stanch_err *err);
+void stanch_policy_free(struct stanch_policy *policy);
+/** SHA-256 over the canonical form of the policy's data. */
+const char *stanch_policy_digest(const struct stanch_policy *policy);
+
+struct stanch_policy_question {
+    const char *plugin, *instance, *action;
+    const char *effect;       /* "mitigate" or "undo" */
+    const char *environment;
+    const char *severity;     /* of the incident */
+    const char *runbook;
+    const json_t *targets;    /* array of text */
+    double reach;             /* 0..1, or < 0 unknown */
+    const char *declared_risk;/* of the action */
+    const char *raised_risk;  /* by the runbook; NULL: not raised */
+};
+struct stanch_policy_decision {
+    bool forbidden;
+    bool ask;
+    const char *risk; /* "low" | "medium" | "high" | "forbidden"; static */
+    char role[32];    /* whom to ask */
+    int quorum;
+    int64_t expires_ms;
+    json_t *rules;    /* new: [{"name","line","risk"}], what decided, for the approval digest and card */
+    char why[256];    /* one sentence */
+};
+void stanch_policy_decide(const struct stanch_policy *policy, const struct stanch_policy_question *question,
+                          struct stanch_policy_decision *ret);
+void stanch_policy_decision_done(struct stanch_policy_decision *decision);
+
+#endif

@@ -1,0 +1,80 @@
+/* runner.h: core's side of the runner: start a worker for one activation, answer what it wants, kill it.
+ *
+ *   core --start--> runner --fork--> worker;  worker <==frames==> core over a socketpair of its own
+ *
+ * Everything that is Lua happens in a worker: a run, and the evaluation of runbooks, policy and configuration.
+ * A worker is single use. It sends `wants` when all of its branches are blocked; core gives exactly one answer,
+ * then waits for the next `wants` (a list that may be empty while other answers are outstanding), so that the
+ * order of answers, which is the journal's order, is the only order there is. A replay is the same exchange: the
+ * worker does not know whether an answer is new or from the journal.
+ * Thread: loop thread. Only this folder includes lua.h.
+ */
+#ifndef STANCH_SCRIPT_RUNNER_H
+#define STANCH_SCRIPT_RUNNER_H
+#include "base/loop.h"
+#include <jansson.h>
+
+struct stanch_runner;
+struct stanch_worker;
+
+struct stanch_runner_limits {
+    int64_t memory_bytes; /* address space of a worker; default 256 MiB */
+    int64_t cpu_ms;       /* CPU time of one activation; default 2,000 */
+    int64_t wall_ms;      /* time without a want, while core owes no answer; default 10,000 */
+    size_t source_bytes;  /* one source file; default 128 KiB (M2, M13 in PROMISES.md section 4) */
+};
+extern const struct stanch_runner_limits stanch_runner_default_limits;
+
+/** Start the runner process; it is started again with back-off when it dies. exe: path of this executable,
+ *  copied. ret: new. returns 0 | STANCH_E_SYSTEM */
+int stanch_runner_start(struct stanch_loop *loop, const char *exe, const struct stanch_runner_limits *limits,
+                        struct stanch_runner **ret, struct stanch_err *err);
+/** Kill all workers and the runner. Accepts NULL. */
+void stanch_runner_free(struct stanch_runner *runner);
+int stanch_runner_pid(const struct stanch_runner *runner);
+
+/* One source file handed to a worker. */
+struct stanch_source {
+    const char *path; /* in the repository: "checkout.lua" */
+    const char *text;
+    size_t len;
+};
+
+struct stanch_worker_spec {
+    /** "run" | "load" (declarations of runbooks) | "config" | "policy"; script/README.md has the input and
+     *  result of each. */
+    const char *kind;
+    json_t *input;                        /* borrowed */
+    const struct stanch_source *sources;  /* borrowed, for the time of the call */
+    int source_count;
+};
+
+struct stanch_worker_events {
+    /** All branches are blocked. wants: borrowed array of new ones, numbered on: [{"n":1,"op":"action",
+     *  "args":{...},"file":"checkout.lua","line":31}]. May be empty. */
+    void (*on_wants)(void *ctx, const json_t *wants);
+    /** The end, exactly once; the worker is gone afterwards (the handle is freed).
+     *  rc 0: result is what the activation returned (borrowed).
+     *  STANCH_E_SCRIPT: an error in Lua; result {"kind","text","file","line","traceback"}.
+     *  STANCH_E_TIMEOUT: over its CPU or wall time. STANCH_E_CRASHED: died (a signal, out of memory).
+     *  STANCH_E_PROTOCOL: it sent what it may not. */
+    void (*on_end)(void *ctx, int rc, const struct stanch_err *err, const json_t *result);
+};
+
+/** Start one activation. ret: shared handle, valid until on_end or stanch_worker_kill.
+ *  returns 0 | STANCH_E_TOO_LARGE (a source, or the input) | STANCH_E_BUSY (too many workers: 64) |
+ *  STANCH_E_UNAVAILABLE (the runner is down; it comes back) */
+int stanch_worker_start(struct stanch_runner *runner, const struct stanch_worker_spec *spec,
+                        const struct stanch_worker_events *events, void *ctx, struct stanch_worker **ret,
+                        struct stanch_err *err);
+/** Answer want `n`. answer: borrowed: {"ok":value} or {"error":{"kind","text",...}}; travels as canonical JSON
+ *  in the attachment. Only one answer between two on_wants. */
+int stanch_worker_answer(struct stanch_worker *worker, int64_t n, const json_t *answer, struct stanch_err *err);
+/** SIGKILL, by the runner; no callback comes any more. When the runner does not confirm within 1 s, the runner
+ *  itself is killed. Accepts NULL. */
+void stanch_worker_kill(struct stanch_worker *worker);
+
+/** The process `stanch runner` (channel on descriptor 3). returns the exit code. */
+int stanch_runner_main(void);
+
+#endif

@@ -1,0 +1,103 @@
+/* journal.h: append, commit, read, follow. The one way into the store (PROMISES.md 1.0, 1.8, 1.9).
+ *
+ *   append(batch) --> folded in memory, chain heads advance --> queue --> commit thread: one transaction for
+ *   all that waits --> loop thread: on_committed of each batch in order, then followers, entry by entry
+ *
+ * What is appended is visible at once to STANCH_VIEW_APPENDED (the engine decides on it); the doors read
+ * STANCH_VIEW_COMMITTED. Nothing leaves the process before the on_committed of its batch.
+ * A commit that fails ends the process with STANCH_EXIT_STORE (what is on disk is then unknown: restart, read
+ * again); a full disk is retried once after releasing the reserve.
+ * Thread: loop thread for every function here. Only this folder includes sqlite3.h.
+ */
+#ifndef STANCH_TIMELINE_JOURNAL_H
+#define STANCH_TIMELINE_JOURNAL_H
+#include "base/buf.h"
+#include "base/loop.h"
+#include "model/entry.h"
+
+#define STANCH_EXIT_STORE 74 /* the journal could not commit; restart reads what is really there */
+
+struct stanch_journal;
+struct stanch_store; /* store.h: SQLite, or memory */
+
+enum stanch_view { STANCH_VIEW_APPENDED, STANCH_VIEW_COMMITTED };
+
+/** Open on a store. store: taken, also on error. Reads chain heads and counters. ret: new.
+ *  returns 0 | STANCH_E_CORRUPT | STANCH_E_STORE */
+int stanch_journal_open(struct stanch_loop *loop, struct stanch_store *store, struct stanch_journal **ret,
+                        struct stanch_err *err);
+/** Commit all that waits, call what is due, stop the threads, close the store. Accepts NULL. */
+void stanch_journal_close(struct stanch_journal *journal);
+
+/* A batch: entries, blobs, all or nothing. */
+struct stanch_batch;
+struct stanch_batch *stanch_batch_new(void);
+/** For a batch that is not appended. Accepts NULL. */
+void stanch_batch_free(struct stanch_batch *batch);
+/** chain, kind, by, run: copied; run may be NULL. data: taken, an object. */
+void stanch_batch_add(struct stanch_batch *batch, const char *chain, const char *kind, const char *by,
+                      const char *run, json_t *data);
+/** Keep bytes under their SHA-256 (hex); the same bytes twice cost one row. copied. */
+void stanch_batch_blob(struct stanch_batch *batch, const char id_hex[65], const void *bytes, size_t len);
+
+/** Append. batch: taken, also on error. on_committed: may be NULL; called exactly once, later, in order of
+ *  append; never if the result is not 0.
+ *  returns 0 | STANCH_E_BUSY the queue is full | STANCH_E_FULL the disk is full and only outcomes (kinds
+ *  `*.answered`, `*.ended`) are taken | STANCH_E_STORE read only | STANCH_E_INVALID an entry that has no
+ *  canonical form or a kind that is not in kind.def; then nothing is appended. */
+int stanch_journal_append(struct stanch_journal *journal, struct stanch_batch *batch,
+                          void (*on_committed)(void *ctx), void *ctx, struct stanch_err *err);
+
+/** Call `fn` on the loop thread once everything appended before is committed. */
+void stanch_journal_barrier(struct stanch_journal *journal, void (*fn)(void *ctx), void *ctx);
+
+/** The next id of a prefix: "INC" -> "INC-8". Never used twice, also when the batch fails (gaps are fine);
+ *  durable with the batch that uses it. ret: 32 bytes */
+void stanch_journal_next_id(struct stanch_journal *journal, const char *prefix, char ret[32]);
+
+/** A noun's document; NULL when there is none. new. */
+json_t *stanch_journal_get(struct stanch_journal *journal, enum stanch_view view, const char *noun, const char *id);
+
+struct stanch_noun_query {
+    const char *noun;  /* "incident", "run", "step", "approval", "mitigation", "event", ... */
+    const char *chain; /* only of this incident; NULL: all */
+    const char *id_prefix; /* only ids that begin so ("R-3/"); NULL: all */
+    int open;          /* 1 only open, 0 only ended, -1 both */
+    int64_t before_seq; /* only documents whose "seq" (of creation) is lower: the next page; 0: from the newest */
+    int limit;         /* 1..1000 */
+};
+/** Committed documents, newest first (by the seq of their first entry). ret: new, an array. */
+int stanch_journal_list(struct stanch_journal *journal, const struct stanch_noun_query *query, json_t **ret,
+                        struct stanch_err *err);
+
+struct stanch_entry_query {
+    const char *chain;  /* NULL: all chains, in the order of the store */
+    const char *run;    /* NULL: all */
+    int64_t after_seq;  /* only later ones */
+    int headlines_only;
+    int limit;          /* 1..1000: page long reads, a held snapshot stops checkpoints */
+};
+/** Committed entries in order of seq. `each` gets a borrowed entry; returning non-zero stops.
+ *  returns 0 | STANCH_E_STORE | STANCH_E_CORRUPT */
+int stanch_journal_entries(struct stanch_journal *journal, const struct stanch_entry_query *query,
+                           int (*each)(void *ctx, const struct stanch_entry *entry), void *ctx,
+                           struct stanch_err *err);
+
+/** Bytes kept under an id, committed or waiting. ret: appended to. returns 0 | STANCH_E_NOT_FOUND | _STORE */
+int stanch_journal_blob(struct stanch_journal *journal, const char *id_hex, struct stanch_buf *ret,
+                        struct stanch_err *err);
+
+/** Tell `fn` every entry once it is committed, in order. Returns a handle for unfollow. entry: borrowed. */
+struct stanch_follower;
+struct stanch_follower *stanch_journal_follow(struct stanch_journal *journal,
+                                              void (*fn)(void *ctx, const struct stanch_entry *entry), void *ctx);
+void stanch_journal_unfollow(struct stanch_journal *journal, struct stanch_follower *follower);
+
+/** What readiness and metrics show: {"queued","queued_bytes","commits","syncs","entries","wal_bytes",
+ *  "commit_p50_us","commit_p99_us","read_only":bool,"full":bool,"why":text|null}. new. */
+json_t *stanch_journal_health(struct stanch_journal *journal);
+
+/** Head of every chain, committed: [{"chain","n","hash"}], for checkpoints. new. */
+json_t *stanch_journal_heads(struct stanch_journal *journal);
+
+#endif
