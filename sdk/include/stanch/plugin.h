@@ -13,7 +13,10 @@
  * C helpers that make this comfortable (arguments, answers, HTTP with JSON, jansson) are in stanch/sdk.h, which
  * lives inside the plugin and is no part of the ABI.
  *
- * History: 0.1 first form. Frozen as 1.0 only after haproxy, gitops, unleash and kubernetes stand on it.
+ * History: 0.1 first form.
+ *          0.2 hmac_sha256; a call's handle and what is kept with it live until control is back in the host's loop;
+ *              a setting with "format":"ca-file" is the trust store of the instance's HTTP.
+ *          Frozen as 1.0 only after haproxy, gitops, unleash and kubernetes stand on it.
  */
 #ifndef STANCH_PLUGIN_H
 #define STANCH_PLUGIN_H
@@ -24,7 +27,7 @@ extern "C" {
 #endif
 
 #define STANCH_ABI_MAJOR 0u /* another major: refused at load */
-#define STANCH_ABI_MINOR 1u /* higher minor: more members at the end of the tables; look at size */
+#define STANCH_ABI_MINOR 2u /* higher minor: more members at the end of the tables; look at size */
 
 /** Text with a length; UTF-8; not NUL-terminated as a rule. */
 struct stanch_text {
@@ -86,7 +89,9 @@ struct stanch_host {
     struct stanch_text (*call_body)(const struct stanch_call *call);   /* raw bytes of a webhook */
     uint32_t (*call_left_ms)(const struct stanch_call *call);          /* time until the deadline */
     uint32_t (*call_is_cancelled)(const struct stanch_call *call);
-    /** Keep a pointer with the call; `release` is called when the call has been answered. */
+    /** Keep a pointer with the call (one; a second replaces the first, which is released). `release` is called when
+     *  the call has been answered, by the plugin or by its deadline: from the host's loop, never from inside of an
+     *  answer_* function. The call's handle is no longer valid then. */
     void (*call_keep)(struct stanch_call *call, void *ptr, void (*release)(void *ptr));
     void *(*call_kept)(const struct stanch_call *call);
 
@@ -122,6 +127,11 @@ struct stanch_host {
     int64_t (*now_ms)(void);
     /** level: 0 error, 1 warn, 2 info, 3 debug. Secrets are scrubbed. */
     void (*log)(const struct stanch_instance *instance, uint32_t level, struct stanch_text message);
+
+    /* since 0.2 */
+    /** HMAC-SHA256 of `data` with the secret that `setting` names. returns 1, or 0 when that secret is not set. */
+    uint32_t (*hmac_sha256)(const struct stanch_instance *instance, struct stanch_text setting, struct stanch_text data,
+                            uint8_t ret[32]);
 };
 
 /* What a plugin exports. */

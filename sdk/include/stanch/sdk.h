@@ -1,0 +1,280 @@
+/* sdk.h: what makes a plugin short. Lives inside the plugin (sdk/src is compiled into it) and is no part of
+ * the ABI, which is plugin.h. JSON is jansson's json_t here.
+ *
+ *   static void plan_drain(struct sdk_call *call)  { ... sdk_http(call, &order, on_state); }
+ *   static void on_state(struct sdk_call *call, const struct sdk_http_answer *answer)
+ *   {
+ *       if (!sdk_http_ok(call, answer))
+ *           return;                        // the call was answered: failed, or unknown where it may have
+ * happened sdk_done(call, json_pack("{s:s}", "state", "drain"));
+ *   }
+ *   static const struct sdk_handler handlers[] = {{"drain", STANCH_OP_PLAN, plan_drain}, ..., {0}};
+ *   static const struct sdk_plugin plugin = {.declaration = DECLARATION, .handlers = handlers};
+ *   STANCH_PLUGIN(plugin)
+ *
+ * A handler starts the work and returns; the call is answered exactly once, at once or from a callback, by
+ * sdk_done, sdk_plan, sdk_fail, sdk_unknown (or by a check that failed: functions that answer say so). The
+ * handle `call` stays valid until the function that answered has returned to the host; no callback comes
+ * after that. Everything is on one thread.
+ *
+ * Ownership: text that comes out of a call lives as long as the call; json_t results are borrowed unless the
+ * text says "new"; json_t values given to sdk_done, sdk_plan and sdk_http are taken.
+ */
+#ifndef STANCH_SDK_H
+#define STANCH_SDK_H
+#include "stanch/plugin.h"
+#include <jansson.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+struct sdk_instance; /* the configured instance: its settings, and the plugin's own state */
+struct sdk_call;     /* one call */
+typedef void (*sdk_fn)(struct sdk_call *call);
+
+/* ---- The plugin -------------------------------------------------------------------------------------------
+ */
+
+struct sdk_handler {
+    const char *name; /* the action's, or the source's for STANCH_OP_RECEIVE; NULL ends the table */
+    uint32_t op;      /* STANCH_OP_* */
+    sdk_fn fn;
+};
+
+struct sdk_plugin {
+    const char *declaration;            /* JSON text; sdk/README.md describes it */
+    const struct sdk_handler *handlers; /* ends with {0} */
+    /** The instance begins; look at its settings, make a state of your own. May be NULL.
+     *  returns NULL, or a text why these settings make no sense (static, or from sdk_why) */
+    const char *(*open)(struct sdk_instance *instance, void **ret_state);
+    void (*close)(void *state); /* may be NULL */
+    sdk_fn cancel;              /* the caller gave up: answer soon. May be NULL */
+};
+
+/** Write once, at the end of the plugin's main file. */
+#define STANCH_PLUGIN(plugin)                                                                                \
+    static uint32_t sdk_open_this(const struct stanch_host *host, struct stanch_instance *instance,          \
+                                  void **ret_state, struct stanch_text *ret_why)                             \
+    {                                                                                                        \
+        return sdk_open__(&(plugin), host, instance, ret_state, ret_why);                                    \
+    }                                                                                                        \
+    const struct stanch_plugin *stanch_plugin_entry(void)                                                    \
+    {                                                                                                        \
+        static struct stanch_plugin entry;                                                                   \
+        entry = sdk_entry__(&(plugin), sdk_open_this);                                                       \
+        return &entry;                                                                                       \
+    }
+
+/* ---- The instance -----------------------------------------------------------------------------------------
+ */
+
+struct sdk_instance *sdk_instance(struct sdk_call *call);
+/** What open gave in ret_state. */
+void *sdk_state(struct sdk_call *call);
+const char *sdk_instance_name(const struct sdk_instance *instance);
+/** All settings but the secrets: an object, checked against the declaration. */
+const json_t *sdk_settings(const struct sdk_instance *instance);
+/** A text setting, or `otherwise` when it is not set. Lives as long as the instance. */
+const char *sdk_setting(const struct sdk_instance *instance, const char *name, const char *otherwise);
+/** Whether that secret setting is set. (sdk_http sends secrets by name: a plugin seldom needs a value.) */
+bool sdk_has_secret(const struct sdk_instance *instance, const char *name);
+/** A text for `open` to return; lives as long as the instance. */
+const char *sdk_why(struct sdk_instance *instance, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+/** level: 0 error, 1 warn, 2 info, 3 debug. Secrets are scrubbed by the host. */
+void sdk_log(const struct sdk_instance *instance, uint32_t level, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* ---- What a call asks
+ * --------------------------------------------------------------------------------------- */
+
+uint32_t sdk_op(const struct sdk_call *call);
+const char *sdk_action(const struct sdk_call *call);  /* or the source */
+const json_t *sdk_input(const struct sdk_call *call); /* the whole input, an object */
+/** The action's arguments: an object, checked against "params" by core before the call. */
+const json_t *sdk_args(const struct sdk_call *call);
+const char *sdk_arg_str(const struct sdk_call *call, const char *name, const char *otherwise);
+int64_t sdk_arg_int(const struct sdk_call *call, const char *name, int64_t otherwise);
+double sdk_arg_real(const struct sdk_call *call, const char *name, double otherwise);
+bool sdk_arg_bool(const struct sdk_call *call, const char *name, bool otherwise);
+/** The plan as this plugin made it (apply, verify, undo, reconcile); NULL for other operations. */
+const json_t *sdk_plan_of(const struct sdk_call *call);
+/** A member of the plan: `from`, `to`, `undo`, `observed`, ...; NULL when it is not there. */
+const json_t *sdk_plan_member(const struct sdk_call *call, const char *name);
+/** The idempotency key of this intent (apply, undo, reconcile); "" for other operations. */
+const char *sdk_key(const struct sdk_call *call);
+/** The fencing epoch of the core that calls (apply, undo). */
+int64_t sdk_epoch(const struct sdk_call *call);
+/** RECONCILE: which operation is asked about, "apply" or "undo". */
+const char *sdk_reconciles(const struct sdk_call *call);
+uint32_t sdk_left_ms(const struct sdk_call *call);
+bool sdk_is_cancelled(const struct sdk_call *call);
+/** Whether this operation changes the remote (apply, undo): an exchange that got lost is then unknown. */
+bool sdk_is_change(const struct sdk_call *call);
+int64_t sdk_now_ms(const struct sdk_call *call);
+
+/* ---- Memory that ends with the call -----------------------------------------------------------------------
+ */
+
+/** Formatted text. */
+const char *sdk_text(struct sdk_call *call, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/** Zeroed bytes. Never NULL. */
+void *sdk_memory(struct sdk_call *call, size_t bytes);
+/** Give a value to the call: it is decref'd when the call ends. returns: value */
+json_t *sdk_hold(struct sdk_call *call, json_t *value);
+/** A pointer of yours, for the next callback. Not freed: point into sdk_memory. */
+void sdk_keep(struct sdk_call *call, void *ptr);
+void *sdk_kept(const struct sdk_call *call);
+
+/* ---- Answers: exactly one
+ * ----------------------------------------------------------------------------------- */
+
+/** It is done. value: taken. */
+void sdk_done(struct sdk_call *call, json_t *value);
+/** It failed, explicitly: nothing has changed at the remote. kind: a word of core's table: "invalid",
+ * "unauthorized", "forbidden", "not-found", "conflict", "stale", "refused", "rate", "unavailable", "remote",
+ * "unreachable", "protocol". The text says what was wrong and what to do about it. */
+void sdk_fail(struct sdk_call *call, const char *kind, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/** As sdk_fail, and trying again after that time can help (0: whenever). */
+void sdk_fail_retry(struct sdk_call *call, uint32_t after_ms, const char *kind, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+/** It may or may not have happened. */
+void sdk_unknown(struct sdk_call *call, const char *kind, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/** The answer to PLAN. Members that are NULL are left out; json_t members are taken. Approval binds targets,
+ * from, to and undo; impact, reach and observed are shown "as of" and not bound. */
+struct sdk_plan {
+    json_t *targets;     /* array of text: "haproxy:edge-eu/checkout/s2"; at least one. What is locked. */
+    json_t *from;        /* the values that are there now, and that apply insists on */
+    json_t *to;          /* the values that will be there */
+    json_t *undo;        /* what undo needs (usually the former values) */
+    const char *by_hand; /* the command a person would type */
+    const char *undo_by_hand; /* ... to take it back */
+    const char *impact;       /* one line for the approver: "serving capacity 3 -> 2 servers" */
+    double reach;             /* share of the whole that is affected, 0..1; negative: not known */
+    json_t *observed;         /* what was seen and matters to the approver */
+    bool no_change;           /* it is so already: apply would change nothing */
+};
+void sdk_plan(struct sdk_call *call, const struct sdk_plan *plan);
+/** The answer to VERIFY. seen: taken. */
+void sdk_holds(struct sdk_call *call, bool holds, json_t *seen);
+/** The answer to RECONCILE: "done" | "not-done" | "cannot-tell". */
+void sdk_reconciled(struct sdk_call *call, const char *state);
+
+/* ---- HTTP
+ * --------------------------------------------------------------------------------------------------- */
+
+struct sdk_http_order {
+    const char *method;  /* NULL: GET */
+    const char *setting; /* the setting (declared "format":"url") that `path` is put behind; NULL: "url" */
+    const char *path;   /* "/api/v1/query?query=..." : parts must be escaped, see sdk_escape; NULL: nothing */
+    json_t *headers;    /* {"Name":"value"}; taken; may be NULL */
+    const char *bearer; /* name of a secret setting: sent as bearer token when it is set */
+    const char *basic_user;     /* name of a setting, and */
+    const char *basic_password; /* name of a secret setting: sent as basic credentials when both are set */
+    json_t *json;               /* body, as JSON (Content-Type is set); taken; may be NULL */
+    const char *body;           /* or body as text */
+    size_t body_len;            /* 0: strlen(body) */
+    const char *content_type;   /* of `body` */
+    uint32_t deadline_ms;       /* 0: what is left of the call's time */
+    uint64_t max_body;          /* of the answer; 0: 4 MiB */
+};
+struct sdk_http_answer {
+    uint32_t ended;  /* STANCH_HTTP_ANSWERED | _NOT_SENT | _LOST */
+    uint32_t status; /* 0 unless answered */
+    uint32_t retry_after_ms;
+    const json_t *headers; /* lower-case names; an empty object unless answered */
+    const char *body;      /* with a NUL behind it */
+    size_t body_len;
+    const char *why; /* for people, when it was not answered; else "" */
+};
+/** Ask. fn: called later, exactly once unless the call was answered before. Redirects are not followed, TLS
+ * is verified, and only hosts that a setting names are reached. */
+void sdk_http(struct sdk_call *call, const struct sdk_http_order *order,
+              void (*fn)(struct sdk_call *call, const struct sdk_http_answer *answer));
+/** True when it was answered with 2xx. Otherwise answers the call and returns false:
+ *    not sent                    failed, "unreachable", try again
+ *    lost                        unknown when sdk_is_change(call), else failed "unreachable", try again
+ *    401, 403                    failed "unauthorized" / "forbidden"      404  failed "not-found"
+ *    409, 412                    failed "stale"                           429  failed "rate", try again
+ *    503                         failed "unavailable", try again
+ *    500, 502, 504, other 5xx    unknown when sdk_is_change(call), else failed "remote", try again
+ *    other                       failed "remote", with the beginning of the body */
+bool sdk_http_ok(struct sdk_call *call, const struct sdk_http_answer *answer);
+/** The body as JSON, borrowed from the call; NULL when it is none, and then the call was answered
+ * ("protocol"). */
+const json_t *sdk_http_json(struct sdk_call *call, const struct sdk_http_answer *answer);
+/** Escape one part of a path or query. */
+const char *sdk_escape(struct sdk_call *call, const char *part);
+
+/* ---- Other work that waits
+ * ---------------------------------------------------------------------------------- */
+
+/** Send a text to "unix:/path" or "tcp:host:port" (the value of a setting declared "format":"address"), read
+ * to the end. max_answer 0: 4 MiB. answer has a NUL behind it. ended: STANCH_HTTP_ANSWERED when the peer
+ * closed properly. */
+void sdk_exchange(struct sdk_call *call, const char *address, const char *send, uint64_t max_answer,
+                  void (*fn)(struct sdk_call *call, uint32_t ended, const char *answer, size_t len,
+                             const char *why));
+/** As sdk_http_ok, for an exchange: true when answered; else answers the call: failed "unreachable" when not
+ * sent; unknown when lost and sdk_is_change(call), else failed "unreachable". */
+bool sdk_exchange_ok(struct sdk_call *call, uint32_t ended, const char *why);
+/** Call fn after that time, unless the call was answered before. */
+void sdk_later(struct sdk_call *call, uint32_t delay_ms, sdk_fn fn);
+
+/* ---- Webhooks (RECEIVE)
+ * -------------------------------------------------------------------------------------- */
+
+/** A request header, by its lower-case name; NULL when it was not sent. */
+const char *sdk_header(const struct sdk_call *call, const char *name);
+const char *sdk_query(const struct sdk_call *call);
+const char *sdk_remote(const struct sdk_call *call);
+/** The raw bytes as they came: check signatures over these. */
+const char *sdk_body(const struct sdk_call *call, size_t *ret_len);
+/** Whether "Authorization: Bearer" carries that secret. False when the secret is not set. Constant time. */
+bool sdk_bearer_ok(const struct sdk_call *call, const char *secret);
+/** Whether "Authorization: Basic" carries setting `user` and secret `password`. False when one is not set. */
+bool sdk_basic_ok(const struct sdk_call *call, const char *user, const char *password);
+/** HMAC-SHA256 with that secret, as 64 hex digits. False when the secret is not set. */
+bool sdk_hmac_hex(const struct sdk_call *call, const char *secret, const void *data, size_t len,
+                  char ret_hex[65]);
+/** Constant time for texts of equal length. */
+bool sdk_equal(const struct sdk_call *call, const char *a, const char *b);
+/** The body as JSON (depth 64 at most, no duplicate keys), borrowed from the call; NULL when it is not, and
+ * then the call was answered with "invalid", line and column. */
+const json_t *sdk_body_json(struct sdk_call *call);
+
+/** One normalised signal. */
+struct sdk_event {
+    const char *kind; /* NULL: "alert" */
+    const char
+        *fingerprint; /* the sender's identity of this alert; with start time and state: the key of repeats */
+    bool resolved;    /* else firing */
+    int64_t starts_at_ms;
+    int64_t ends_at_ms; /* 0 or less: not ended */
+    const char *name;
+    const char *summary;       /* may be NULL */
+    const json_t *labels;      /* {"name":"value"}; borrowed; may be NULL */
+    const json_t *annotations; /* as labels */
+    const char *link;          /* may be NULL */
+};
+/** Append an event to an array that becomes the answer. */
+void sdk_event(json_t *events, const struct sdk_event *event);
+/** The answer to RECEIVE. events: taken. truncated: alerts that the sender left out. */
+void sdk_received(struct sdk_call *call, json_t *events, int64_t truncated);
+
+/** RFC 3339 to ms since 1970, any offset and fraction. Times before 1970 ("0001-01-01T00:00:00Z", the
+ * sender's "not ended") give 0. returns false when it is not a time. */
+bool sdk_time_parse(const char *text, int64_t *ret_ms);
+
+/* ---- Behind the macro
+ * ---------------------------------------------------------------------------------------- */
+
+uint32_t sdk_open__(const struct sdk_plugin *plugin, const struct stanch_host *host,
+                    struct stanch_instance *instance, void **ret_state, struct stanch_text *ret_why);
+struct stanch_plugin sdk_entry__(const struct sdk_plugin *plugin,
+                                 uint32_t (*open)(const struct stanch_host *, struct stanch_instance *,
+                                                  void **, struct stanch_text *));
+#endif
