@@ -22,7 +22,10 @@ struct stanch_http_config {
     size_t max_header_bytes; /* default 16 KiB */
     int max_connections;     /* default 512 */
     int max_per_address;     /* default 128 */
-    int64_t idle_ms;         /* default 60,000; header 10,000 and body 30,000 are fixed */
+    int64_t idle_ms;         /* default 60,000 */
+    int64_t header_ms;       /* default 10,000: from the first byte (or the accept) to the end of the headers */
+    int64_t body_ms;         /* default 30,000: from the end of the headers to the end of the body */
+    int64_t heartbeat_ms;    /* default 15,000: how often a stream and a waiting request are looked at */
 };
 
 /** on_request: the whole request is there; answer with exactly one of the stanch_http_* below, now or later (then
@@ -56,6 +59,13 @@ void stanch_http_answer_json(struct stanch_http_request *request, int status, co
 /** Answer with a problem document: status and title from the code, detail from the text; 503 and 429 carry
  *  Retry-After. */
 void stanch_http_answer_problem(struct stanch_http_request *request, const struct stanch_err *err);
+
+/** As above, with the place that is wrong ("header Content-Length", "title"): the document's member "where". */
+void stanch_http_answer_problem_at(struct stanch_http_request *request, const struct stanch_err *err,
+                                   const char *where);
+/** Counters for metrics, all since start but `connections` and `streams` (now): {"requests","refused","over_cap",
+ *  "timed_out","connections","streams","body_bytes"}. new. */
+json_t *stanch_http_counters(const struct stanch_http *http);
 
 /** Begin server-sent events. on_gone: the client left (found at the latest by the heartbeat every 15 s), or the
  *  server stops; called once; the request is invalid afterwards. */
