@@ -16,8 +16,8 @@
 struct stanch_book;
 
 struct stanch_book_file {
-    const char *path;    /* relative to the configured folder: "checkout.lua" */
-    char blob_hex[65];   /* SHA-256 of the bytes (not git's id) */
+    const char *path;  /* relative to the configured folder: "checkout.lua" */
+    char blob_hex[65]; /* SHA-256 of the bytes (not git's id) */
     const char *bytes;
     size_t len;
 };
@@ -63,6 +63,7 @@ int stanch_book_sync(struct stanch_book *book, void (*on_done)(void *ctx, int rc
 void stanch_book_accept(struct stanch_book *book, const char *commit);
 /** The commit is not taken; it is not offered again until the branch moves. */
 void stanch_book_refuse(struct stanch_book *book, const char *commit, const char *why);
+/** Kills the process; syncs under way are not told any more. Accepts NULL. */
 void stanch_book_free(struct stanch_book *book);
 
 /** The process `stanch book` (channel on descriptor 3). returns the exit code. */
