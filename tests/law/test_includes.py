@@ -60,9 +60,12 @@ def is_libc(header):
 
 
 def room_of(path):
-    """core/run/step.c -> run; core/flow_receive.c -> flow."""
+    """core/run/step.c -> run; what stands at the top of core/ is flow, but for the doors main and serve."""
     parts = Path(path).parts
-    return parts[1] if len(parts) > 2 else re.split(r"[._]", parts[1])[0]
+    if len(parts) > 2:
+        return parts[1]
+    name = re.split(r"[._]", parts[1])[0]
+    return name if name in ("main", "serve") else "flow"
 
 
 def foreign_rooms(header):
@@ -90,7 +93,7 @@ def check_core(path, bracket, header):
     elif (ROOT / path).parent.joinpath(header).exists():
         target = room
     else:
-        target = re.split(r"[._]", header)[0]
+        target = room_of("core/" + header)
     if target == room or target in MAY[room].split():
         return None
     return f"{path}: {room}/ may not include \"{header}\""
