@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/times.h"
 #include <pthread.h>
+#include <signal.h>
 #include <uv.h>
 
 struct deferred {
@@ -131,6 +132,7 @@ struct stanch_loop *stanch_loop_new(struct stanch_err *err)
         return NULL;
     }
     pthread_mutex_init(&self->lock, NULL);
+    signal(SIGPIPE, SIG_IGN); /* libuv writes with write(2); a peer that died is an error value, not our end */
     return &self->base;
 }
 

@@ -16,6 +16,9 @@
  *  "actions":{"drain":{"effect":"mitigate","risk":"low","params":{JSON Schema}}}}}; must outlive the state. */
 void stanch_action_install(lua_State *L, const json_t *instances);
 
+/** Inside run() only these actions can be called. uses: borrowed: [{"instance","action"}]; NULL: all. */
+void stanch_action_set_uses(lua_State *L, const json_t *uses);
+
 /** Is the value at `idx` an action that was not called, as in `uses = { edge.drain }`? ret: borrowed texts, valid
  *  while the value lives. Does not raise. */
 bool stanch_action_ref(lua_State *L, int idx, const char **ret_instance, const char **ret_action);

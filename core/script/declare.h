@@ -28,8 +28,7 @@ void stanch_declare_failed(lua_State *L, const char *path, const json_t *error);
 
 /** After all files were evaluated (load, config, policy): the checked data; the "result" of the worker.
  *  ret: new. returns 0 | an error that ends the activation (config, policy: the text names block and key path) */
-int stanch_declare_result(lua_State *L, const char *kind, const json_t *input, json_t **ret,
-                          struct stanch_err *err);
+int stanch_declare_result(lua_State *L, const char *kind, const json_t *input, json_t **ret, struct stanch_err *err);
 
 struct stanch_declared_run {
     json_t *symptom; /* new; or NULL: the runbook declares none. The data of `symptom {...}`, as in "load" */
@@ -38,7 +37,6 @@ struct stanch_declared_run {
 /** Kind "run": pushes two values, the runbook's `run` function and its `on_failure` function (or nil).
  *  returns 0 | STANCH_E_NOT_FOUND (no such runbook in the file; names those that are) | STANCH_E_INVALID (its
  *  declaration has errors); pushes nothing then */
-int stanch_declare_push_run(lua_State *L, const char *runbook, struct stanch_declared_run *ret,
-                            struct stanch_err *err);
+int stanch_declare_push_run(lua_State *L, const char *runbook, struct stanch_declared_run *ret, struct stanch_err *err);
 
 #endif

@@ -29,8 +29,9 @@ struct stanch_vm {
     const struct stanch_vm_source *sources; /* borrowed */
     int source_count;
     const json_t *instances; /* borrowed; NULL: none */
+    const json_t *uses;      /* borrowed; NULL: every action */
     size_t used_bytes, max_bytes;
-    int64_t cpu_ms; /* limit; 0: none. Looked at by the count hook; the kernel's limit stands behind it */
+    int64_t cpu_ms;   /* limit; 0: none. Looked at by the count hook; the kernel's limit stands behind it */
     int64_t max_uniq; /* last number given by tostring */
     uint64_t random[4];
     void *sched; /* of sched.c */

@@ -3,6 +3,7 @@
 #include "wire/channel.h"
 #include "base/mem.h"
 #include <stdbool.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -67,7 +68,7 @@ static int take_passed_fd(struct stanch_channel *channel)
     uv_os_fd_t raw;
     if (uv_accept((uv_stream_t *)&channel->pipe, (uv_stream_t *)acceptor) == 0 &&
         uv_fileno((uv_handle_t *)acceptor, &raw) == 0)
-        fd = dup(raw);
+        fd = fcntl(raw, F_DUPFD_CLOEXEC, 3); /* as uv set it: no child inherits it */
     uv_close((uv_handle_t *)acceptor, on_acceptor_closed);
     return fd;
 }

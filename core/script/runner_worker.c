@@ -1,0 +1,409 @@
+/* runner_worker.c: core's side of one worker; the states are drawn in runner_worker.h.
+ * What a worker sends is not trusted: its VM may have been taken over by what it ran. */
+#include "script/runner_worker.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MAX_WORKERS     64
+#define CONFIRM_MS      1000
+#define MAX_WANTS       128
+#define START_MAX_BYTES (8u << 20)
+
+/* ---- the list ---- */
+
+static void link_worker(struct stanch_runner *runner, struct stanch_worker *worker)
+{
+    worker->next = runner->first;
+    if (runner->first)
+        runner->first->prev = worker;
+    runner->first = worker;
+    runner->worker_count++;
+}
+
+static void drop_worker(struct stanch_worker *worker)
+{
+    struct stanch_runner *runner = worker->runner;
+    if (worker->prev)
+        worker->prev->next = worker->next;
+    else
+        runner->first = worker->next;
+    if (worker->next)
+        worker->next->prev = worker->prev;
+    runner->worker_count--;
+    stanch_timer_stop(runner->loop, &worker->wall);
+    stanch_timer_stop(runner->loop, &worker->confirm);
+    stanch_channel_close(worker->channel);
+    json_decref(worker->start_head);
+    stanch_buf_done(&worker->start_sources);
+    free(worker);
+}
+
+struct stanch_worker *stanch_worker__find(struct stanch_runner *runner, int64_t id)
+{
+    struct stanch_worker *worker = runner->first;
+    while (worker && worker->id != id)
+        worker = worker->next;
+    return worker;
+}
+
+/* ---- the end ---- */
+
+static void on_not_confirmed(void *ctx)
+{
+    struct stanch_worker *worker = ctx;
+    worker->confirm = NULL;
+    stanch_log(STANCH_LOG_ERROR, "script", "the runner does not confirm the end of worker id=%lld; it is killed",
+               (long long)worker->id);
+    if (worker->runner->child)
+        stanch_child_kill(worker->runner->child);
+}
+
+static void send_kill(struct stanch_worker *worker)
+{
+    struct stanch_runner *runner = worker->runner;
+    if (worker->kill_sent || worker->has_exited || !runner->child)
+        return;
+    worker->kill_sent = true;
+    STANCH_AUTO_JSON json_t *head = json_pack("{s:s, s:I}", "t", "kill", "id", (json_int_t)worker->id);
+    (void)stanch_channel_send(stanch_child_channel(runner->child), head, NULL, 0, NULL);
+    stanch_timer_stop(runner->loop, &worker->confirm);
+    worker->confirm = stanch_timer_start(runner->loop, CONFIRM_MS, on_not_confirmed, worker);
+}
+
+static void on_lingers(void *ctx)
+{
+    struct stanch_worker *worker = ctx;
+    worker->confirm = NULL;
+    send_kill(worker);
+}
+
+/* From here on nothing is told; the record stays until the process is known to be gone. */
+static void retire(struct stanch_worker *worker)
+{
+    worker->told = true;
+    stanch_timer_stop(worker->runner->loop, &worker->wall);
+    stanch_channel_close(worker->channel);
+    worker->channel = NULL;
+    worker->channel_over = true;
+}
+
+/* The worker record may be gone when this returns. */
+static void tell_end(struct stanch_worker *worker, const struct stanch_err *err, const json_t *result)
+{
+    if (worker->told)
+        return;
+    retire(worker);
+    void (*on_end)(void *, int, const struct stanch_err *, const json_t *) = worker->events.on_end;
+    void *ctx = worker->ctx;
+    if (worker->has_exited)
+        drop_worker(worker);
+    on_end(ctx, err->code, err, result);
+}
+
+static void tell_over_time(struct stanch_worker *worker, const char *text)
+{
+    struct stanch_err err;
+    stanch_err_set(&err, STANCH_E_TIMEOUT, "%s", text);
+    send_kill(worker);
+    tell_end(worker, &err, NULL);
+}
+
+static void on_wall(void *ctx)
+{
+    struct stanch_worker *worker = ctx;
+    char text[120];
+    worker->wall = NULL;
+    (void)snprintf(text, sizeof text, "the runbook computed for more than %lld ms without asking for anything",
+                   (long long)worker->runner->limits.wall_ms);
+    tell_over_time(worker, text);
+}
+
+static void start_wall(struct stanch_worker *worker)
+{
+    stanch_timer_stop(worker->runner->loop, &worker->wall);
+    worker->wall = stanch_timer_start(worker->runner->loop, worker->runner->limits.wall_ms, on_wall, worker);
+}
+
+static void end_by_status(struct stanch_worker *worker)
+{
+    struct stanch_err err;
+    int status = worker->exit_status, sig = status > 128 ? status - 128 : 0;
+    if (sig == SIGPROF || sig == SIGXCPU)
+        stanch_err_set(&err, STANCH_E_TIMEOUT, "the runbook used more than %lld ms of CPU time",
+                       (long long)worker->runner->limits.cpu_ms);
+    else if (status == STANCH_EXIT_NOMEM)
+        stanch_err_set(&err, STANCH_E_CRASHED, "the runbook needs more memory than a run may have");
+    else if (sig == SIGSYS)
+        stanch_err_set(&err, STANCH_E_CRASHED, "the worker made a system call that it may not make and was killed");
+    else if (sig)
+        stanch_err_set(&err, STANCH_E_CRASHED, "the worker died by signal %d (%s)", sig, strsignal(sig));
+    else if (status < 0)
+        stanch_err_set(&err, STANCH_E_CRASHED, "no worker could be started: %s", worker->exit_text);
+    else
+        stanch_err_set(&err, STANCH_E_CRASHED, "the worker ended with status %d before it was done", status);
+    tell_end(worker, &err, NULL);
+}
+
+/* ---- frames of a worker ---- */
+
+static void break_off(struct stanch_worker *worker, const char *what)
+{
+    struct stanch_err err;
+    stanch_err_set(&err, STANCH_E_PROTOCOL, "the worker sent what it may not: %s", what);
+    send_kill(worker);
+    tell_end(worker, &err, NULL);
+}
+
+static bool are_wants(const json_t *wants)
+{
+    const json_t *want;
+    size_t i;
+    if (!json_is_array(wants) || json_array_size(wants) > MAX_WANTS)
+        return false;
+    json_array_foreach(wants, i, want)
+    {
+        if (stanch_json_int(want, "n", 0) < 1 || !stanch_json_str(want, "op", NULL) ||
+            !json_is_object(json_object_get(want, "args")))
+            return false;
+    }
+    return true;
+}
+
+static void take_wants(struct stanch_worker *worker, const json_t *wants)
+{
+    if (!are_wants(wants) || (json_array_size(wants) == 0 && worker->owed == 0)) {
+        break_off(worker, "wants of an unknown form");
+        return;
+    }
+    worker->owed += (int)json_array_size(wants);
+    stanch_timer_stop(worker->runner->loop, &worker->wall);
+    worker->events.on_wants(worker->ctx, wants);
+}
+
+static void take_result(struct stanch_worker *worker, const void *bytes, size_t len)
+{
+    struct stanch_err err = {0};
+    STANCH_AUTO_JSON json_t *result = NULL;
+    if (stanch_json_parse(bytes, len, &stanch_json_own_limits, &result, &err) < 0)
+        break_off(worker, err.text);
+    else
+        tell_end(worker, &err, result);
+}
+
+static void take_error(struct stanch_worker *worker, const json_t *head)
+{
+    struct stanch_err err;
+    const char *kind = stanch_json_str(head, "kind", "script"), *text = stanch_json_str(head, "text", "no text");
+    STANCH_AUTO_JSON json_t *result = json_copy((json_t *)(uintptr_t)head);
+    json_object_del(result, "t");
+    json_object_del(result, "ok");
+    int code = strcmp(kind, "cpu") == 0      ? STANCH_E_TIMEOUT
+               : strcmp(kind, "memory") == 0 ? STANCH_E_CRASHED
+                                             : STANCH_E_SCRIPT;
+    stanch_err_set(&err, code, "%s", text);
+    const char *file = stanch_json_str(head, "file", NULL);
+    if (file && *file)
+        stanch_err_wrap(&err, "%s:%d", file, (int)stanch_json_int(head, "line", 0));
+    tell_end(worker, &err, result);
+}
+
+static void on_frame(void *ctx, const json_t *head, const void *attachment, size_t len, int fd)
+{
+    struct stanch_worker *worker = ctx;
+    const char *kind = stanch_json_str(head, "t", "");
+    (void)fd; /* its channel passes none */
+    if (strcmp(kind, "wants") == 0) {
+        take_wants(worker, json_object_get(head, "wants"));
+        return;
+    }
+    if (strcmp(kind, "end") != 0) {
+        break_off(worker, "a frame of an unknown kind");
+        return;
+    }
+    if (!worker->has_exited && !worker->confirm) /* it ends by itself; if not, it is killed */
+        worker->confirm = stanch_timer_start(worker->runner->loop, CONFIRM_MS, on_lingers, worker);
+    if (json_is_true(json_object_get(head, "ok")))
+        take_result(worker, attachment, len);
+    else
+        take_error(worker, head);
+}
+
+static void on_closed(void *ctx, const struct stanch_err *why)
+{
+    struct stanch_worker *worker = ctx;
+    worker->channel_over = true;
+    if (why->code == STANCH_E_PROTOCOL && !worker->has_exited) {
+        break_off(worker, why->text);
+        return;
+    }
+    if (worker->has_exited)
+        end_by_status(worker);
+    else
+        send_kill(worker); /* the runner's exit frame will say what it was */
+}
+
+/* ---- frames of the runner ---- */
+
+void stanch_worker__on_started(struct stanch_worker *worker, int fd)
+{
+    static const struct stanch_channel_events events = {on_frame, on_closed};
+    struct stanch_err err;
+    if (worker->told || worker->channel) {
+        close(fd);
+        return;
+    }
+    if (stanch_channel_open(worker->runner->loop, fd, 0, &events, worker, &worker->channel, &err) < 0 ||
+        stanch_channel_send(worker->channel, worker->start_head, worker->start_sources.data, worker->start_sources.len,
+                            &err) < 0) {
+        send_kill(worker);
+        tell_end(worker, &err, NULL);
+        return;
+    }
+    json_decref(worker->start_head);
+    worker->start_head = NULL;
+    stanch_buf_done(&worker->start_sources);
+}
+
+void stanch_worker__on_exited(struct stanch_worker *worker, int status, const char *text)
+{
+    worker->has_exited = true;
+    worker->exit_status = status;
+    (void)snprintf(worker->exit_text, sizeof worker->exit_text, "%s", text);
+    stanch_timer_stop(worker->runner->loop, &worker->confirm);
+    if (worker->told)
+        drop_worker(worker);
+    else if (!worker->channel || worker->channel_over)
+        end_by_status(worker);
+    /* else: its last frames are still to be read; the channel's end comes next */
+}
+
+void stanch_worker__end_all(struct stanch_runner *runner)
+{
+    for (struct stanch_worker *worker = runner->first; worker; worker = worker->next)
+        worker->doomed = true;
+    for (;;) {
+        struct stanch_worker *worker = runner->first;
+        while (worker && !worker->doomed)
+            worker = worker->next;
+        if (!worker)
+            return;
+        struct stanch_err err;
+        stanch_err_set(&err, STANCH_E_CRASHED, "the runner died, and its workers with it; it is started again");
+        worker->has_exited = true;
+        if (worker->told)
+            drop_worker(worker);
+        else
+            tell_end(worker, &err, NULL);
+    }
+}
+
+void stanch_worker__free_all(struct stanch_runner *runner)
+{
+    while (runner->first)
+        drop_worker(runner->first);
+}
+
+/* ---- for the owner ---- */
+
+static int check_sources(const struct stanch_runner *runner, const struct stanch_worker_spec *spec,
+                         struct stanch_err *err)
+{
+    size_t total = 0;
+    for (int i = 0; i < spec->source_count; i++) {
+        if (spec->sources[i].len > runner->limits.source_bytes)
+            return stanch_err_set(err, STANCH_E_TOO_LARGE, "%s has %zu bytes; a source file may have %zu",
+                                  spec->sources[i].path, spec->sources[i].len, runner->limits.source_bytes);
+        total += spec->sources[i].len;
+    }
+    if (total > START_MAX_BYTES)
+        return stanch_err_set(err, STANCH_E_TOO_LARGE, "the sources have %zu bytes together; %u are allowed", total,
+                              START_MAX_BYTES);
+    return 0;
+}
+
+static int encode_start(struct stanch_worker *worker, const struct stanch_worker_spec *spec, struct stanch_err *err)
+{
+    json_t *metas = json_array();
+    for (int i = 0; i < spec->source_count; i++) {
+        const struct stanch_source *source = &spec->sources[i];
+        json_array_append_new(metas, json_pack("{s:s, s:I}", "path", source->path, "len", (json_int_t)source->len));
+        stanch_buf_add(&worker->start_sources, source->text, source->len);
+    }
+    worker->start_head =
+        json_pack("{s:s, s:s, s:O?, s:o}", "t", "start", "kind", spec->kind, "input", spec->input, "sources", metas);
+    STANCH_AUTO_BUF struct stanch_buf probe = {0}; /* so that "too large" is said now, not by a dead worker */
+    int rc = stanch_frame_encode(worker->start_head, NULL, 0, &probe, err);
+    if (rc == 0) { /* the caller may change its input after the call */
+        json_t *copy = json_deep_copy(worker->start_head);
+        json_decref(worker->start_head);
+        worker->start_head = copy;
+    }
+    return rc;
+}
+
+int stanch_worker_start(struct stanch_runner *runner, const struct stanch_worker_spec *spec,
+                        const struct stanch_worker_events *events, void *ctx, struct stanch_worker **ret,
+                        struct stanch_err *err)
+{
+    if (!runner->child)
+        return stanch_err_set(err, STANCH_E_UNAVAILABLE, "the runner is down; it is being started again");
+    if (runner->worker_count >= MAX_WORKERS)
+        return stanch_err_set(err, STANCH_E_BUSY, "%d workers are running already", MAX_WORKERS);
+    int rc = check_sources(runner, spec, err);
+    if (rc < 0)
+        return rc;
+    struct stanch_worker *worker = STANCH_NEW(struct stanch_worker);
+    worker->runner = runner;
+    worker->id = ++runner->last_id;
+    worker->events = *events;
+    worker->ctx = ctx;
+    link_worker(runner, worker);
+    rc = encode_start(worker, spec, err);
+    if (rc == 0) {
+        STANCH_AUTO_JSON json_t *head =
+            json_pack("{s:s, s:I, s:I, s:I}", "t", "fork", "id", (json_int_t)worker->id, "memory_bytes",
+                      (json_int_t)runner->limits.memory_bytes, "cpu_ms", (json_int_t)runner->limits.cpu_ms);
+        rc = stanch_channel_send(stanch_child_channel(runner->child), head, NULL, 0, err);
+    }
+    if (rc < 0) {
+        drop_worker(worker);
+        return rc == STANCH_E_CRASHED ? stanch_err_set(err, STANCH_E_UNAVAILABLE, "the runner is down; it comes back")
+                                      : rc;
+    }
+    start_wall(worker);
+    *ret = worker;
+    return 0;
+}
+
+int stanch_worker_answer(struct stanch_worker *worker, int64_t n, const json_t *answer, struct stanch_err *err)
+{
+    STANCH_AUTO_BUF struct stanch_buf out = {0};
+    if (!worker->channel || worker->channel_over)
+        return stanch_err_set(err, STANCH_E_CRASHED, "the worker is gone");
+    int rc = stanch_json_canonical(answer, &out, err);
+    if (rc < 0)
+        return rc;
+    STANCH_AUTO_JSON json_t *head = json_pack("{s:s, s:I}", "t", "answer", "n", (json_int_t)n);
+    rc = stanch_channel_send(worker->channel, head, out.data, out.len, err);
+    if (rc < 0)
+        return rc;
+    worker->owed--;
+    start_wall(worker);
+    return 0;
+}
+
+void stanch_worker_kill(struct stanch_worker *worker)
+{
+    if (!worker)
+        return;
+    retire(worker);
+    if (worker->has_exited)
+        drop_worker(worker);
+    else
+        send_kill(worker);
+}
