@@ -20,7 +20,7 @@ struct stanch_plugin_call;
  *  returns 0 | STANCH_E_SYSTEM | STANCH_E_TIMEOUT */
 int stanch_plugins_new(struct stanch_loop *loop, const char *exe, const char *plugin_dir, const char *lock_path,
                        struct stanch_plugins **ret, struct stanch_err *err);
-/** Kills all hosts. Accepts NULL. */
+/** Kills all hosts; calls under way are not answered any more. Accepts NULL. */
 void stanch_plugins_free(struct stanch_plugins *plugins);
 
 /** Start an instance. config: borrowed: {"name","plugin","environment","settings":{...},"line"?}; a secret is
@@ -29,14 +29,19 @@ void stanch_plugins_free(struct stanch_plugins *plugins);
  *  instance is disabled until it is enabled by a person.
  *  returns 0 | STANCH_E_INVALID (text names the key path) | STANCH_E_NOT_FOUND (no such plugin) | STANCH_E_SYSTEM */
 int stanch_plugins_add(struct stanch_plugins *plugins, const json_t *config, struct stanch_err *err);
+/** Start a disabled instance again (a person decided so); its deaths are forgotten. No-op when it is not disabled.
+ *  returns 0 | STANCH_E_NOT_FOUND */
+int stanch_plugins_enable(struct stanch_plugins *plugins, const char *instance, struct stanch_err *err);
 /** Called once when every instance added so far has said hello or failed to. err: the first failure, or code 0. */
 void stanch_plugins_when_ready(struct stanch_plugins *plugins, void (*fn)(void *ctx, const struct stanch_err *err),
                                void *ctx);
 
 /** What an instance declares and how it is; borrowed until the next call of the loop; NULL: no such instance.
  *  {"name","plugin","version","digest","environment","state":"starting"|"up"|"down"|"disabled","why"?,"restarts",
+ *   ("down": will be started again by itself; "disabled": waits for stanch_plugins_enable, after 5 deaths within 10
+ *   minutes or when the plugin refused to be opened; "params" is a whole schema: {"type":"object","properties","required"})
  *   "actions":{"drain":{"effect":"mitigate","class":"convergent","risk":"low","summary","params":{JSON Schema},
- *     "has":{"plan","apply","verify","undo","reconcile"},"deadline_ms","settle_ms","undo_risk"}},
+ *     "has":{"plan":true,"apply":true,...},"deadline_ms","settle_ms","undo_risk"?,"no_undo_because"?}},
  *   "sources":{"webhook":{"summary"}}} */
 const json_t *stanch_plugins_describe(struct stanch_plugins *plugins, const char *instance);
 /** All instances, in order of configuration. new array of the above. */
@@ -75,7 +80,7 @@ int stanch_plugins_check_args(struct stanch_plugins *plugins, const char *instan
 /** Call. on_answer: exactly once, later, at the latest 1 s after the deadline.
  *  ret: shared handle until on_answer; may be NULL.
  *  returns 0 | STANCH_E_NOT_FOUND (instance, action, op) | STANCH_E_UNAVAILABLE (host down, disabled: nothing was
- *  sent) | STANCH_E_BUSY (256 calls under way) */
+ *  sent) | STANCH_E_BUSY (256 calls of that instance under way) | STANCH_E_TOO_LARGE (over the frame's limit) */
 int stanch_plugins_call(struct stanch_plugins *plugins, const struct stanch_plugin_request *request,
                         void (*on_answer)(void *ctx, const struct stanch_plugin_answer *answer), void *ctx,
                         struct stanch_plugin_call **ret, struct stanch_err *err);

@@ -1,0 +1,120 @@
+/* host_load.c: from NAME.so to an open instance. Each refusal says what the plugin's author, or the person
+ * who wrote the configuration, has to change. */
+#include "base/digest.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "plugin/declaration.h"
+#include "plugin/host.h"
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MAX_SO_BYTES (256u << 20)
+
+static int digest_file(const char *path, char ret_hex[65], struct stanch_err *err)
+{
+    struct stanch_buf bytes = {0};
+    char chunk[65536];
+    ssize_t n = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return stanch_err_errno(err, STANCH_E_NOT_FOUND, errno, "%s could not be read", path);
+    while (bytes.len < MAX_SO_BYTES && (n = read(fd, chunk, sizeof chunk)) > 0)
+        stanch_buf_add(&bytes, chunk, (size_t)n);
+    close(fd);
+    stanch_digest_hex(stanch_buf_str(&bytes), bytes.len, ret_hex);
+    stanch_buf_done(&bytes);
+    return n < 0 ? stanch_err_errno(err, STANCH_E_SYSTEM, errno, "%s could not be read", path) : 0;
+}
+
+static int check_abi(const struct stanch_plugin *plugin, const char *path, struct stanch_err *err)
+{
+    if (!plugin)
+        return stanch_err_set(err, STANCH_E_INVALID, "%s: stanch_plugin_entry returned nothing", path);
+    if (plugin->major != STANCH_ABI_MAJOR)
+        return stanch_err_set(
+            err, STANCH_E_INVALID,
+            "%s was built for ABI %u.%u, this is stanch %s with ABI %u.%u: build it again with this "
+            "SDK",
+            path, plugin->major, plugin->minor, STANCH_VERSION, STANCH_ABI_MAJOR, STANCH_ABI_MINOR);
+    if (plugin->size < offsetof(struct stanch_plugin, cancel) || !plugin->open || !plugin->call ||
+        !plugin->close)
+        return stanch_err_set(err, STANCH_E_INVALID, "%s: its table lacks open, call or close", path);
+    return 0;
+}
+
+static int load_declaration(struct stanch_instance *instance, const char *path, struct stanch_err *err)
+{
+    const struct stanch_text *text = &instance->plugin->declaration;
+    const char *slash = strrchr(path, '/');
+    STANCH_AUTO_FREE char *file = stanch_strdup(slash ? slash + 1 : path);
+    if (stanch_json_parse(text->data, text->len, &stanch_json_door_limits, &instance->declaration, err) < 0 ||
+        stanch_declaration_check(instance->declaration, err) < 0)
+        return stanch_err_wrap(err, "%s: its declaration", path);
+    const char *name = stanch_json_str(instance->declaration, "name", "");
+    file[strcspn(file, ".")] = '\0';
+    if (strcmp(name, file) != 0)
+        return stanch_err_set(err, STANCH_E_INVALID, "%s: its declaration says that it is named \"%s\"", path,
+                              name);
+    return 0;
+}
+
+static int load_symbol(struct stanch_instance *instance, const char *path, struct stanch_err *err)
+{
+    const struct stanch_plugin *(*entry)(void) = NULL;
+    instance->library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (!instance->library)
+        return stanch_err_set(err, STANCH_E_INVALID, "%s could not be loaded: %s", path, dlerror());
+    void *symbol = dlsym(instance->library, "stanch_plugin_entry");
+    if (!symbol)
+        return stanch_err_set(
+            err, STANCH_E_INVALID,
+            "%s is no plugin: it has no symbol stanch_plugin_entry (is STANCH_PLUGIN(...) at the end "
+            "of its main file?)",
+            path);
+    memcpy(&entry, &symbol, sizeof entry); /* ISO C has no cast from object to function pointers */
+    instance->plugin = entry();
+    return check_abi(instance->plugin, path, err);
+}
+
+static int open_instance(struct stanch_instance *instance, struct stanch_err *err)
+{
+    struct stanch_text why = {0};
+    if (instance->plugin->open(&stanch_host__services, instance, &instance->state, &why) == 0) {
+        instance->is_open = true;
+        return 0;
+    }
+    STANCH_AUTO_FREE char *text =
+        stanch_strndup(why.data ? why.data : "no reason was given", why.data ? why.len : 19);
+    return stanch_err_set(err, STANCH_E_INVALID, "the plugin refused its settings: %s", text);
+}
+
+int stanch_host__load(struct stanch_instance *instance, const char *path, char ret_digest[65],
+                      struct stanch_err *err)
+{
+    bool has_landlock = false;
+    int rc = digest_file(path, ret_digest, err);
+    rc = rc ? rc : load_symbol(instance, path, err);
+    rc = rc ? rc : load_declaration(instance, path, err);
+    rc = rc ? rc
+            : stanch_declaration_check_settings(instance->declaration, instance->settings,
+                                                instance->secret_names, err);
+    rc = rc ? rc : stanch_host__places_collect(instance, err);
+    rc = rc ? rc : stanch_host__confine(instance, &has_landlock, err);
+    if (rc == 0 && !has_landlock)
+        stanch_host__log(instance, 3,
+                         "this kernel has no Landlock: the plugin's file access is not confined");
+    return rc ? rc : open_instance(instance, err);
+}
+
+void stanch_host__unload(struct stanch_instance *instance)
+{
+    if (instance->is_open)
+        instance->plugin->close(instance->state);
+    instance->is_open = false;
+    /* The library stays mapped: its code may be on a thread's way out, and a leak report needs its names. */
+    instance->library = NULL;
+}
