@@ -17,8 +17,7 @@ static struct MHD_Response *make(const char *type, const void *body, size_t len)
 
 enum MHD_Result stanch_http__queue(struct stanch_http_request *request)
 {
-    stanch_http__stage(request->connection,
-                       request->is_stream ? STANCH_HTTP__STREAMING : STANCH_HTTP__ANSWERING);
+    stanch_http__stage(request->connection, request->is_stream ? STANCH_HTTP__STREAMING : STANCH_HTTP__ANSWERING);
     return MHD_queue_response(request->connection->mhd, (unsigned)request->status, request->response);
 }
 
@@ -47,8 +46,8 @@ void stanch_http__answered(struct stanch_http_request *request)
         stanch_http__resume(request->connection);
 }
 
-void stanch_http_answer(struct stanch_http_request *request, int status, const char *type, const void *body,
-                        size_t len, const json_t *extra)
+void stanch_http_answer(struct stanch_http_request *request, int status, const char *type, const void *body, size_t len,
+                        const json_t *extra)
 {
     const char *name;
     json_t *value;
@@ -69,25 +68,25 @@ void stanch_http_answer_json(struct stanch_http_request *request, int status, co
     stanch_http_answer(request, status, "application/json", body.data, body.len, NULL);
 }
 
-void stanch_http_answer_problem_at(struct stanch_http_request *request, const struct stanch_err *err,
-                                   const char *where)
+void stanch_http_answer_problem_at(struct stanch_http_request *request, const struct stanch_err *err, const char *where,
+                                   const json_t *extra)
 {
     int status = stanch_err_http(err->code);
     STANCH_AUTO_JSON json_t *doc = stanch_http__problem(status, stanch_err_word(err->code), err->text, where);
-    STANCH_AUTO_JSON json_t *extra = NULL;
+    STANCH_AUTO_JSON json_t *headers = extra ? json_deep_copy(extra) : json_object();
     STANCH_AUTO_BUF struct stanch_buf body = {0};
     stanch_json_write(doc, &body);
     stanch_buf_char(&body, '\n');
     if (request->connection)
         request->http->refused++;
     if (status == 503 || status == 429)
-        extra = json_pack("{s:s}", "Retry-After", "5");
+        stanch_json_set_str(headers, "Retry-After", "5");
     else if (status == 401)
-        extra = json_pack("{s:s}", "WWW-Authenticate", "Bearer");
-    stanch_http_answer(request, status, "application/problem+json", body.data, body.len, extra);
+        stanch_json_set_str(headers, "WWW-Authenticate", "Bearer");
+    stanch_http_answer(request, status, "application/problem+json", body.data, body.len, headers);
 }
 
 void stanch_http_answer_problem(struct stanch_http_request *request, const struct stanch_err *err)
 {
-    stanch_http_answer_problem_at(request, err, NULL);
+    stanch_http_answer_problem_at(request, err, NULL, NULL);
 }

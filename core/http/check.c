@@ -67,8 +67,7 @@ static int check_special(struct head *head, const char *name, const char *value)
         if (++head->lengths > 1)
             return refuse(head, 400, "invalid", "header Content-Length", "more than one Content-Length");
         if (strlen(value) > 18 || strspn(value, "0123456789") != strlen(value) || !*value)
-            return refuse(head, 400, "invalid", "header Content-Length",
-                          "Content-Length is not a plain number");
+            return refuse(head, 400, "invalid", "header Content-Length", "Content-Length is not a plain number");
     }
     if (strcasecmp(name, "transfer-encoding") == 0) {
         if (++head->encodings > 1 || strcasecmp(value, "chunked") != 0)
@@ -119,22 +118,19 @@ static int check_whole(struct head *head, const char *version)
     return 0;
 }
 
-int stanch_http__check_head(struct stanch_http_request *request, struct MHD_Connection *mhd,
-                            const char *version, struct stanch_http__refusal *ret)
+int stanch_http__check_head(struct stanch_http_request *request, struct MHD_Connection *mhd, const char *version,
+                            struct stanch_http__refusal *ret)
 {
     struct head head = {.request = request, .refusal = ret};
     request->headers = json_object();
     if (!is_token(request->method, strlen(request->method)) || strlen(request->method) > 20)
         return stanch_http__refuse(ret, 400, "invalid", "request line", "the method is no method");
     if (strcmp(version, "HTTP/1.1") != 0 && strcmp(version, "HTTP/1.0") != 0)
-        return stanch_http__refuse(ret, 505, "invalid", "request line",
-                                   "only HTTP/1.1 and HTTP/1.0 are spoken");
-    const union MHD_ConnectionInfo *size =
-        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+        return stanch_http__refuse(ret, 505, "invalid", "request line", "only HTTP/1.1 and HTTP/1.0 are spoken");
+    const union MHD_ConnectionInfo *size = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
     if (size && size->header_size > request->http->config.max_header_bytes)
-        return stanch_http__refuse(ret, 431, "too-large", "headers",
-                                   "the headers are %zu bytes; %zu are the limit", size->header_size,
-                                   request->http->config.max_header_bytes);
+        return stanch_http__refuse(ret, 431, "too-large", "headers", "the headers are %zu bytes; %zu are the limit",
+                                   size->header_size, request->http->config.max_header_bytes);
     MHD_get_connection_values_n(mhd, MHD_HEADER_KIND, on_header, &head);
     if (head.is_bad || check_whole(&head, version) != 0)
         return -1;

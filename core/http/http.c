@@ -85,6 +85,6 @@ json_t *stanch_http_counters(const struct stanch_http *http)
     int connections = (http->tcp ? http->tcp->count : 0) + (http->local ? http->local->count : 0);
     return json_pack("{s:I, s:I, s:I, s:I, s:i, s:i, s:I}", "requests", (json_int_t)http->requests, "refused",
                      (json_int_t)http->refused, "over_cap", (json_int_t)http->over_cap, "timed_out",
-                     (json_int_t)http->timed_out, "connections", connections, "streams", http->streams,
-                     "body_bytes", (json_int_t)http->body_bytes);
+                     (json_int_t)http->timed_out, "connections", connections, "streams", http->streams, "body_bytes",
+                     (json_int_t)http->body_bytes);
 }

@@ -60,9 +60,10 @@ void stanch_http_answer_json(struct stanch_http_request *request, int status, co
  *  Retry-After. */
 void stanch_http_answer_problem(struct stanch_http_request *request, const struct stanch_err *err);
 
-/** As above, with the place that is wrong ("header Content-Length", "title"): the document's member "where". */
+/** As above, with the place that is wrong ("header Content-Length", "title"), the document's member "where", and
+ *  more headers. Both may be NULL. extra: borrowed, {"Header-Name":"value"}. */
 void stanch_http_answer_problem_at(struct stanch_http_request *request, const struct stanch_err *err,
-                                   const char *where);
+                                   const char *where, const json_t *extra);
 /** Counters for metrics, all since start but `connections` and `streams` (now): {"requests","refused","over_cap",
  *  "timed_out","connections","streams","body_bytes"}. new. */
 json_t *stanch_http_counters(const struct stanch_http *http);

@@ -22,8 +22,7 @@ static int split_address(const char *listen_at, char host[256], char port[16], s
     }
     if (!colon || host_len >= 256 || strlen(colon + 1) >= 16 || !colon[1])
         return stanch_err_set(err, STANCH_E_INVALID,
-                              "listen address \"%s\": expected \"HOST:PORT\", as \"127.0.0.1:8470\"",
-                              listen_at);
+                              "listen address \"%s\": expected \"HOST:PORT\", as \"127.0.0.1:8470\"", listen_at);
     (void)snprintf(host, 256, "%.*s", (int)host_len, from);
     (void)snprintf(port, 16, "%s", colon + 1);
     return 0;
@@ -68,8 +67,7 @@ int stanch_http__listen_tcp(const char *listen_at, int *ret_fd, int *ret_port, s
         return rc;
     int why = getaddrinfo(*host ? host : NULL, port, &hints, &found);
     if (why != 0)
-        return stanch_err_set(err, STANCH_E_INVALID, "listen address \"%s\": %s", listen_at,
-                              gai_strerror(why));
+        return stanch_err_set(err, STANCH_E_INVALID, "listen address \"%s\": %s", listen_at, gai_strerror(why));
     int errnum = open_socket(found, ret_fd);
     freeaddrinfo(found);
     if (errnum != 0)
@@ -93,11 +91,9 @@ static int remove_stale(const struct sockaddr_un *at, struct stanch_err *err)
     int errnum = rc == 0 ? 0 : errno;
     close(fd);
     if (errnum != ECONNREFUSED)
-        return stanch_err_set(err, STANCH_E_SYSTEM, "%s: another process answers on this socket",
-                              at->sun_path);
+        return stanch_err_set(err, STANCH_E_SYSTEM, "%s: another process answers on this socket", at->sun_path);
     if (unlink(at->sun_path) != 0 && errno != ENOENT)
-        return stanch_err_errno(err, STANCH_E_SYSTEM, errno, "cannot remove the left over socket %s",
-                                at->sun_path);
+        return stanch_err_errno(err, STANCH_E_SYSTEM, errno, "cannot remove the left over socket %s", at->sun_path);
     return 0;
 }
 
@@ -115,8 +111,8 @@ int stanch_http__listen_unix(const char *path, int *ret_fd, struct stanch_err *e
     if (fd < 0)
         return stanch_err_errno(err, STANCH_E_SYSTEM, errno, "no socket");
     /* before bind: the file never exists with a wider mode */
-    if (fchmod(fd, 0660) != 0 || bind(fd, (struct sockaddr *)(void *)&at, sizeof at) != 0 ||
-        chmod(path, 0660) != 0 || listen(fd, 128) != 0) {
+    if (fchmod(fd, 0660) != 0 || bind(fd, (struct sockaddr *)(void *)&at, sizeof at) != 0 || chmod(path, 0660) != 0 ||
+        listen(fd, 128) != 0) {
         int errnum = errno;
         close(fd);
         return stanch_err_errno(err, STANCH_E_SYSTEM, errnum, "cannot listen on %s", path);

@@ -38,10 +38,9 @@ json_t *stanch_http__problem(int status, const char *word, const char *detail, c
 {
     STANCH_AUTO_BUF struct stanch_buf type = {0};
     stanch_buf_printf(&type, "/problems/%s", word);
-    json_t *doc = json_pack("{s:s, s:s, s:i, s:s}", "type", stanch_buf_str(&type), "title",
-                            stanch_http__reason(status), "status", status, "code", word);
-    json_t *text =
-        json_string(detail); /* NULL when it is not UTF-8: a text of ours that quotes the client's */
+    json_t *doc = json_pack("{s:s, s:s, s:i, s:s}", "type", stanch_buf_str(&type), "title", stanch_http__reason(status),
+                            "status", status, "code", word);
+    json_t *text = json_string(detail); /* NULL when it is not UTF-8: a text of ours that quotes the client's */
     json_object_set_new(doc, "detail", text ? text : json_string("the request is not valid UTF-8"));
     if (where && *where)
         stanch_json_set_str(doc, "where", where);
@@ -67,8 +66,7 @@ void stanch_http__problem_wire(const struct stanch_http__refusal *refusal, struc
         stanch_http__problem(refusal->status, refusal->word, refusal->detail, refusal->where);
     STANCH_AUTO_BUF struct stanch_buf body = {0};
     stanch_json_write(doc, &body);
-    stanch_buf_printf(out,
-                      "HTTP/1.1 %d %s\r\nContent-Type: application/problem+json\r\nContent-Length: %zu\r\n",
+    stanch_buf_printf(out, "HTTP/1.1 %d %s\r\nContent-Type: application/problem+json\r\nContent-Length: %zu\r\n",
                       refusal->status, stanch_http__reason(refusal->status), body.len);
     if (refusal->status == 503 || refusal->status == 429)
         stanch_buf_text(out, "Retry-After: 5\r\n");

@@ -107,8 +107,8 @@ static bool is_body_coming(const struct stanch_http_request *request)
     return stanch_http_header(request, "transfer-encoding") || (length && strcmp(length, "0") != 0);
 }
 
-static enum MHD_Result take_head(struct stanch_http_request *request, struct MHD_Connection *mhd,
-                                 const char *method, const char *version)
+static enum MHD_Result take_head(struct stanch_http_request *request, struct MHD_Connection *mhd, const char *method,
+                                 const char *version)
 {
     struct stanch_http__refusal *refusal = &request->refusal;
     request->head_seen = true;
@@ -135,8 +135,7 @@ static int check_body(struct stanch_http_request *request, size_t more)
         return stanch_http__refuse(&request->refusal, 413, "too-large", "body",
                                    "the body is over the limit of %zu bytes", http->config.max_body_bytes);
     if (http->buffered_bytes + more > STANCH_HTTP__BODIES_BYTES)
-        return stanch_http__refuse(&request->refusal, 503, "busy", "body",
-                                   "too many bodies are coming in at once");
+        return stanch_http__refuse(&request->refusal, 503, "busy", "body", "too many bodies are coming in at once");
     return 0;
 }
 
@@ -184,9 +183,8 @@ static enum MHD_Result go_on(struct stanch_http_request *request)
     return MHD_YES;
 }
 
-enum MHD_Result stanch_http__on_handler(void *ctx, struct MHD_Connection *mhd, const char *url,
-                                        const char *method, const char *version, const char *upload,
-                                        size_t *upload_len, void **con_cls)
+enum MHD_Result stanch_http__on_handler(void *ctx, struct MHD_Connection *mhd, const char *url, const char *method,
+                                        const char *version, const char *upload, size_t *upload_len, void **con_cls)
 {
     struct stanch_http_request *request = *con_cls;
     (void)ctx;

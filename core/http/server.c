@@ -138,17 +138,15 @@ static void read_peer(struct stanch_http__connection *connection)
     struct sockaddr_storage at = {0};
     socklen_t len = sizeof at;
     connection->uid = (uid_t)-1;
-    (void)snprintf(connection->remote, sizeof connection->remote, "%s",
-                   connection->server->local ? "unix" : "?");
+    (void)snprintf(connection->remote, sizeof connection->remote, "%s", connection->server->local ? "unix" : "?");
     if (connection->server->local) {
         struct ucred peer = {0};
         socklen_t peer_len = sizeof peer;
         if (getsockopt(connection->fd, SOL_SOCKET, SO_PEERCRED, &peer, &peer_len) == 0)
             connection->uid = peer.uid;
     } else if (getpeername(connection->fd, (struct sockaddr *)&at, &len) == 0) {
-        const void *address = at.ss_family == AF_INET6
-                                  ? (const void *)&((struct sockaddr_in6 *)(void *)&at)->sin6_addr
-                                  : (const void *)&((struct sockaddr_in *)(void *)&at)->sin_addr;
+        const void *address = at.ss_family == AF_INET6 ? (const void *)&((struct sockaddr_in6 *)(void *)&at)->sin6_addr
+                                                       : (const void *)&((struct sockaddr_in *)(void *)&at)->sin_addr;
         (void)inet_ntop(at.ss_family, address, connection->remote, sizeof connection->remote);
     }
 }
@@ -172,8 +170,7 @@ static void check_caps(struct stanch_http__connection *connection)
         return;
     http->over_cap++;
     stanch_http__refuse(&refusal, 503, "busy", "connections",
-                        is_full ? "all %d connections are taken"
-                                : "all %d connections of your address are taken",
+                        is_full ? "all %d connections are taken" : "all %d connections of your address are taken",
                         is_full ? http->config.max_connections : http->config.max_per_address);
     stanch_http__tell(connection, &refusal);
     stanch_http__cut(connection);
@@ -190,8 +187,7 @@ static uint64_t tick_ms(const struct stanch_http__server *server)
     return (uint64_t)(shortest < 80 ? 20 : shortest / 4);
 }
 
-static void connection_opened(struct stanch_http__server *server, struct MHD_Connection *mhd,
-                              void **ret_context)
+static void connection_opened(struct stanch_http__server *server, struct MHD_Connection *mhd, void **ret_context)
 {
     struct stanch_http__connection *connection = STANCH_NEW(struct stanch_http__connection);
     connection->server = server;
@@ -252,14 +248,13 @@ static struct MHD_Daemon *start_daemon(struct stanch_http__server *server, int l
     /* room for the headers we accept, so that it is us who refuse those that are too long */
     size_t memory = 2 * config->max_header_bytes + 32768;
     unsigned idle_s = (unsigned)((config->idle_ms + 999) / 1000);
-    return MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, stanch_http__on_handler,
-        server, MHD_OPTION_EXTERNAL_LOGGER, on_library_log, NULL, MHD_OPTION_LISTEN_SOCKET, listen_fd,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, memory, MHD_OPTION_CONNECTION_LIMIT,
-        (unsigned)config->max_connections + STANCH_HTTP__SPARE, MHD_OPTION_CONNECTION_TIMEOUT, idle_s,
-        MHD_OPTION_URI_LOG_CALLBACK, stanch_http__on_target, server, MHD_OPTION_NOTIFY_COMPLETED,
-        stanch_http__on_completed, server, MHD_OPTION_NOTIFY_CONNECTION, on_connection, server,
-        MHD_OPTION_END);
+    return MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
+                            stanch_http__on_handler, server, MHD_OPTION_EXTERNAL_LOGGER, on_library_log, NULL,
+                            MHD_OPTION_LISTEN_SOCKET, listen_fd, MHD_OPTION_CONNECTION_MEMORY_LIMIT, memory,
+                            MHD_OPTION_CONNECTION_LIMIT, (unsigned)config->max_connections + STANCH_HTTP__SPARE,
+                            MHD_OPTION_CONNECTION_TIMEOUT, idle_s, MHD_OPTION_URI_LOG_CALLBACK, stanch_http__on_target,
+                            server, MHD_OPTION_NOTIFY_COMPLETED, stanch_http__on_completed, server,
+                            MHD_OPTION_NOTIFY_CONNECTION, on_connection, server, MHD_OPTION_END);
 }
 
 static void on_handle_closed(uv_handle_t *handle)
@@ -269,8 +264,8 @@ static void on_handle_closed(uv_handle_t *handle)
         free(server);
 }
 
-int stanch_http__server_start(struct stanch_http *http, int listen_fd, bool local,
-                              struct stanch_http__server **ret, struct stanch_err *err)
+int stanch_http__server_start(struct stanch_http *http, int listen_fd, bool local, struct stanch_http__server **ret,
+                              struct stanch_err *err)
 {
     struct stanch_http__server *server = STANCH_NEW(struct stanch_http__server);
     struct uv_loop_s *uv = stanch_loop_uv(http->loop);

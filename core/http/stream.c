@@ -58,8 +58,8 @@ static void add_field(struct stanch_buf *out, const char *name, const char *text
     }
 }
 
-int stanch_http_stream_send(struct stanch_http_request *request, const char *id, const char *event,
-                            const char *data, struct stanch_err *err)
+int stanch_http_stream_send(struct stanch_http_request *request, const char *id, const char *event, const char *data,
+                            struct stanch_err *err)
 {
     if (request->out.len + strlen(data) > STANCH_HTTP__STREAM_BYTES)
         return stanch_err_set(err, STANCH_E_BUSY, "a slow reader: more than 1 MiB of events waits");

@@ -85,16 +85,14 @@ int stanch_http__split_target(struct stanch_http_request *request, struct stanch
     STANCH_AUTO_BUF struct stanch_buf path = {0};
     request->raw_query = stanch_strdup(question ? question + 1 : "");
     if (request->target[0] != '/')
-        return stanch_http__refuse(ret, 400, "invalid", "request target",
-                                   "the request target must begin with /");
+        return stanch_http__refuse(ret, 400, "invalid", "request target", "the request target must begin with /");
     if (decode(request->target, path_len, false, &path) != 0 || !is_utf8(&path))
         return stanch_http__refuse(ret, 400, "invalid", "path",
                                    "the path holds a bad escape, an encoded slash, a control character, or "
                                    "bytes that are not UTF-8");
     request->path = stanch_buf_take(&path);
     if (split_query(request) != 0)
-        return stanch_http__refuse(
-            ret, 400, "invalid", "query",
-            "the query holds a bad escape, a control character, or bytes that are not UTF-8");
+        return stanch_http__refuse(ret, 400, "invalid", "query",
+                                   "the query holds a bad escape, a control character, or bytes that are not UTF-8");
     return 0;
 }

@@ -110,7 +110,7 @@ static inline void on_test_request(void *ctx, struct stanch_http_request *reques
         s->held = request;
     } else if (strcmp(path, "/problem") == 0) {
         stanch_err_set(&err, STANCH_E_BUSY, "the queue is full");
-        stanch_http_answer_problem_at(request, &err, "queue");
+        stanch_http_answer_problem_at(request, &err, "queue", NULL);
     } else if (strcmp(path, "/stream") == 0 || strcmp(path, "/flood") == 0) {
         s->stream = request;
         stanch_http_stream_start(request, on_stream_gone, s);

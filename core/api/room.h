@@ -1,0 +1,110 @@
+/* room.h: what the files of this folder share: the routes as one table, and a call on its way. Nobody else
+ * includes it, but for the test that holds the OpenAPI file to the table.
+ *
+ *   request -> route -> authorize -> body -> handler -> flow (a change) | journal (a view) -> answer
+ */
+#ifndef STANCH_API_ROOM_H
+#define STANCH_API_ROOM_H
+#include "api/api.h"
+
+/* Weak while the rooms are being built. */
+#pragma weak stanch_flow_receive
+#pragma weak stanch_flow_do
+#pragma weak stanch_flow_status
+#pragma weak stanch_flow_runbooks
+#pragma weak stanch_journal_get
+#pragma weak stanch_journal_list
+#pragma weak stanch_journal_entries
+#pragma weak stanch_journal_follow
+#pragma weak stanch_journal_unfollow
+#pragma weak stanch_journal_health
+#pragma weak stanch_entry_json
+
+#define STANCH_API__PARTS   2 /* {id}s in a path */
+#define STANCH_API__STREAMS 64
+
+enum stanch_api__who {
+    STANCH_API__ANYONE, /* tells nothing of what goes on */
+    STANCH_API__SOURCE, /* the event source checks its credential, in its plugin */
+    STANCH_API__LOCAL   /* only over the control socket, until people and tokens exist */
+};
+
+struct stanch_api__call;
+
+struct stanch_api__route {
+    const char *method, *pattern;
+    enum stanch_api__who who;
+    bool changes; /* refused while draining */
+    void (*handle)(struct stanch_api__call *call);
+    const char *command; /* of flow.h, for handle_change; a noun, for list and get */
+    const char *ids;     /* names of the path's {}s in the command's input: "incident" */
+    const char *body;    /* members taken: "title:s! severity:s"; ! must be there; s o a; NULL: no body */
+    int status;          /* of success */
+};
+const struct stanch_api__route *stanch_api__route_table(int *ret_count);
+/* returns 0 | STANCH_E_NOT_FOUND | STANCH_E_METHOD; allow: a buffer of the methods that exist, for METHOD */
+int stanch_api__route_find(const char *method, const char *path, const struct stanch_api__route **ret,
+                           char *ret_parts[STANCH_API__PARTS], char ret_allow[64], struct stanch_err *err);
+
+struct stanch_api {
+    struct stanch_loop *loop;
+    struct stanch_http *http;
+    struct stanch_flow *flow;
+    struct stanch_journal *journal;
+    bool draining;
+    struct stanch_api__live *live; /* streams, a list */
+    int live_count;
+};
+
+struct stanch_api__call {
+    struct stanch_api *api; /* not valid any more when flow answers: the answer may come after the end */
+    struct stanch_http_request *request;
+    const struct stanch_api__route *route;
+    char *parts[STANCH_API__PARTS];
+    char by[160];
+    json_t *body;
+};
+void stanch_api__call_free(struct stanch_api__call *call);
+/* Both end the call. where may be NULL. value: borrowed; times are added. */
+void stanch_api__fail(struct stanch_api__call *call, const struct stanch_err *err, const char *where);
+void stanch_api__answer(struct stanch_api__call *call, const json_t *value);
+
+/* body.c: parse and check against the route's members. ret: new, an object. where: filled on error */
+int stanch_api__read_body(const struct stanch_api__call *call, json_t **ret, char where[120], struct stanch_err *err);
+/* A number in the query. returns 0 | STANCH_E_INVALID */
+int stanch_api__query_int(const struct stanch_api__call *call, const char *key, int64_t min, int64_t max,
+                          int64_t otherwise, int64_t *ret, struct stanch_err *err);
+
+/* view.c: beside every wall time "x_ms" its text "x". new */
+json_t *stanch_api__view(const json_t *doc);
+
+/* handlers */
+void stanch_api__receive(struct stanch_api__call *call);
+void stanch_api__change(struct stanch_api__call *call);
+void stanch_api__patch_incident(struct stanch_api__call *call);
+void stanch_api__add_entry(struct stanch_api__call *call);
+void stanch_api__resolve_step(struct stanch_api__call *call);
+void stanch_api__list(struct stanch_api__call *call);
+void stanch_api__get(struct stanch_api__call *call);
+void stanch_api__get_run(struct stanch_api__call *call);
+void stanch_api__runs_of(struct stanch_api__call *call);
+void stanch_api__timeline(struct stanch_api__call *call);
+void stanch_api__runbooks(struct stanch_api__call *call);
+void stanch_api__runbook(struct stanch_api__call *call);
+void stanch_api__plugins(struct stanch_api__call *call);
+void stanch_api__plugin(struct stanch_api__call *call);
+void stanch_api__status(struct stanch_api__call *call);
+void stanch_api__healthz(struct stanch_api__call *call);
+void stanch_api__readyz(struct stanch_api__call *call);
+void stanch_api__metrics(struct stanch_api__call *call);
+void stanch_api__openapi(struct stanch_api__call *call);
+void stanch_api__stream(struct stanch_api__call *call);
+
+/* live.c */
+void stanch_api__live_end_all(struct stanch_api *api);
+
+/* generated from openapi.json */
+extern const char stanch_api__openapi_text[];
+extern const unsigned long stanch_api__openapi_len;
+
+#endif

@@ -1,0 +1,123 @@
+/* route.c: every route, once. A row says who may, what a body may hold, and which command or noun it is about; a
+ * route that is not here does not exist, and tests hold the OpenAPI file and the table to each other. */
+#include "api/room.h"
+#include "base/mem.h"
+#include <stdio.h>
+#include <string.h>
+
+#define READ(pattern, handle, noun)                                                                                    \
+    {                                                                                                                  \
+        "GET", pattern, STANCH_API__LOCAL, false, handle, noun, NULL, NULL, 200                                        \
+    }
+#define OPEN(pattern, handle)                                                                                          \
+    {                                                                                                                  \
+        "GET", pattern, STANCH_API__ANYONE, false, handle, NULL, NULL, NULL, 200                                       \
+    }
+#define CHANGE(method, pattern, handle, command, ids, body, status)                                                    \
+    {                                                                                                                  \
+        method, pattern, STANCH_API__LOCAL, true, handle, command, ids, body, status                                   \
+    }
+
+static const struct stanch_api__route table[] = {
+    {"POST", "/v1/events/{source}", STANCH_API__SOURCE, true, stanch_api__receive, NULL, NULL, NULL, 202},
+    READ("/v1/events", stanch_api__list, "event"),
+    READ("/v1/events/{id}", stanch_api__get, "event"),
+    READ("/v1/incidents", stanch_api__list, "incident"),
+    CHANGE("POST", "/v1/incidents", stanch_api__change, "incident.declare", NULL, "title:s! severity:s note:s", 201),
+    READ("/v1/incidents/{id}", stanch_api__get, "incident"),
+    CHANGE("PATCH", "/v1/incidents/{id}", stanch_api__patch_incident, NULL, "incident",
+           "title:s severity:s state:s roles:o reason:s", 200),
+    READ("/v1/incidents/{id}/timeline", stanch_api__timeline, NULL),
+    CHANGE("POST", "/v1/incidents/{id}/timeline", stanch_api__add_entry, NULL, "incident", "kind:s! text:s!", 201),
+    CHANGE("POST", "/v1/incidents/{id}/merge", stanch_api__change, "incident.merge", "incident", "into:s!", 200),
+    READ("/v1/incidents/{id}/runs", stanch_api__runs_of, "run"),
+    CHANGE("POST", "/v1/incidents/{id}/runs", stanch_api__change, "run.start", "incident", "runbook:s! params:o", 201),
+    READ("/v1/runs", stanch_api__list, "run"),
+    CHANGE("POST", "/v1/runs", stanch_api__change, "run.start", NULL, "runbook:s! incident:s params:o title:s", 201),
+    READ("/v1/runs/{id}", stanch_api__get_run, "run"),
+    CHANGE("POST", "/v1/runs/{id}/cancel", stanch_api__change, "run.cancel", "run", "reason:s", 200),
+    CHANGE("POST", "/v1/steps/{run}/{n}/resolve", stanch_api__resolve_step, "step.resolve", NULL, "happened:s! note:s",
+           200),
+    READ("/v1/approvals", stanch_api__list, "approval"),
+    READ("/v1/approvals/{id}", stanch_api__get, "approval"),
+    CHANGE("POST", "/v1/approvals/{id}", stanch_api__change, "approval.decide", "approval", "decision:s! plan:s note:s",
+           200),
+    READ("/v1/mitigations", stanch_api__list, "mitigation"),
+    READ("/v1/mitigations/{id}", stanch_api__get, "mitigation"),
+    CHANGE("POST", "/v1/mitigations/{id}/undo", stanch_api__change, "mitigation.undo", "mitigation", "reason:s", 200),
+    READ("/v1/runbooks", stanch_api__runbooks, NULL),
+    CHANGE("POST", "/v1/runbooks/sync", stanch_api__change, "runbook.sync", NULL, "", 200),
+    CHANGE("POST", "/v1/runbooks/lint", stanch_api__change, "runbook.lint", NULL, "files:a!", 200),
+    READ("/v1/runbooks/{name}", stanch_api__runbook, NULL),
+    CHANGE("POST", "/v1/runbooks/{name}/plan", stanch_api__change, "runbook.plan", "runbook", "params:o", 200),
+    READ("/v1/plugins", stanch_api__plugins, NULL),
+    READ("/v1/plugins/{name}", stanch_api__plugin, NULL),
+    CHANGE("POST", "/v1/plugins/{name}/enable", stanch_api__change, "plugin.enable", "instance", "", 200),
+    CHANGE("POST", "/v1/stop", stanch_api__change, "stop", NULL, "reason:s!", 200),
+    CHANGE("POST", "/v1/resume", stanch_api__change, "resume", NULL, "reason:s", 200),
+    READ("/v1/stream", stanch_api__stream, NULL),
+    READ("/v1/status", stanch_api__status, NULL),
+    OPEN("/v1/openapi.json", stanch_api__openapi),
+    OPEN("/healthz", stanch_api__healthz),
+    OPEN("/readyz", stanch_api__readyz),
+    OPEN("/metrics", stanch_api__metrics),
+};
+
+const struct stanch_api__route *stanch_api__route_table(int *ret_count)
+{
+    *ret_count = (int)(sizeof table / sizeof *table);
+    return table;
+}
+
+/* One segment against another; a {name} takes any that is not empty. */
+static bool match(const char *pattern, const char *path, const char *found[STANCH_API__PARTS],
+                  size_t found_len[STANCH_API__PARTS])
+{
+    int count = 0;
+    for (;;) {
+        size_t want = strcspn(pattern, "/"), have = strcspn(path, "/");
+        if (*pattern == '{') {
+            if (have == 0)
+                return false;
+            found[count] = path;
+            found_len[count++] = have;
+        } else if (want != have || strncmp(pattern, path, want) != 0) {
+            return false;
+        }
+        pattern += want;
+        path += have;
+        if (!*pattern || !*path)
+            return !*pattern && !*path;
+        pattern++;
+        path++;
+    }
+}
+
+static bool is_method(const char *wanted, const char *method)
+{
+    return strcmp(wanted, method) == 0 || (strcmp(method, "HEAD") == 0 && strcmp(wanted, "GET") == 0);
+}
+
+int stanch_api__route_find(const char *method, const char *path, const struct stanch_api__route **ret,
+                           char *ret_parts[STANCH_API__PARTS], char ret_allow[64], struct stanch_err *err)
+{
+    ret_allow[0] = 0;
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        const char *found[STANCH_API__PARTS] = {0};
+        size_t found_len[STANCH_API__PARTS];
+        if (!match(table[i].pattern, path, found, found_len))
+            continue;
+        /* "sync" under /v1/runbooks is no name: the exact row stands before the one with {name} */
+        if (is_method(table[i].method, method)) {
+            *ret = &table[i];
+            for (int part = 0; part < STANCH_API__PARTS; part++)
+                ret_parts[part] = found[part] ? stanch_strndup(found[part], found_len[part]) : NULL;
+            return 0;
+        }
+        size_t used = strlen(ret_allow);
+        (void)snprintf(ret_allow + used, 64 - used, "%s%s", used ? ", " : "", table[i].method);
+    }
+    if (*ret_allow)
+        return stanch_err_set(err, STANCH_E_METHOD, "%s is not a method of %s; there is %s", method, path, ret_allow);
+    return stanch_err_set(err, STANCH_E_NOT_FOUND, "no such path: %s (GET /v1/openapi.json lists them)", path);
+}
