@@ -1,0 +1,82 @@
+/* haproxy.c: mitigations through HAProxy's runtime API (stats socket, level admin): take a server out of
+ * rotation, change its weight, bring it back. All changes are lost when HAProxy is reloaded: README.md. */
+#include "haproxy.h"
+#include <string.h>
+
+#define NAME_RULE "\"type\":\"string\",\"pattern\":\"^[A-Za-z0-9_.:-]+$\",\"maxLength\":200"
+#define SERVER_PARAMS                                                                                                  \
+    "\"backend\":{" NAME_RULE ",\"summary\":\"the backend's name\"},"                                                  \
+    "\"server\":{" NAME_RULE ",\"summary\":\"the server's name in that backend\"}"
+#define CHANGES                                                                                                        \
+    "\"class\":\"convergent\",\"deadline_ms\":5000,"                                                                   \
+    "\"ops\":[\"plan\",\"apply\",\"verify\",\"undo\",\"reconcile\"]"
+
+static const char declaration[] =
+    "{\"name\":\"haproxy\",\"version\":\"0.1.0\","
+    "\"summary\":\"HAProxy's runtime API: drain, maintenance, weight\","
+    "\"settings\":{"
+    "\"socket\":{\"type\":\"string\",\"format\":\"address\",\"required\":true,"
+    "\"summary\":\"the stats socket, level admin: unix:/run/haproxy.sock or tcp:127.0.0.1:9999\"},"
+    "\"backends\":{\"type\":\"array\",\"items\":{" NAME_RULE "},\"minItems\":1,"
+    "\"summary\":\"the only backends that may be touched or read; all when it is not set\"}},"
+    "\"actions\":{"
+    "\"states\":{\"summary\":\"every server of a backend: state, weight, sessions, whether it serves\","
+    "\"effect\":\"read\",\"class\":\"read-only\",\"deadline_ms\":5000,"
+    "\"params\":{\"backend\":{" NAME_RULE ",\"summary\":\"the backend's name\"}},\"required\":[\"backend\"]},"
+    "\"drain\":{\"summary\":\"no new requests to a server; what runs there finishes\","
+    "\"effect\":\"mitigate\",\"risk\":\"low\"," CHANGES ",\"params\":{" SERVER_PARAMS "},"
+    "\"required\":[\"backend\",\"server\"]},"
+    "\"maintenance\":{\"summary\":\"take a server out, its checks too; clients that stick to it move\","
+    "\"effect\":\"mitigate\",\"risk\":\"medium\"," CHANGES ",\"params\":{" SERVER_PARAMS "},"
+    "\"required\":[\"backend\",\"server\"]},"
+    "\"ready\":{\"summary\":\"bring a server back into rotation, with the weight it has\","
+    "\"effect\":\"mitigate\",\"risk\":\"low\",\"undo_risk\":\"medium\"," CHANGES ",\"params\":{" SERVER_PARAMS
+    "},\"required\":[\"backend\",\"server\"]},"
+    "\"weight\":{\"summary\":\"set a server's weight, 0 to 256\","
+    "\"effect\":\"mitigate\",\"risk\":\"low\"," CHANGES ",\"params\":{" SERVER_PARAMS
+    ",\"weight\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":256,\"summary\":\"absolute; 0: no new requests\"}},"
+    "\"required\":[\"backend\",\"server\",\"weight\"]}}}";
+
+static const char *open_instance(struct sdk_instance *instance, void **ret_state)
+{
+    const json_t *list = json_object_get(sdk_settings(instance), "backends");
+    *ret_state = NULL;
+    for (size_t i = 0; i < json_array_size(list); i++)
+        if (!haproxy_is_name(json_string_value(json_array_get(list, i))))
+            return sdk_why(instance, "backends[%zu]: no name of HAProxy: A-Z a-z 0-9 - _ . : were expected", i + 1);
+    return NULL;
+}
+
+static void on_states(struct sdk_call *call, struct haproxy_work *work)
+{
+    struct haproxy_capacity all = haproxy_capacity(&work->backend);
+    json_t *servers = json_array();
+    for (size_t i = 0; i < work->backend.count; i++)
+        json_array_append_new(servers, haproxy_server_json(&work->backend, &work->backend.servers[i]));
+    sdk_done(call, json_pack("{s:s, s:I, s:{s:I, s:i, s:b}, s:o}", "backend", work->backend_name, "as_of_ms",
+                             (json_int_t)sdk_now_ms(call), "serving", "weight", (json_int_t)all.weight, "servers",
+                             all.servers, "backup", all.is_backup, "servers", servers));
+}
+
+static void read_states(struct sdk_call *call)
+{
+    haproxy_read(call, on_states);
+}
+
+#define CHANGE_HANDLERS(action)                                                                                        \
+    {action, STANCH_OP_PLAN, haproxy_plan}, {action, STANCH_OP_APPLY, haproxy_apply},                                  \
+        {action, STANCH_OP_VERIFY, haproxy_verify}, {action, STANCH_OP_UNDO, haproxy_undo},                            \
+    {                                                                                                                  \
+        action, STANCH_OP_RECONCILE, haproxy_reconcile                                                                 \
+    }
+
+static const struct sdk_handler handlers[] = {
+    {"states", STANCH_OP_READ, read_states},
+    CHANGE_HANDLERS("drain"),
+    CHANGE_HANDLERS("maintenance"),
+    CHANGE_HANDLERS("ready"),
+    CHANGE_HANDLERS("weight"),
+    {0},
+};
+static const struct sdk_plugin plugin = {.declaration = declaration, .handlers = handlers, .open = open_instance};
+STANCH_PLUGIN(plugin)

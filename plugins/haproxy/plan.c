@@ -1,0 +1,211 @@
+/* plan.c: what an action would change, with the capacity before and after. Reads only. */
+#include "haproxy.h"
+#include <math.h>
+#include <string.h>
+
+#define MAX_SHOWN 50
+
+const char *haproxy_field(const struct sdk_call *call)
+{
+    return strcmp(sdk_action(call), "weight") == 0 ? "weight" : "state";
+}
+
+json_t *haproxy_value(const struct haproxy_server *server)
+{
+    return json_pack("{s:s, s:I}", "state", haproxy_state_word(server), "weight", (json_int_t)server->weight);
+}
+
+json_t *haproxy_target(struct sdk_call *call, const json_t *from)
+{
+    const char *action = sdk_action(call);
+    json_t *to = json_deep_copy(from);
+    if (strcmp(action, "weight") == 0)
+        json_object_set_new(to, "weight", json_integer(sdk_arg_int(call, "weight", -1)));
+    else
+        json_object_set_new(to, "state", json_string(strcmp(action, "maintenance") == 0 ? "maint" : action));
+    return to;
+}
+
+const char *haproxy_command(struct sdk_call *call, const struct haproxy_work *work, const json_t *value)
+{
+    const char *field = haproxy_field(call);
+    const json_t *member = json_object_get(value, field);
+    if (json_is_integer(member))
+        return sdk_text(call, "set server %s/%s weight %lld", work->backend_name, work->server_name,
+                        (long long)json_integer_value(member));
+    return sdk_text(call, "set server %s/%s state %s", work->backend_name, work->server_name,
+                    json_string_value(member));
+}
+
+/* For a shell: as it is when that is safe, else in single quotes. */
+static const char *quote(struct sdk_call *call, const char *text)
+{
+    static const char safe[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_./:@+=[]";
+    if (strspn(text, safe) == strlen(text))
+        return text;
+    char *out = sdk_memory(call, strlen(text) * 4 + 3), *at = out;
+    *at++ = '\'';
+    for (; *text; text++) {
+        if (*text == '\'') {
+            memcpy(at, "'\\''", 4);
+            at += 4;
+        } else {
+            *at++ = *text;
+        }
+    }
+    *at = '\'';
+    return out;
+}
+
+const char *haproxy_by_hand(struct sdk_call *call, const char *command)
+{
+    const char *socket = sdk_setting(sdk_instance(call), "socket", "");
+    const char *address = strncmp(socket, "unix:", 5) == 0 ? sdk_text(call, "unix-connect:%s", socket + 5)
+                                                           : sdk_text(call, "tcp-connect:%s", socket + 4);
+    return sdk_text(call, "printf '%s\\n' | socat - %s", command, quote(call, address));
+}
+
+/* ---- capacity ---- */
+
+static struct haproxy_backend after_writing(struct sdk_call *call, const struct haproxy_work *work, const json_t *value)
+{
+    bool is_weight = strcmp(haproxy_field(call), "weight") == 0;
+    return haproxy_project(call, &work->backend, work->server_name,
+                           is_weight ? NULL : json_string_value(json_object_get(value, "state")),
+                           is_weight ? json_integer_value(json_object_get(value, "weight")) : -1);
+}
+
+static const char *capacity_text(struct sdk_call *call, const struct haproxy_backend *backend)
+{
+    struct haproxy_capacity all = haproxy_capacity(backend);
+    return sdk_text(call, "%lld (%d of %zu servers%s)", (long long)all.weight, all.servers, backend->count,
+                    all.is_backup ? ", a backup" : "");
+}
+
+/* Whether it asks the server to take more than now: never a reason to refuse when nothing serves anyway. */
+static bool gives_more(const struct sdk_call *call, const struct haproxy_work *work, const json_t *value)
+{
+    if (strcmp(haproxy_field(call), "weight") == 0)
+        return json_integer_value(json_object_get(value, "weight")) > work->server->weight;
+    return strcmp(json_string_value(json_object_get(value, "state")), "ready") == 0;
+}
+
+bool haproxy_would_starve(struct sdk_call *call, const struct haproxy_work *work, const json_t *value, const char *verb)
+{
+    struct haproxy_backend after = after_writing(call, work, value);
+    if (haproxy_capacity(&after).weight > 0)
+        return false;
+    if (haproxy_capacity(&work->backend).weight == 0 && gives_more(call, work, value))
+        return false;
+    sdk_fail(call, "refused",
+             "%s %s would leave backend %s without a serving server (serving now: %s); bring another server back "
+             "first",
+             verb, work->server_name, work->backend_name, capacity_text(call, &work->backend));
+    return true;
+}
+
+/* ---- the plan ---- */
+
+static const char *what_happens(struct sdk_call *call, const struct haproxy_work *work, const json_t *to)
+{
+    const char *action = sdk_action(call), *name = work->server_name;
+    if (strcmp(action, "weight") == 0)
+        return sdk_text(call, "Weight of %s from %lld to %lld", name, (long long)work->server->weight,
+                        (long long)json_integer_value(json_object_get(to, "weight")));
+    if (strcmp(action, "drain") == 0)
+        return sdk_text(call, "%s takes no new requests", name);
+    if (strcmp(action, "maintenance") == 0)
+        return sdk_text(call, "%s goes into maintenance and its checks stop", name);
+    return sdk_text(call, "%s comes back", name);
+}
+
+static const char *what_remains(struct sdk_call *call, const struct haproxy_work *work,
+                                const struct haproxy_backend *after)
+{
+    const struct haproxy_server *server = haproxy_find(after, work->server_name);
+    if (strcmp(haproxy_state_word(server), "ready") == 0 && server->weight > 0) {
+        if (!haproxy_is_usable(server))
+            return sdk_text(call, "; it will not serve yet: HAProxy says %s of it", server->check);
+        return "";
+    }
+    if (work->server->sessions == 0)
+        return "";
+    return sdk_text(call, "; %lld sessions on it now", (long long)work->server->sessions);
+}
+
+static const char *impact(struct sdk_call *call, const struct haproxy_work *work, const json_t *to,
+                          const struct haproxy_backend *after)
+{
+    return sdk_text(call, "%s: serving capacity of %s goes from %s to %s%s", what_happens(call, work, to),
+                    work->backend_name, capacity_text(call, &work->backend), capacity_text(call, after),
+                    what_remains(call, work, after));
+}
+
+static json_t *capacity_json(const struct haproxy_backend *backend)
+{
+    struct haproxy_capacity all = haproxy_capacity(backend);
+    return json_pack("{s:I, s:i, s:I, s:b}", "weight", (json_int_t)all.weight, "servers", all.servers, "of",
+                     (json_int_t)backend->count, "backup", all.is_backup);
+}
+
+static json_t *observed(const struct sdk_call *call, const struct haproxy_work *work,
+                        const struct haproxy_backend *after)
+{
+    json_t *servers = json_array();
+    for (size_t i = 0; i < work->backend.count && i < MAX_SHOWN; i++)
+        json_array_append_new(servers, haproxy_server_json(&work->backend, &work->backend.servers[i]));
+    return json_pack("{s:I, s:o, s:o, s:o}", "as_of_ms", (json_int_t)sdk_now_ms(call), "before",
+                     capacity_json(&work->backend), "after", capacity_json(after), "servers", servers);
+}
+
+static void answer_plan(struct sdk_call *call, const struct haproxy_work *work, json_t *from, json_t *to)
+{
+    struct haproxy_backend after = after_writing(call, work, to);
+    const char *field = haproxy_field(call);
+    double moved =
+        haproxy_share(&work->backend, work->server) - haproxy_share(&after, haproxy_find(&after, work->server_name));
+    struct sdk_plan plan = {
+        .targets = json_pack("[o]", json_sprintf("haproxy:%s/%s/%s", sdk_instance_name(sdk_instance(call)),
+                                                 work->backend_name, work->server_name)),
+        .undo = json_pack("{s:O, s:{s:O}}", field, json_object_get(from, field), "only_if", field,
+                          json_object_get(to, field)),
+        .by_hand = haproxy_by_hand(call, haproxy_command(call, work, to)),
+        .undo_by_hand = haproxy_by_hand(call, haproxy_command(call, work, from)),
+        .impact = impact(call, work, to, &after),
+        .reach = round(fabs(moved) * 10000) / 10000,
+        .observed = observed(call, work, &after),
+        .no_change = json_equal(from, to) != 0,
+        .from = from, /* taken, as is to */
+        .to = to,
+    };
+    sdk_plan(call, &plan);
+}
+
+static void on_read(struct sdk_call *call, struct haproxy_work *work)
+{
+    int64_t both = HAPROXY_FORCED_MAINT | HAPROXY_FORCED_DRAIN;
+    if ((work->server->admin & both) == both) {
+        sdk_fail(call, "refused",
+                 "%s is drained and in maintenance at once, which could not be put back exactly; settle it by hand "
+                 "first",
+                 work->server_name);
+        return;
+    }
+    json_t *from = sdk_hold(call, haproxy_value(work->server));
+    json_t *to = sdk_hold(call, haproxy_target(call, from));
+    const char *verb = strcmp(haproxy_field(call), "weight") == 0 ? "setting the weight of"
+                       : strcmp(sdk_action(call), "drain") == 0   ? "draining"
+                                                                  : "stopping";
+    if (!json_equal(from, to) && haproxy_would_starve(call, work, to, verb))
+        return;
+    answer_plan(call, work, json_incref(from), json_incref(to));
+}
+
+void haproxy_plan(struct sdk_call *call)
+{
+    int64_t weight = sdk_arg_int(call, "weight", -1);
+    if (strcmp(sdk_action(call), "weight") == 0 && (weight < 0 || weight > 256))
+        sdk_fail(call, "invalid", "weight: an integer from 0 to 256 was expected");
+    else
+        haproxy_read(call, on_read);
+}
