@@ -323,6 +323,8 @@ class World:
         self.token = base64.b32encode(os.urandom(15)).decode()
         self.token_file = self.write("secrets/token", self.token + "\n", 0o600)
         self.effects_path = self.dir / "effects.log"
+        self.remote_path = self.dir / "remote.txt"
+        self.behaviour_path = self.dir / "behaviour.txt"
         self.daemons = []
 
     def write(self, name, text, mode=0o644):
@@ -332,11 +334,28 @@ class World:
         path.chmod(mode)
         return path
 
+    # The effects plugin's world: files outside of stanch (tests/plugins/effects.c).
+
     def effects(self):
-        """What the test plugin did to its world, in order: its log is outside of stanch."""
+        """What the test plugin did, in order: [{"op","action","target","value","key","epoch"}]."""
         if not self.effects_path.exists():
             return []
-        return [json.loads(line) for line in self.effects_path.read_text().splitlines()]
+        found = []
+        for line in self.effects_path.read_text().splitlines():
+            words = line.split(" ")
+            if words[0] == "notify":
+                words = ["notify", "page", " ".join(words[1:-2]), None, *words[-2:]]
+            found.append(dict(zip(("op", "action", "target", "value", "key", "epoch"), words)))
+        return found
+
+    def remote(self, target):
+        """The value that the remote has for a target; 0 when it was never set."""
+        lines = self.remote_path.read_text().splitlines() if self.remote_path.exists() else []
+        return next((int(line.rsplit(" ", 1)[1]) for line in lines if line.rsplit(" ", 1)[0] == target), 0)
+
+    def misbehave(self, *lines):
+        """What the plugin does wrong from now on: "set_convergent.apply:crash-after once", "apply:slow 500", ..."""
+        self.behaviour_path.write_text("".join(line + "\n" for line in lines))
 
     def daemon(self, config=None, env=None, **settings):
         daemon = Daemon(self, config or default_config(self, **settings), env)
