@@ -345,16 +345,24 @@ class World:
             words = line.split(" ")
             if words[0] == "notify":
                 words = ["notify", "page", " ".join(words[1:-2]), None, *words[-2:]]
-            found.append(dict(zip(("op", "action", "target", "value", "key", "epoch"), words)))
+            effect = dict(zip(("op", "action", "target", "value", "key", "epoch"), words))
+            effect["value"] = effect["value"] and int(effect["value"])
+            found.append(effect)
         return found
 
     def remote(self, target):
         """The value that the remote has for a target; 0 when it was never set."""
         lines = self.remote_path.read_text().splitlines() if self.remote_path.exists() else []
-        return next((int(line.rsplit(" ", 1)[1]) for line in lines if line.rsplit(" ", 1)[0] == target), 0)
+        return next((int(line.rsplit(" ", 1)[1]) for line in reversed(lines) if line.rsplit(" ", 1)[0] == target), 0)
 
-    def misbehave(self, *lines):
-        """What the plugin does wrong from now on: "set_convergent.apply:crash-after once", "apply:slow 500", ..."""
+    def set_value(self, target, value):
+        """Change the remote by hand, behind everybody's back; the last line of a target counts."""
+        with open(self.remote_path, "a") as remote:
+            remote.write(f"{target} {value}\n")
+
+    def behave(self, *lines):
+        """What the plugin does wrong from now on: "set_convergent.apply:crash-after once", "apply:slow 500", ...;
+        nothing: it behaves well."""
         self.behaviour_path.write_text("".join(line + "\n" for line in lines))
 
     def daemon(self, config=None, env=None, **settings):
