@@ -19,6 +19,7 @@ struct stanch_loop_ops {
     struct stanch_timer *(*timer_start)(struct stanch_loop *loop, int64_t delay_ms, stanch_loop_fn fn, void *ctx);
     void (*timer_stop)(struct stanch_loop *loop, struct stanch_timer *timer);
     void (*defer)(struct stanch_loop *loop, stanch_loop_fn fn, void *ctx);
+    void (*forget)(struct stanch_loop *loop, stanch_loop_fn fn, void *ctx);
 };
 struct stanch_loop {
     const struct stanch_loop_ops *ops;
@@ -52,6 +53,13 @@ static inline void stanch_timer_stop(struct stanch_loop *loop, struct stanch_tim
 static inline void stanch_loop_defer(struct stanch_loop *loop, stanch_loop_fn fn, void *ctx)
 {
     loop->ops->defer(loop, fn, ctx);
+}
+/** Drop what is deferred or posted with this `fn` and `ctx` and not yet called: for owners that end. After it
+ *  `fn` is not called for what was deferred or posted before. */
+static inline void stanch_loop_forget(struct stanch_loop *loop, stanch_loop_fn fn, void *ctx)
+{
+    if (loop->ops->forget)
+        loop->ops->forget(loop, fn, ctx);
 }
 
 /* The real loop. */

@@ -19,6 +19,7 @@ struct loop_uv {
     uv_async_t wake;
     pthread_mutex_t lock;
     struct deferred *first, **last;
+    struct deferred *running; /* the batch that is being called; loop thread only */
 };
 
 struct stanch_timer {
@@ -58,7 +59,8 @@ static void on_timer(uv_timer_t *uv)
     fn(ctx);
 }
 
-static struct stanch_timer *start_timer(struct stanch_loop *loop, int64_t delay_ms, stanch_loop_fn fn, void *ctx)
+static struct stanch_timer *start_timer(struct stanch_loop *loop, int64_t delay_ms, stanch_loop_fn fn,
+                                        void *ctx)
 {
     struct stanch_timer *timer = STANCH_NEW(struct stanch_timer);
     timer->fn = fn;
@@ -84,12 +86,39 @@ static void run_deferred(struct loop_uv *loop)
     loop->first = NULL;
     loop->last = &loop->first;
     pthread_mutex_unlock(&loop->lock);
-    while (d) {
-        struct deferred *next = d->next;
-        d->fn(d->ctx);
+    loop->running = d;
+    while ((d = loop->running)) {
+        loop->running = d->next;
+        stanch_loop_fn fn = d->fn;
+        void *ctx = d->ctx;
         free(d);
-        d = next;
+        fn(ctx);
     }
+}
+
+static void drop_from(struct deferred **list, stanch_loop_fn fn, void *ctx)
+{
+    while (*list) {
+        struct deferred *d = *list;
+        if (d->fn != fn || d->ctx != ctx) {
+            list = &d->next;
+            continue;
+        }
+        *list = d->next;
+        free(d);
+    }
+}
+
+static void forget(struct stanch_loop *loop, stanch_loop_fn fn, void *ctx)
+{
+    struct loop_uv *self = of(loop);
+    drop_from(&self->running, fn, ctx);
+    pthread_mutex_lock(&self->lock);
+    drop_from(&self->first, fn, ctx);
+    self->last = &self->first;
+    while (*self->last)
+        self->last = &(*self->last)->next;
+    pthread_mutex_unlock(&self->lock);
 }
 
 static void on_wake(uv_async_t *async)
@@ -116,6 +145,7 @@ static const struct stanch_loop_ops uv_ops = {
     .timer_start = start_timer,
     .timer_stop = stop_timer,
     .defer = stanch_loop_post,
+    .forget = forget,
 };
 
 struct stanch_loop *stanch_loop_new(struct stanch_err *err)
