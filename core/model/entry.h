@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include <jansson.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define STANCH_CHAIN_NONE   "-"
@@ -39,7 +40,8 @@ struct stanch_kind {
     const char *id;    /* the member of data that names the noun: "run" */
     const char *state; /* the noun's state afterwards; NULL: unchanged */
     bool open;         /* whether a noun in that state is still open (only read when state is set) */
-    const char *text;  /* what a person reads; {member} is replaced from data, {by} and {run} from the entry */
+    const char *text;  /* what a person reads; {member} is replaced from data, {by} and {run} from the entry; a
+                        * part in [brackets] is left out when one of its members is missing */
 };
 
 /** The table entry of a kind; NULL when there is none. */
@@ -50,6 +52,8 @@ const struct stanch_kind *stanch_kind_table(int *ret_count);
 /** Compute hash from all other members; prev must be set. returns 0 | STANCH_E_INVALID (data has no
  *  canonical form) */
 int stanch_entry_seal(struct stanch_entry *entry, struct stanch_err *err);
+/** As stanch_entry_seal, with the canonical text of data at hand (entry->data is not read). */
+int stanch_entry_seal_text(struct stanch_entry *entry, const char *data, size_t data_len, struct stanch_err *err);
 /** new; the entry as API and export show it:
  *  {"seq","chain","n","at":"RFC 3339","at_ms","kind","by","run"?,"level","text","data","prev","hash"} */
 json_t *stanch_entry_json(const struct stanch_entry *entry);

@@ -2,7 +2,8 @@
  * are merged into the noun that the entry names, and the noun takes the kind's state. What needs more than the
  * rule (a key that must be found again, a counter) has a line of its own in fold.c.
  *
- * A noun's document is a JSON object with at least {"id","state","incident"?,"created_ms","updated_ms","seq"}.
+ * A noun's document is a JSON object with at least {"id","state","open","incident"?,"created_ms","updated_ms",
+ * "seq","updated_seq"}: seq of its first entry, updated_seq of its last. A member of data that is null is removed.
  * Pure: reads and writes only through its port.
  */
 #ifndef STANCH_MODEL_FOLD_H
@@ -13,7 +14,8 @@ struct stanch_fold_port {
     /** The noun's document as it stands, including what is appended but not yet committed; NULL when there is
      *  none. returns: new */
     json_t *(*get)(void *ctx, const char *noun, const char *id);
-    /** The noun's new document. doc: taken. open: is it still open. chain: the chain of the entry. */
+    /** The noun's new document. doc: taken. open: is it still open. chain: the noun's incident,
+     *  or "-". */
     void (*put)(void *ctx, const char *noun, const char *id, const char *chain, bool open, json_t *doc);
     void *ctx;
 };

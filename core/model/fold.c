@@ -1,0 +1,130 @@
+/* fold.c: the uniform rule of fold.h, and below it the few kinds that need a line of their own. */
+#include "model/fold.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include <string.h>
+
+static json_t *get_or_new(const struct stanch_entry *entry, const struct stanch_fold_port *port,
+                          const char *noun, const char *id)
+{
+    json_t *doc = port->get(port->ctx, noun, id);
+    if (doc)
+        return doc;
+    doc = json_object();
+    json_object_set_new(doc, "id", json_string(id));
+    json_object_set_new(doc, "open", json_true());
+    json_object_set_new(doc, "created_ms", json_integer(entry->at_ms));
+    json_object_set_new(doc, "seq", json_integer(entry->seq));
+    return doc;
+}
+
+static void put(const struct stanch_entry *entry, const struct stanch_fold_port *port, const char *noun,
+                const char *id, json_t *doc)
+{
+    json_object_set_new(doc, "updated_ms", json_integer(entry->at_ms));
+    json_object_set_new(doc, "updated_seq", json_integer(entry->seq));
+    STANCH_AUTO_FREE char *chain = stanch_strdup(stanch_json_str(doc, "incident", STANCH_CHAIN_NONE));
+    port->put(port->ctx, noun, id, chain, stanch_json_bool(doc, "open", true), doc);
+}
+
+/* What the fold itself keeps; data may not overwrite it. */
+static bool is_kept_by_fold(const char *member)
+{
+    static const char *const names[] = {"id", "open", "created_ms", "updated_ms", "seq", "updated_seq"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(names[i], member) == 0)
+            return true;
+    return false;
+}
+
+static void merge(json_t *doc, const json_t *data)
+{
+    const char *member;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)data, member, value)
+    {
+        if (is_kept_by_fold(member))
+            continue;
+        if (json_is_null(value))
+            json_object_del(doc, member);
+        else
+            json_object_set(doc, member, value);
+    }
+}
+
+static void set_incident(json_t *doc, const struct stanch_entry *entry)
+{
+    if (strcmp(entry->chain, STANCH_CHAIN_NONE) != 0)
+        json_object_set_new(doc, "incident", json_string(entry->chain));
+}
+
+static void grow(json_t *doc, const char *counter, int64_t by)
+{
+    json_object_set_new(doc, counter, json_integer(stanch_json_int(doc, counter, 0) + by));
+}
+
+/* The rule. */
+static void fold_noun(const struct stanch_entry *entry, const struct stanch_kind *kind,
+                      const struct stanch_fold_port *port)
+{
+    const char *id = stanch_json_str(entry->data, kind->id, NULL);
+    if (!id)
+        return;
+    json_t *doc = get_or_new(entry, port, kind->noun, id);
+    int64_t count = stanch_json_int(doc, "count", 0);
+    merge(doc, entry->data);
+    set_incident(doc, entry);
+    if (kind->state) {
+        json_object_set_new(doc, "state", json_string(kind->state));
+        json_object_set_new(doc, "open", json_boolean(kind->open));
+    }
+    if (strcmp(entry->kind, "event.repeated") == 0)
+        json_object_set_new(doc, "count", json_integer(count + stanch_json_int(entry->data, "count", 1)));
+    if (strcmp(entry->kind, "incident.joined") == 0)
+        grow(doc, "events", 1);
+    put(entry, port, kind->noun, id, doc);
+}
+
+/* A key under which a noun must be found again: one event per event key, one run per (event key, runbook). */
+static void fold_key(const struct stanch_entry *entry, const struct stanch_fold_port *port, const char *key,
+                     const char *noun)
+{
+    json_t *doc = get_or_new(entry, port, "key", key);
+    json_object_set(doc, noun, json_object_get(entry->data, noun));
+    json_t *incident = json_object_get(entry->data, "incident");
+    if (json_is_string(incident))
+        json_object_set(doc, "incident", incident);
+    set_incident(doc, entry);
+    put(entry, port, "key", key, doc);
+}
+
+static void fold_run_start(const struct stanch_entry *entry, const struct stanch_fold_port *port)
+{
+    const char *event_key = stanch_json_str(entry->data, "event_key", NULL);
+    if (event_key) {
+        STANCH_AUTO_FREE char *key =
+            stanch_asprintf("run:%s:%s", event_key, stanch_json_str(entry->data, "path", ""));
+        fold_key(entry, port, key, "run");
+    }
+    json_t *incident = strcmp(entry->kind, "run.started") == 0 && strcmp(entry->chain, STANCH_CHAIN_NONE) != 0
+                           ? port->get(port->ctx, "incident", entry->chain)
+                           : NULL;
+    if (!incident)
+        return;
+    grow(incident, "runs", 1);
+    put(entry, port, "incident", entry->chain, incident);
+}
+
+void stanch_fold(const struct stanch_entry *entry, const struct stanch_fold_port *port)
+{
+    const struct stanch_kind *kind = stanch_kind_find(entry->kind);
+    if (!kind || !kind->noun)
+        return;
+    fold_noun(entry, kind, port);
+    const char *key =
+        strcmp(entry->kind, "event.received") == 0 ? stanch_json_str(entry->data, "key", NULL) : NULL;
+    if (key)
+        fold_key(entry, port, key, "event");
+    if (strcmp(entry->kind, "run.started") == 0 || strcmp(entry->kind, "run.held") == 0)
+        fold_run_start(entry, port);
+}
