@@ -4,8 +4,8 @@
 #include "base/mem.h"
 #include <string.h>
 
-static json_t *get_or_new(const struct stanch_entry *entry, const struct stanch_fold_port *port,
-                          const char *noun, const char *id)
+static json_t *get_or_new(const struct stanch_entry *entry, const struct stanch_fold_port *port, const char *noun,
+                          const char *id)
 {
     json_t *doc = port->get(port->ctx, noun, id);
     if (doc)
@@ -18,8 +18,8 @@ static json_t *get_or_new(const struct stanch_entry *entry, const struct stanch_
     return doc;
 }
 
-static void put(const struct stanch_entry *entry, const struct stanch_fold_port *port, const char *noun,
-                const char *id, json_t *doc)
+static void put(const struct stanch_entry *entry, const struct stanch_fold_port *port, const char *noun, const char *id,
+                json_t *doc)
 {
     json_object_set_new(doc, "updated_ms", json_integer(entry->at_ms));
     json_object_set_new(doc, "updated_seq", json_integer(entry->seq));
@@ -58,9 +58,16 @@ static void set_incident(json_t *doc, const struct stanch_entry *entry)
         json_object_set_new(doc, "incident", json_string(entry->chain));
 }
 
+/* Counters stay where JSON keeps them exactly. */
+static int64_t add_up(int64_t a, int64_t b)
+{
+    int64_t sum = a + b; /* both are within 2^53: no overflow */
+    return sum > STANCH_JSON_SAFE_INT ? STANCH_JSON_SAFE_INT : sum < 0 ? 0 : sum;
+}
+
 static void grow(json_t *doc, const char *counter, int64_t by)
 {
-    json_object_set_new(doc, counter, json_integer(stanch_json_int(doc, counter, 0) + by));
+    json_object_set_new(doc, counter, json_integer(add_up(stanch_json_int(doc, counter, 0), by)));
 }
 
 /* The rule. */
@@ -79,7 +86,7 @@ static void fold_noun(const struct stanch_entry *entry, const struct stanch_kind
         json_object_set_new(doc, "open", json_boolean(kind->open));
     }
     if (strcmp(entry->kind, "event.repeated") == 0)
-        json_object_set_new(doc, "count", json_integer(count + stanch_json_int(entry->data, "count", 1)));
+        json_object_set_new(doc, "count", json_integer(add_up(count, stanch_json_int(entry->data, "count", 1))));
     if (strcmp(entry->kind, "incident.joined") == 0)
         grow(doc, "events", 1);
     put(entry, port, kind->noun, id, doc);
@@ -102,8 +109,7 @@ static void fold_run_start(const struct stanch_entry *entry, const struct stanch
 {
     const char *event_key = stanch_json_str(entry->data, "event_key", NULL);
     if (event_key) {
-        STANCH_AUTO_FREE char *key =
-            stanch_asprintf("run:%s:%s", event_key, stanch_json_str(entry->data, "path", ""));
+        STANCH_AUTO_FREE char *key = stanch_asprintf("run:%s:%s", event_key, stanch_json_str(entry->data, "path", ""));
         fold_key(entry, port, key, "run");
     }
     json_t *incident = strcmp(entry->kind, "run.started") == 0 && strcmp(entry->chain, STANCH_CHAIN_NONE) != 0
@@ -121,8 +127,7 @@ void stanch_fold(const struct stanch_entry *entry, const struct stanch_fold_port
     if (!kind || !kind->noun)
         return;
     fold_noun(entry, kind, port);
-    const char *key =
-        strcmp(entry->kind, "event.received") == 0 ? stanch_json_str(entry->data, "key", NULL) : NULL;
+    const char *key = strcmp(entry->kind, "event.received") == 0 ? stanch_json_str(entry->data, "key", NULL) : NULL;
     if (key)
         fold_key(entry, port, key, "event");
     if (strcmp(entry->kind, "run.started") == 0 || strcmp(entry->kind, "run.held") == 0)

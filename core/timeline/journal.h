@@ -35,18 +35,20 @@ struct stanch_batch *stanch_batch_new(void);
 /** For a batch that is not appended. Accepts NULL. */
 void stanch_batch_free(struct stanch_batch *batch);
 /** chain, kind, by, run: copied; run may be NULL. data: taken, an object. */
-void stanch_batch_add(struct stanch_batch *batch, const char *chain, const char *kind, const char *by,
-                      const char *run, json_t *data);
+void stanch_batch_add(struct stanch_batch *batch, const char *chain, const char *kind, const char *by, const char *run,
+                      json_t *data);
 /** Keep bytes under their SHA-256 (hex); the same bytes twice cost one row. copied. */
 void stanch_batch_blob(struct stanch_batch *batch, const char id_hex[65], const void *bytes, size_t len);
 
 /** Append. batch: taken, also on error. on_committed: may be NULL; called exactly once, later, in order of
- *  append; never if the result is not 0.
- *  returns 0 | STANCH_E_BUSY the queue is full | STANCH_E_FULL the disk is full and only outcomes (kinds
- *  `*.answered`, `*.ended`) are taken | STANCH_E_STORE read only | STANCH_E_INVALID an entry that has no
- *  canonical form or a kind that is not in kind.def; then nothing is appended. */
-int stanch_journal_append(struct stanch_journal *journal, struct stanch_batch *batch,
-                          void (*on_committed)(void *ctx), void *ctx, struct stanch_err *err);
+ *  append; never if the result is not 0. It may append, but not close the journal.
+ *  returns 0 | STANCH_E_BUSY the queue is full, or another process holds the store locked | STANCH_E_FULL the disk
+ *  is full and only batches of outcomes are taken (kinds `*.answered`, and what else tells of something that has
+ *  happened already: see is_outcome in journal_append.c) | STANCH_E_STORE read only | STANCH_E_INVALID an entry
+ *  that has no canonical form, does not name its noun, or is of a kind that is not in kind.def; then nothing is
+ *  appended. */
+int stanch_journal_append(struct stanch_journal *journal, struct stanch_batch *batch, void (*on_committed)(void *ctx),
+                          void *ctx, struct stanch_err *err);
 
 /** Call `fn` on the loop thread once everything appended before is committed. */
 void stanch_journal_barrier(struct stanch_journal *journal, void (*fn)(void *ctx), void *ctx);
@@ -59,35 +61,35 @@ void stanch_journal_next_id(struct stanch_journal *journal, const char *prefix, 
 json_t *stanch_journal_get(struct stanch_journal *journal, enum stanch_view view, const char *noun, const char *id);
 
 struct stanch_noun_query {
-    const char *noun;  /* "incident", "run", "step", "approval", "mitigation", "event", ... */
-    const char *chain; /* only of this incident; NULL: all */
+    const char *noun;      /* "incident", "run", "step", "approval", "mitigation", "event", ... */
+    const char *chain;     /* only of this incident; NULL: all */
     const char *id_prefix; /* only ids that begin so ("R-3/"); NULL: all */
-    int open;          /* 1 only open, 0 only ended, -1 both */
-    int64_t before_seq; /* only documents whose "seq" (of creation) is lower: the next page; 0: from the newest */
-    int limit;         /* 1..1000 */
+    int open;              /* 1 only open, 0 only ended, -1 both */
+    int64_t before_seq;    /* only documents whose "seq" (of creation) is lower: the next page; 0: from the newest */
+    int limit;             /* 1..1000 */
 };
 /** Committed documents, newest first (by the seq of their first entry). ret: new, an array. */
 int stanch_journal_list(struct stanch_journal *journal, const struct stanch_noun_query *query, json_t **ret,
                         struct stanch_err *err);
 
 struct stanch_entry_query {
-    const char *chain;  /* NULL: all chains, in the order of the store */
-    const char *run;    /* NULL: all */
-    int64_t after_seq;  /* only later ones */
+    const char *chain; /* NULL: all chains, in the order of the store */
+    const char *run;   /* NULL: all */
+    int64_t after_seq; /* only later ones */
     int headlines_only;
-    int limit;          /* 1..1000: page long reads, a held snapshot stops checkpoints */
+    int limit; /* 1..1000: page long reads, a held snapshot stops checkpoints */
 };
 /** Committed entries in order of seq. `each` gets a borrowed entry; returning non-zero stops.
  *  returns 0 | STANCH_E_STORE | STANCH_E_CORRUPT */
 int stanch_journal_entries(struct stanch_journal *journal, const struct stanch_entry_query *query,
-                           int (*each)(void *ctx, const struct stanch_entry *entry), void *ctx,
-                           struct stanch_err *err);
+                           int (*each)(void *ctx, const struct stanch_entry *entry), void *ctx, struct stanch_err *err);
 
 /** Bytes kept under an id, committed or waiting. ret: appended to. returns 0 | STANCH_E_NOT_FOUND | _STORE */
 int stanch_journal_blob(struct stanch_journal *journal, const char *id_hex, struct stanch_buf *ret,
                         struct stanch_err *err);
 
-/** Tell `fn` every entry once it is committed, in order. Returns a handle for unfollow. entry: borrowed. */
+/** Tell `fn` every entry once it is committed, in order. What is read as committed may be ahead of what was told:
+ *  whoever reads first and then follows compares seq. Returns a handle for unfollow. entry: borrowed. */
 struct stanch_follower;
 struct stanch_follower *stanch_journal_follow(struct stanch_journal *journal,
                                               void (*fn)(void *ctx, const struct stanch_entry *entry), void *ctx);
@@ -97,7 +99,8 @@ void stanch_journal_unfollow(struct stanch_journal *journal, struct stanch_follo
  *  "commit_p50_us","commit_p99_us","read_only":bool,"full":bool,"why":text|null}. new. */
 json_t *stanch_journal_health(struct stanch_journal *journal);
 
-/** Head of every chain, committed: [{"chain","n","hash"}], for checkpoints. new. */
+/** Head of every chain, committed: [{"chain","n","hash"}], for checkpoints; chain "*" is the order of the whole
+ *  store (n is the last seq). new. */
 json_t *stanch_journal_heads(struct stanch_journal *journal);
 
 #endif

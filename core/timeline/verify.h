@@ -12,7 +12,7 @@ struct stanch_verify_result {
     int64_t bad_seq;         /* 0: all is well; else the first bad entry's seq, chain and number */
     char bad_chain[64];
     int64_t bad_n;
-    char what[256];          /* "altered", "removed", "inserted", "reordered", "tail cut", ... and in which words */
+    char what[256]; /* "altered", "removed", "inserted", "reordered", "tail cut", ... and in which words */
 };
 
 /** Check every chain (chain NULL) or one. checkpoint_path: signed heads exported before, or NULL.

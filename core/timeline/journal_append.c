@@ -1,0 +1,343 @@
+/* journal_append.c: check, seal, fold, queue. Everything that can fail comes first; a batch that is refused has
+ * changed nothing: chain heads and documents are staged in the batch and become the journal's at the end. */
+#include "timeline/journal_inside.h"
+#include "base/digest.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "model/fold.h"
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* What tells of something that has already happened is also taken when the disk is full: below the reserve
+ * nothing may start, but what was started must find its end. */
+static bool is_outcome(const char *kind)
+{
+    static const char *const kinds[] = {
+        "action.verified",         "step.unknown",    "mitigation.applied",
+        "mitigation.undone",       "mitigation.kept", "mitigation.undo-failed",
+        "mitigation.undo-unknown", "run.succeeded",   "run.failed",
+        "run.cancelled",           "run.parked",      "stop.engaged",
+        "approval.expired",        "approval.voided", "daemon.stopped",
+    };
+    const char *verb = strrchr(kind, '.');
+    if (verb && (strcmp(verb, ".answered") == 0 || strcmp(verb, ".ended") == 0))
+        return true;
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (strcmp(kinds[i], kind) == 0)
+            return true;
+    return false;
+}
+
+/* Whole numbers that came as reals read back from canonical text as integers, and beyond 2^53 as text
+ * (json.h). Make them so before the fold sees them, so that what is in memory is what is read back. Returns a new
+ * value, or NULL when nothing had to change. */
+static json_t *settle_numbers(const json_t *value)
+{
+    if (json_is_real(value)) {
+        double real = json_real_value(value);
+        if (!isfinite(real) || real != floor(real) || fabs(real) >= 1e21)
+            return NULL;
+        if (fabs(real) <= (double)STANCH_JSON_SAFE_INT)
+            return json_integer((json_int_t)real);
+        char text[32];
+        (void)snprintf(text, sizeof text, "%.0f", real);
+        return json_string(text);
+    }
+    json_t *settled = NULL, *member, *changed;
+    const char *key;
+    size_t i;
+    if (json_is_object(value)) {
+        json_object_foreach((json_t *)(uintptr_t)value, key, member) if ((changed = settle_numbers(member)))
+        {
+            settled = settled ? settled : json_copy((json_t *)(uintptr_t)value);
+            json_object_set_new(settled, key, changed);
+        }
+    } else if (json_is_array(value)) {
+        json_array_foreach(value, i, member) if ((changed = settle_numbers(member)))
+        {
+            settled = settled ? settled : json_copy((json_t *)(uintptr_t)value);
+            json_array_set_new(settled, i, changed);
+        }
+    }
+    return settled;
+}
+
+static bool is_utf8(const char *text)
+{
+    json_t *value = json_string(text);
+    json_decref(value);
+    return value != NULL;
+}
+
+static int check_entry(struct stanch_entry *entry, struct stanch_err *err)
+{
+    const struct stanch_kind *kind = entry->kind ? stanch_kind_find(entry->kind) : NULL;
+    if (!kind)
+        return stanch_err_set(err, STANCH_E_INVALID, "\"%s\" is no kind of entry (kind.def)",
+                              entry->kind ? entry->kind : "");
+    if (!json_is_object(entry->data))
+        return stanch_err_set(err, STANCH_E_INVALID, "%s: the data of an entry is an object", entry->kind);
+    if (!entry->chain || !*entry->chain || strcmp(entry->chain, STANCH_CHAIN_ALL) == 0 || !is_utf8(entry->chain))
+        return stanch_err_set(err, STANCH_E_INVALID, "%s: not the name of a chain", entry->kind);
+    if (!entry->by || !*entry->by || !is_utf8(entry->by) || (entry->run && !is_utf8(entry->run)))
+        return stanch_err_set(err, STANCH_E_INVALID, "%s: an entry says by whom it is, in UTF-8", entry->kind);
+    const char *id = kind->noun ? stanch_json_str(entry->data, kind->id, NULL) : NULL;
+    if (kind->noun && (!id || !*id))
+        return stanch_err_set(err, STANCH_E_INVALID, "%s: the data must name the %s in \"%s\"", entry->kind, kind->noun,
+                              kind->id);
+    return 0;
+}
+
+/* Check all entries and write their data in canonical form. */
+static int check_batch(struct stanch_batch *batch, struct stanch_err *err)
+{
+    batch->rows = stanch_alloc((batch->count + 1) * sizeof *batch->rows);
+    batch->is_outcome = batch->count > 0;
+    for (size_t i = 0; i < batch->count; i++) {
+        struct stanch_entry *entry = &batch->entries[i];
+        int rc = check_entry(entry, err);
+        if (rc < 0)
+            return rc;
+        json_t *settled = settle_numbers(entry->data);
+        if (settled) {
+            json_decref(entry->data);
+            entry->data = settled;
+        }
+        STANCH_AUTO_BUF struct stanch_buf text = {0};
+        rc = stanch_json_canonical(entry->data, &text, err);
+        if (rc < 0)
+            return stanch_err_wrap(err, "%s", entry->kind);
+        batch->rows[i].data_len = text.len;
+        batch->rows[i].data = stanch_buf_take(&text);
+        batch->write.row_count = i + 1;
+        batch->bytes += batch->rows[i].data_len + 512;
+        batch->is_outcome = batch->is_outcome && is_outcome(entry->kind);
+    }
+    for (size_t i = 0; i < batch->blob_count; i++)
+        batch->bytes += batch->blobs[i].len;
+    return 0;
+}
+
+static int check_journal(struct stanch_journal *journal, const struct stanch_batch *batch, struct stanch_err *err)
+{
+    if (journal->store->read_only)
+        return stanch_err_set(err, STANCH_E_STORE, "the store is open for reading only");
+    if (journal->is_closing)
+        return stanch_err_set(err, STANCH_E_STORE, "the journal is closing");
+    int rc = 0;
+    pthread_mutex_lock(&journal->lock);
+    bool is_long = journal->queued >= QUEUE_MAX_BATCHES || journal->queued_bytes >= QUEUE_MAX_BYTES;
+    if (journal->is_dead)
+        rc = stanch_err_set(err, STANCH_E_STORE, "the journal could not commit: %s", journal->why);
+    else if (journal->is_full && !batch->is_outcome)
+        rc = stanch_err_set(err, STANCH_E_FULL,
+                            "the disk under the store is full; free some space there: until then only outcomes are "
+                            "recorded and nothing new starts");
+    else if (journal->is_locked && !batch->is_outcome)
+        rc = stanch_err_set(err, STANCH_E_BUSY, "the store is locked: %s", journal->why);
+    else if (is_long && !batch->is_outcome)
+        rc = stanch_err_set(err, STANCH_E_BUSY, "%zu batches wait to be committed; try again", journal->queued);
+    pthread_mutex_unlock(&journal->lock);
+    return rc;
+}
+
+/* The staged head of a chain; begins with the journal's, or the store's. */
+static int stage_head(struct stanch_journal *journal, struct stanch_batch *batch, const char *chain,
+                      struct stanch_head_row **ret, struct stanch_err *err)
+{
+    for (size_t i = 0; i < batch->head_count; i++)
+        if (strcmp(batch->heads[i].chain, chain) == 0) {
+            *ret = &batch->heads[i];
+            return 0;
+        }
+    int64_t n = 0;
+    char hash[65];
+    const json_t *known = json_object_get(journal->heads, chain);
+    if (known) {
+        n = stanch_json_int(known, "n", 0);
+        (void)snprintf(hash, sizeof hash, "%s", stanch_json_str(known, "hash", ""));
+    } else {
+        int rc = journal->store->ops->head(journal->store, chain, &n, hash, err);
+        if (rc < 0)
+            return rc;
+    }
+    batch->heads = stanch_realloc(batch->heads, (batch->head_count + 1) * sizeof *batch->heads);
+    *ret = &batch->heads[batch->head_count++];
+    **ret = (struct stanch_head_row){.chain = stanch_strdup(chain),
+                                     .from_n = n,
+                                     .n = n,
+                                     .from_hash = stanch_strdup(hash),
+                                     .hash = stanch_strdup(hash)};
+    return 0;
+}
+
+static void advance(struct stanch_head_row *head, const char *hash)
+{
+    head->n++;
+    free((void *)(uintptr_t)head->hash);
+    head->hash = stanch_strdup(hash);
+}
+
+/* Give an entry its place in its chain and in the store. */
+static int seal(struct stanch_journal *journal, struct stanch_batch *batch, size_t i, int64_t at_ms,
+                struct stanch_err *err)
+{
+    struct stanch_entry *entry = &batch->entries[i];
+    struct stanch_row *row = &batch->rows[i];
+    struct stanch_head_row *head;
+    int rc = stage_head(journal, batch, entry->chain, &head, err);
+    if (rc < 0)
+        return rc;
+    entry->at_ms = at_ms;
+    entry->n = head->n + 1;
+    (void)snprintf(entry->prev, sizeof entry->prev, "%s", head->hash);
+    rc = stanch_entry_seal_text(entry, row->data, row->data_len, err);
+    if (rc < 0)
+        return rc;
+    advance(head, entry->hash);
+    rc = stage_head(journal, batch, STANCH_CHAIN_ALL, &head, err);
+    if (rc < 0)
+        return rc;
+    char link[65];
+    entry->seq = head->n + 1;
+    stanch_store_link(entry->seq, head->hash, entry->hash, link);
+    advance(head, link);
+    *row = (struct stanch_row){.seq = entry->seq,
+                               .n = entry->n,
+                               .at_ms = at_ms,
+                               .chain = entry->chain,
+                               .kind = entry->kind,
+                               .by = entry->by,
+                               .run = entry->run,
+                               .data = row->data,
+                               .data_len = row->data_len,
+                               .prev = entry->prev,
+                               .hash = entry->hash,
+                               .link = stanch_strdup(link)};
+    return 0;
+}
+
+struct folding {
+    struct stanch_journal *journal;
+    struct stanch_batch *batch;
+    struct stanch_err *err;
+    int rc;
+};
+
+static json_t *get_folded(void *ctx, const char *noun, const char *id)
+{
+    struct folding *folding = ctx;
+    json_t *doc = NULL;
+    int rc = stanch_journal__doc(folding->journal, folding->batch, noun, id, &doc, folding->err);
+    if (rc < 0 && rc != STANCH_E_NOT_FOUND)
+        folding->rc = rc;
+    return doc;
+}
+
+static void put_folded(void *ctx, const char *noun, const char *id, const char *chain, bool open, json_t *doc)
+{
+    struct folding *folding = ctx;
+    STANCH_AUTO_FREE char *key = stanch_asprintf("%s\x1f%s", noun, id);
+    json_t *item = json_object();
+    json_object_set_new(item, "noun", json_string(noun));
+    json_object_set_new(item, "id", json_string(id));
+    json_object_set_new(item, "chain", json_string(chain));
+    json_object_set_new(item, "open", json_boolean(open));
+    json_object_set_new(item, "doc", doc);
+    json_object_set_new(item, "batch", json_integer(folding->batch->number));
+    json_object_set_new_nocheck(folding->batch->folded, key, item);
+}
+
+/* The documents that the batch leaves behind, as rows. */
+static int write_docs(struct stanch_batch *batch, struct stanch_err *err)
+{
+    batch->docs = stanch_alloc((json_object_size(batch->folded) + 1) * sizeof *batch->docs);
+    const char *key;
+    json_t *item;
+    json_object_foreach(batch->folded, key, item)
+    {
+        const json_t *doc = json_object_get(item, "doc");
+        STANCH_AUTO_BUF struct stanch_buf text = {0};
+        int rc = stanch_json_canonical(doc, &text, err);
+        if (rc < 0)
+            return rc;
+        size_t len = text.len;
+        batch->docs[batch->write.doc_count++] = (struct stanch_doc_row){
+            .noun = stanch_json_str(item, "noun", ""),
+            .id = stanch_json_str(item, "id", ""),
+            .chain = stanch_json_str(item, "chain", ""),
+            .open = stanch_json_bool(item, "open", true),
+            .seq = stanch_json_int(doc, "seq", 0),
+            .text = stanch_buf_take(&text),
+            .len = len,
+        };
+        batch->bytes += len + 256;
+    }
+    return 0;
+}
+
+/* Staged becomes the journal's: from here on the batch is appended. */
+static void adopt(struct stanch_journal *journal, struct stanch_batch *batch)
+{
+    for (size_t i = 0; i < batch->head_count; i++) {
+        json_t *head = json_object();
+        json_object_set_new(head, "n", json_integer(batch->heads[i].n));
+        json_object_set_new(head, "hash", json_string(batch->heads[i].hash));
+        json_object_set_new(journal->heads, batch->heads[i].chain, head);
+    }
+    json_object_update(journal->overlay, batch->folded);
+    size_t dirty = json_object_size(journal->dirty);
+    batch->counters = stanch_alloc((dirty + 1) * sizeof *batch->counters);
+    const char *prefix;
+    json_t *value;
+    json_object_foreach(journal->dirty, prefix, value) batch->counters[batch->write.counter_count++] =
+        (struct stanch_counter_row){stanch_strdup(prefix), json_integer_value(value)};
+    json_object_clear(journal->dirty);
+    struct stanch_write *write = &batch->write;
+    write->rows = batch->rows;
+    write->docs = batch->docs;
+    write->blobs = batch->blobs;
+    write->counters = batch->counters;
+    write->heads = batch->heads;
+    write->blob_count = batch->blob_count;
+    write->head_count = batch->head_count;
+}
+
+static int seal_and_fold(struct stanch_journal *journal, struct stanch_batch *batch, struct stanch_err *err)
+{
+    struct folding folding = {.journal = journal, .batch = batch, .err = err};
+    struct stanch_fold_port port = {get_folded, put_folded, &folding};
+    int64_t at_ms = stanch_loop_wall_ms(journal->loop);
+    batch->number = journal->next_number;
+    batch->folded = json_object();
+    for (size_t i = 0; i < batch->count; i++) {
+        int rc = seal(journal, batch, i, at_ms, err);
+        if (rc < 0)
+            return rc;
+        stanch_fold(&batch->entries[i], &port);
+        if (folding.rc < 0)
+            return folding.rc;
+    }
+    return write_docs(batch, err);
+}
+
+int stanch_journal_append(struct stanch_journal *journal, struct stanch_batch *batch, void (*on_committed)(void *ctx),
+                          void *ctx, struct stanch_err *err)
+{
+    batch->on_committed = on_committed;
+    batch->ctx = ctx;
+    int rc = check_batch(batch, err);
+    if (rc == 0)
+        rc = check_journal(journal, batch, err);
+    if (rc == 0)
+        rc = seal_and_fold(journal, batch, err);
+    if (rc < 0) {
+        stanch_batch_free(batch);
+        return rc;
+    }
+    journal->next_number++;
+    adopt(journal, batch);
+    stanch_journal__enqueue(journal, batch);
+    return 0;
+}

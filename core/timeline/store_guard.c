@@ -1,0 +1,117 @@
+/* store_guard.c: the files beside the database: the owner's lock, the reserve, the mark of a store whose last
+ * commit failed. */
+#include "timeline/store_sqlite.h"
+#include "base/mem.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char *path_of(const char *dir, const char *name)
+{
+    return stanch_asprintf("%s/%s", dir, name);
+}
+
+static void sync_dir(const char *dir)
+{
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    (void)fsync(fd);
+    close(fd);
+}
+
+int stanch_guard_dir(const char *dir, int create, struct stanch_err *err)
+{
+    struct stat info;
+    if (stat(dir, &info) == 0) {
+        if (S_ISDIR(info.st_mode))
+            return 0;
+        return stanch_err_set(err, STANCH_E_STORE, "%s is not a directory", dir);
+    }
+    if (errno != ENOENT)
+        return stanch_err_errno(err, STANCH_E_STORE, errno, "the store %s", dir);
+    if (!create)
+        return stanch_err_set(err, STANCH_E_NOT_FOUND, "there is no store at %s", dir);
+    if (mkdir(dir, 0700) < 0)
+        return stanch_err_errno(err, STANCH_E_STORE, errno, "the directory %s cannot be made", dir);
+    STANCH_AUTO_FREE char *parent = path_of(dir, "..");
+    sync_dir(parent);
+    return 0;
+}
+
+static int refuse_second(int fd, const char *path, struct stanch_err *err)
+{
+    char pid[32] = {0};
+    ssize_t len = pread(fd, pid, sizeof pid - 1, 0);
+    pid[len > 0 ? strcspn(pid, "\n") : 0] = 0;
+    return stanch_err_set(err, STANCH_E_CONFLICT,
+                          "the store is in use by process %s (lock %s); stop that process, or give this one a "
+                          "state directory of its own",
+                          *pid ? pid : "(unknown)", path);
+}
+
+int stanch_guard_lock(const char *dir, int *ret_fd, struct stanch_err *err)
+{
+    STANCH_AUTO_FREE char *path = path_of(dir, "stanch.lock");
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return stanch_err_errno(err, STANCH_E_STORE, errno, "the lock %s cannot be opened", path);
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        int rc = errno == EWOULDBLOCK ? refuse_second(fd, path, err)
+                                      : stanch_err_errno(err, STANCH_E_STORE, errno, "the lock %s", path);
+        close(fd);
+        return rc;
+    }
+    char pid[32];
+    int len = snprintf(pid, sizeof pid, "%ld\n", (long)getpid());
+    /* A pid that cannot be written (full disk) costs only the name in the refusal; the lock holds. */
+    if (ftruncate(fd, 0) == 0 && pwrite(fd, pid, (size_t)len, 0) == len)
+        sync_dir(dir);
+    *ret_fd = fd;
+    return 0;
+}
+
+int stanch_guard_reserve(const char *dir, int64_t bytes)
+{
+    STANCH_AUTO_FREE char *path = path_of(dir, "stanch.reserve");
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return -1;
+    if (posix_fallocate(fd, 0, (off_t)bytes) == 0 && fsync(fd) == 0)
+        return fd;
+    close(fd);
+    (void)unlink(path);
+    return -1;
+}
+
+void stanch_guard_release(const char *dir, int *fd)
+{
+    STANCH_AUTO_FREE char *path = path_of(dir, "stanch.reserve");
+    (void)unlink(path);
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+    sync_dir(dir);
+}
+
+bool stanch_guard_is_suspect(const char *dir)
+{
+    STANCH_AUTO_FREE char *path = path_of(dir, "stanch.suspect");
+    return access(path, F_OK) == 0;
+}
+
+void stanch_guard_set_suspect(const char *dir, bool value)
+{
+    STANCH_AUTO_FREE char *path = path_of(dir, "stanch.suspect");
+    if (!value) {
+        (void)unlink(path);
+        return;
+    }
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600); /* best effort: the disk is in trouble */
+    if (fd >= 0)
+        close(fd);
+}

@@ -1,0 +1,370 @@
+/* test_journal.c: append, commit, views, order; on SQLite and in memory. */
+#include "timeline/world.h"
+
+struct fixture {
+    struct stanch_loop *loop;
+    char *dir; /* NULL: memory */
+    struct stanch_journal *journal;
+};
+
+static int set_up(void **state, bool memory)
+{
+    stanch_digest_init();
+    struct fixture *f = STANCH_NEW(struct fixture);
+    f->loop = stanch_loop_new(NULL);
+    f->dir = memory ? NULL : new_dir();
+    f->journal = open_journal(f->loop, f->dir);
+    *state = f;
+    return 0;
+}
+
+static int set_up_sqlite(void **state)
+{
+    return set_up(state, false);
+}
+
+static int set_up_memory(void **state)
+{
+    return set_up(state, true);
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *f = *state;
+    stanch_journal_close(f->journal);
+    stanch_loop_free(f->loop);
+    if (f->dir)
+        drop_dir(f->dir);
+    free(f);
+    return 0;
+}
+
+static json_t *get(struct fixture *f, enum stanch_view view, const char *noun, const char *id)
+{
+    return stanch_journal_get(f->journal, view, noun, id);
+}
+
+static void appended_is_seen_by_the_engine_and_not_by_the_doors(void **state)
+{
+    struct fixture *f = *state;
+    bool committed = false;
+    assert_int_equal(append_with(f->journal, "INC-1", "incident.declared",
+                                 "{'incident':'INC-1','title':'checkout','severity':'sev1'}", on_flag, &committed,
+                                 NULL),
+                     0);
+    assert_false(committed); /* never from inside the call */
+    STANCH_AUTO_JSON json_t *doc = get(f, STANCH_VIEW_APPENDED, "incident", "INC-1");
+    assert_string_equal(stanch_json_str(doc, "state", ""), "investigating");
+    assert_string_equal(stanch_json_str(doc, "title", ""), "checkout");
+    if (!f->dir) /* with a commit thread it may be on disk already */
+        assert_null(get(f, STANCH_VIEW_COMMITTED, "incident", "INC-1"));
+    pump_until(f->loop, &committed);
+    STANCH_AUTO_JSON json_t *after = get(f, STANCH_VIEW_COMMITTED, "incident", "INC-1");
+    assert_true(json_equal(doc, after));
+    assert_int_equal(json_object_size(f->journal->overlay), 0); /* no copy stays in memory */
+}
+
+/* The document that a caller gets is its own. */
+static void a_document_is_the_callers(void **state)
+{
+    struct fixture *f = *state;
+    append(f->journal, "INC-1", "incident.declared", "{'incident':'INC-1','roles':{'ic':'alice'}}");
+    STANCH_AUTO_JSON json_t *mine = get(f, STANCH_VIEW_APPENDED, "incident", "INC-1");
+    json_object_set_new(json_object_get(mine, "roles"), "ic", json_string("mallory"));
+    STANCH_AUTO_JSON json_t *again = get(f, STANCH_VIEW_APPENDED, "incident", "INC-1");
+    assert_string_equal(stanch_json_str(json_object_get(again, "roles"), "ic", ""), "alice");
+}
+
+struct order {
+    struct fixture *f;
+    int next, followed;
+    int64_t last_seq;
+    bool failed;
+};
+struct place {
+    struct order *order;
+    int number;
+};
+
+static void on_place(void *ctx)
+{
+    struct place *place = ctx;
+    place->order->failed |= place->order->next != place->number;
+    place->order->next++;
+    char id[32];
+    (void)snprintf(id, sizeof id, "R-%d", place->number);
+    json_t *doc = get(place->order->f, STANCH_VIEW_COMMITTED, "run", id);
+    place->order->failed |= !doc; /* what is acknowledged is in the committed view */
+    json_decref(doc);
+}
+
+static void on_entry(void *ctx, const struct stanch_entry *entry)
+{
+    struct order *order = ctx;
+    order->failed |= entry->seq != order->last_seq + 1;
+    order->last_seq = entry->seq;
+    order->followed++;
+}
+
+static void commits_are_told_in_order(void **state)
+{
+    enum { N = 500 };
+    struct fixture *f = *state;
+    struct order order = {.f = f};
+    static struct place places[N];
+    struct stanch_follower *follower = stanch_journal_follow(f->journal, on_entry, &order);
+    for (int i = 0; i < N; i++) {
+        places[i] = (struct place){&order, i};
+        char data[64];
+        (void)snprintf(data, sizeof data, "{'run':'R-%d','runbook':'rb'}", i);
+        assert_int_equal(
+            append_with(f->journal, i % 2 ? "INC-1" : "-", "run.started", data, on_place, &places[i], NULL), 0);
+    }
+    settle(f->loop, f->journal);
+    assert_int_equal(order.next, N);
+    assert_int_equal(order.followed, N);
+    assert_false(order.failed);
+    stanch_journal_unfollow(f->journal, follower);
+    STANCH_AUTO_JSON json_t *health = stanch_journal_health(f->journal);
+    assert_int_equal(stanch_json_int(health, "entries", 0), N);
+    assert_int_equal(stanch_json_int(health, "queued", -1), 0);
+    assert_true(stanch_json_int(health, "syncs", 0) < N); /* group commit */
+}
+
+static void a_bad_batch_changes_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct stanch_err err = {0};
+    struct stanch_batch *batch = stanch_batch_new();
+    stanch_batch_add(batch, "INC-1", "incident.declared", "stanch", NULL, json_pack("{s:s}", "incident", "INC-1"));
+    stanch_batch_add(batch, "INC-1", "incident.exploded", "stanch", NULL, json_object());
+    assert_int_equal(stanch_journal_append(f->journal, batch, on_flag, NULL, &err), STANCH_E_INVALID);
+    assert_non_null(strstr(err.text, "incident.exploded"));
+    assert_int_equal(append_with(f->journal, "INC-1", "run.started", "{'runbook':'x'}", NULL, NULL, &err),
+                     STANCH_E_INVALID); /* names no run */
+    assert_int_equal(append_with(f->journal, "*", "step.noted", "{'text':'x'}", NULL, NULL, &err), STANCH_E_INVALID);
+    assert_int_equal(append_with(f->journal, "-", "step.noted", "{'text':9007199254740993}", NULL, NULL, &err),
+                     STANCH_E_INVALID);
+    assert_int_equal(append_with(f->journal, "-", "step.noted", "['text']", NULL, NULL, &err), STANCH_E_INVALID);
+    assert_null(get(f, STANCH_VIEW_APPENDED, "incident", "INC-1"));
+    append(f->journal, "INC-1", "incident.declared", "{'incident':'INC-1'}");
+    settle(f->loop, f->journal);
+    STANCH_AUTO_JSON json_t *heads = stanch_journal_heads(f->journal);
+    assert_int_equal(json_array_size(heads), 2); /* "*" and INC-1 */
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(stanch_json_int(json_array_get(heads, i), "n", 0), 1);
+}
+
+static int count_entry(void *ctx, const struct stanch_entry *entry)
+{
+    int64_t *count = ctx;
+    char hash[65];
+    struct stanch_entry copy = *entry;
+    (void)snprintf(hash, sizeof hash, "%s", entry->hash);
+    assert_int_equal(stanch_entry_seal(&copy, NULL), 0);
+    assert_string_equal(copy.hash, hash); /* what is read back still has its hash: also 2.0 and 1e20 */
+    (*count)++;
+    return 0;
+}
+
+static int64_t count(struct fixture *f, struct stanch_entry_query query)
+{
+    int64_t found = 0;
+    query.limit = query.limit ? query.limit : 1000;
+    assert_int_equal(stanch_journal_entries(f->journal, &query, count_entry, &found, NULL), 0);
+    return found;
+}
+
+static void entries_are_read_by_chain_run_and_level(void **state)
+{
+    struct fixture *f = *state;
+    append_mixed(f->journal, 160);
+    struct stanch_batch *batch = stanch_batch_new();
+    stanch_batch_add(batch, "INC-1", "step.noted", "run:R-3", "R-3", json_pack("{s:s}", "text", "x"));
+    assert_int_equal(stanch_journal_append(f->journal, batch, NULL, NULL, NULL), 0);
+    settle(f->loop, f->journal);
+    assert_int_equal(count(f, (struct stanch_entry_query){0}), 161);
+    assert_int_equal(count(f, (struct stanch_entry_query){.after_seq = 100}), 61);
+    assert_int_equal(count(f, (struct stanch_entry_query){.limit = 10}), 10);
+    assert_int_equal(count(f, (struct stanch_entry_query){.chain = "-"}), 40);
+    assert_int_equal(count(f, (struct stanch_entry_query){.chain = "INC-1"}), 19);
+    assert_int_equal(count(f, (struct stanch_entry_query){.chain = "INC-1", .headlines_only = 1}), 13);
+    assert_int_equal(count(f, (struct stanch_entry_query){.run = "R-3"}), 1);
+    assert_int_equal(count(f, (struct stanch_entry_query){.chain = "INC-9"}), 0);
+}
+
+static size_t listed(struct fixture *f, struct stanch_noun_query query, const char *first)
+{
+    json_t *docs;
+    query.limit = query.limit ? query.limit : 1000;
+    assert_int_equal(stanch_journal_list(f->journal, &query, &docs, NULL), 0);
+    size_t size = json_array_size(docs);
+    if (first)
+        assert_string_equal(stanch_json_str(json_array_get(docs, 0), "id", ""), first);
+    for (size_t i = 1; i < size; i++)
+        assert_true(stanch_json_int(json_array_get(docs, i), "seq", 0) <
+                    stanch_json_int(json_array_get(docs, i - 1), "seq", 0));
+    json_decref(docs);
+    return size;
+}
+
+static void documents_are_listed_newest_first(void **state)
+{
+    struct fixture *f = *state;
+    append_mixed(f->journal, 160); /* runs R-0..R-19, every third is parked */
+    settle(f->loop, f->journal);
+    assert_int_equal(listed(f, (struct stanch_noun_query){.noun = "run", .open = -1}, "R-19"), 20);
+    assert_int_equal(listed(f, (struct stanch_noun_query){.noun = "run", .open = 1}, "R-18"), 7);
+    assert_int_equal(listed(f, (struct stanch_noun_query){.noun = "run", .open = 0}, "R-19"), 13);
+    assert_int_equal(listed(f, (struct stanch_noun_query){.noun = "run", .open = -1, .limit = 3}, "R-19"), 3);
+    assert_int_equal(listed(f, (struct stanch_noun_query){.noun = "run", .open = -1, .chain = "INC-2"}, "R-15"), 3);
+    assert_int_equal(listed(f, (struct stanch_noun_query){.noun = "run", .open = 1, .chain = "INC-2"}, "R-15"), 1);
+    assert_int_equal(listed(f, (struct stanch_noun_query){.noun = "step", .open = -1, .id_prefix = "R-1/"}, "R-1/1"),
+                     1);
+    assert_int_equal(listed(f, (struct stanch_noun_query){.noun = "step", .open = -1, .id_prefix = "R-1"}, NULL), 11);
+    STANCH_AUTO_JSON json_t *run = get(f, STANCH_VIEW_COMMITTED, "run", "R-10");
+    assert_int_equal(
+        listed(f, (struct stanch_noun_query){.noun = "run", .open = -1, .before_seq = stanch_json_int(run, "seq", 0)},
+               "R-9"),
+        10);
+    assert_int_equal(listed(f, (struct stanch_noun_query){.noun = "nothing", .open = -1}, NULL), 0);
+}
+
+static void ids_are_never_used_twice(void **state)
+{
+    struct fixture *f = *state;
+    char id[32];
+    stanch_journal_next_id(f->journal, "INC", id);
+    assert_string_equal(id, "INC-1");
+    stanch_journal_next_id(f->journal, "INC", id);
+    stanch_journal_next_id(f->journal, "R", id);
+    assert_string_equal(id, "R-1");
+    append(f->journal, "INC-2", "incident.declared", "{'incident':'INC-2'}");
+    if (f->dir) {
+        stanch_journal_close(f->journal);
+        f->journal = open_journal(f->loop, f->dir);
+    }
+    stanch_journal_next_id(f->journal, "INC", id);
+    assert_string_equal(id, "INC-3");
+    stanch_journal_next_id(f->journal, "R", id);
+    assert_string_equal(id, "R-2");
+}
+
+static void bytes_are_kept_once_under_their_digest(void **state)
+{
+    struct fixture *f = *state;
+    char id[65];
+    const char body[] = "raw\0body";
+    stanch_digest_hex(body, sizeof body, id);
+    for (int i = 0; i < 2; i++) {
+        struct stanch_batch *batch = stanch_batch_new();
+        stanch_batch_blob(batch, id, body, sizeof body);
+        assert_int_equal(stanch_journal_append(f->journal, batch, NULL, NULL, NULL), 0);
+        STANCH_AUTO_BUF struct stanch_buf waiting = {0};
+        assert_int_equal(stanch_journal_blob(f->journal, id, &waiting, NULL), 0);
+        assert_memory_equal(waiting.data, body, sizeof body);
+        settle(f->loop, f->journal);
+    }
+    STANCH_AUTO_BUF struct stanch_buf kept = {0};
+    assert_int_equal(stanch_journal_blob(f->journal, id, &kept, NULL), 0);
+    assert_int_equal(kept.len, sizeof body);
+    assert_int_equal(stanch_journal_blob(f->journal, STANCH_HASH_ZERO, &kept, NULL), STANCH_E_NOT_FOUND);
+}
+
+/* What waits is committed and told by close, from its own stack, and never again. */
+static void close_commits_and_tells(void **state)
+{
+    struct fixture *f = *state;
+    bool committed = false;
+    assert_int_equal(append_with(f->journal, "-", "step.noted", "{'text':'x'}", on_flag, &committed, NULL), 0);
+    stanch_journal_close(f->journal);
+    assert_true(committed);
+    stanch_loop_run_once(f->loop);
+    f->journal = open_journal(f->loop, f->dir);
+}
+
+static void a_reopened_store_goes_on(void **state)
+{
+    struct fixture *f = *state;
+    append_mixed(f->journal, 80);
+    STANCH_AUTO_JSON json_t *before = get(f, STANCH_VIEW_APPENDED, "incident", "INC-3");
+    stanch_journal_close(f->journal);
+    f->journal = open_journal(f->loop, f->dir);
+    STANCH_AUTO_JSON json_t *after = get(f, STANCH_VIEW_APPENDED, "incident", "INC-3");
+    assert_true(json_equal(before, after));
+    append_mixed(f->journal, 80);
+    settle(f->loop, f->journal);
+    assert_int_equal(count(f, (struct stanch_entry_query){0}), 160);
+    assert_int_equal(stanch_store_epoch(f->journal->store), 2);
+}
+
+struct chatty {
+    struct fixture *f;
+    int left;
+    bool done;
+};
+
+static void on_chatty(void *ctx)
+{
+    struct chatty *chatty = ctx;
+    if (chatty->left-- == 0) {
+        chatty->done = true;
+        return;
+    }
+    assert_int_equal(append_with(chatty->f->journal, "-", "step.noted", "{'text':'x'}", on_chatty, chatty, NULL), 0);
+}
+
+static void a_callback_may_append(void **state)
+{
+    struct chatty chatty = {.f = *state, .left = 20};
+    on_chatty(&chatty);
+    pump_until(chatty.f->loop, &chatty.done);
+    assert_int_equal(count(chatty.f, (struct stanch_entry_query){0}), 20);
+}
+
+static struct stanch_follower *leaving;
+static int left_after;
+static void on_leave(void *ctx, const struct stanch_entry *entry)
+{
+    (void)entry;
+    struct fixture *f = ctx;
+    left_after++;
+    stanch_journal_unfollow(f->journal, leaving);
+}
+
+static void a_follower_may_leave_while_it_is_told(void **state)
+{
+    struct fixture *f = *state;
+    left_after = 0;
+    leaving = stanch_journal_follow(f->journal, on_leave, f);
+    append(f->journal, "-", "step.noted", "{'text':'x'}");
+    append(f->journal, "-", "step.noted", "{'text':'y'}");
+    settle(f->loop, f->journal);
+    assert_int_equal(left_after, 1);
+}
+
+#define ON_BOTH(test)                                                                                                  \
+    {#test "/sqlite", test, set_up_sqlite, tear_down, NULL},                                                           \
+    {                                                                                                                  \
+#test "/memory", test, set_up_memory, tear_down, NULL                                                          \
+    }
+
+int main(void)
+{
+    stanch_log_set_level(STANCH_LOG_ERROR);
+    const struct CMUnitTest tests[] = {
+        ON_BOTH(appended_is_seen_by_the_engine_and_not_by_the_doors),
+        ON_BOTH(a_document_is_the_callers),
+        ON_BOTH(commits_are_told_in_order),
+        ON_BOTH(a_bad_batch_changes_nothing),
+        ON_BOTH(entries_are_read_by_chain_run_and_level),
+        ON_BOTH(documents_are_listed_newest_first),
+        ON_BOTH(ids_are_never_used_twice),
+        ON_BOTH(bytes_are_kept_once_under_their_digest),
+        ON_BOTH(close_commits_and_tells),
+        ON_BOTH(a_callback_may_append),
+        ON_BOTH(a_follower_may_leave_while_it_is_told),
+        cmocka_unit_test_setup_teardown(a_reopened_store_goes_on, set_up_sqlite, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
