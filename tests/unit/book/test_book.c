@@ -22,6 +22,14 @@ static void clones_and_hands_over_the_files(void **state)
     assert_int_equal(info.st_mode & 077, 0);
 }
 
+static void an_address_may_be_a_file_url(void **state)
+{
+    struct world *world = *state;
+    (void)snprintf(world->url, sizeof world->url, "file://%s/repo", world->dir);
+    start_and_accept(world);
+    assert_string_equal(world->files, "checkout.lua=one;");
+}
+
 static void sync_follows_a_fast_forward(void **state)
 {
     struct world *world = *state;
@@ -245,6 +253,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_WORLD(clones_and_hands_over_the_files),
+        WITH_WORLD(an_address_may_be_a_file_url),
         WITH_WORLD(sync_follows_a_fast_forward),
         WITH_WORLD(polling_follows_by_itself),
         WITH_WORLD(the_accepted_commit_is_not_offered_again),
