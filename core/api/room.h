@@ -12,13 +12,6 @@
 #pragma weak stanch_flow_do
 #pragma weak stanch_flow_status
 #pragma weak stanch_flow_runbooks
-#pragma weak stanch_journal_get
-#pragma weak stanch_journal_list
-#pragma weak stanch_journal_entries
-#pragma weak stanch_journal_follow
-#pragma weak stanch_journal_unfollow
-#pragma weak stanch_journal_health
-#pragma weak stanch_entry_json
 
 #define STANCH_API__PARTS   2 /* {id}s in a path */
 #define STANCH_API__STREAMS 64
