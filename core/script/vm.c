@@ -101,6 +101,7 @@ void stanch_vm_free(struct stanch_vm *vm)
     if (!vm)
         return;
     lua_close(vm->L);
+    free(vm->sched);
     free(vm);
 }
 
