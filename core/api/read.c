@@ -41,10 +41,9 @@ static int read_query(const struct stanch_api__call *call, struct stanch_noun_qu
     return rc;
 }
 
-/* {"runs":[...],"next":seq|null}: the next page is ?before=next. */
-static json_t *page(const char *noun, const json_t *docs, int limit)
+/* {"items":[...],"next":seq|null}: the next page is ?before=next. */
+static json_t *page(const json_t *docs, int limit)
 {
-    STANCH_AUTO_FREE char *plural = stanch_asprintf("%ss", noun);
     json_t *items = json_array();
     json_t *doc;
     size_t i;
@@ -55,7 +54,7 @@ static json_t *page(const char *noun, const json_t *docs, int limit)
         last_seq = stanch_json_int(doc, "seq", 0);
     }
     bool is_full = limit > 0 && json_array_size(docs) >= (size_t)limit && last_seq > 0;
-    return json_pack("{s:o, s:o}", plural, items, "next", is_full ? json_integer(last_seq) : json_null());
+    return json_pack("{s:o, s:o}", "items", items, "next", is_full ? json_integer(last_seq) : json_null());
 }
 
 static void answer_list(struct stanch_api__call *call, const struct stanch_noun_query *query)
@@ -66,7 +65,7 @@ static void answer_list(struct stanch_api__call *call, const struct stanch_noun_
         stanch_api__fail(call, &err, NULL);
         return;
     }
-    answer = page(query->noun, docs, query->limit);
+    answer = page(docs, query->limit);
     stanch_api__answer(call, answer);
 }
 
@@ -165,7 +164,7 @@ void stanch_api__runbooks(struct stanch_api__call *call)
     size_t i;
     json_array_foreach(runbooks, i, item) json_object_del(item, "source");
     STANCH_AUTO_JSON json_t *answer =
-        json_pack("{s:o, s:O?}", "runbooks", runbooks, "book", json_object_get(status, "book"));
+        json_pack("{s:o, s:O?}", "items", runbooks, "book", json_object_get(status, "book"));
     stanch_api__answer(call, answer);
 }
 
@@ -181,7 +180,7 @@ void stanch_api__plugins(struct stanch_api__call *call)
 {
     STANCH_AUTO_JSON json_t *status = stanch_flow_status(call->api->flow);
     json_t *plugins = json_object_get(status, "plugins");
-    STANCH_AUTO_JSON json_t *answer = json_pack("{s:o}", "plugins", plugins ? json_incref(plugins) : json_array());
+    STANCH_AUTO_JSON json_t *answer = json_pack("{s:o}", "items", plugins ? json_incref(plugins) : json_array());
     stanch_api__answer(call, answer);
 }
 

@@ -70,7 +70,7 @@ static void answer(struct stanch_api__call *call, struct reading *reading, int l
         stanch_api__call_free(call);
         return;
     }
-    STANCH_AUTO_JSON json_t *page = json_pack("{s:O, s:o}", "entries", reading->items, "next",
+    STANCH_AUTO_JSON json_t *page = json_pack("{s:O, s:o}", "items", reading->items, "next",
                                               reading->count >= limit ? json_integer(reading->last_seq) : json_null());
     stanch_api__answer(call, page);
 }

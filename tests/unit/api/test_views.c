@@ -30,16 +30,16 @@ static void lists_are_paged_and_filtered(void **state)
                                (json_int_t)1700000000000, "within_ms", (json_int_t)5000));
     }
     assert_int_equal(call(true, "GET", "/v1/approvals?limit=3&open=all", NULL, NULL, &first), 200);
-    const json_t *newest = json_array_get(json_object_get(first, "approvals"), 0);
+    const json_t *newest = json_array_get(json_object_get(first, "items"), 0);
     assert_string_equal(stanch_json_str(newest, "id", ""), "A-5");
     assert_string_equal(stanch_json_str(newest, "expires", ""), "2023-11-14T22:13:20.000Z");
     assert_null(json_object_get(newest, "within")); /* a duration is no time of day */
     assert_int_equal(stanch_json_int(first, "next", 0), 3);
     assert_int_equal(call(true, "GET", "/v1/approvals?limit=3&open=all&before=3", NULL, NULL, &second), 200);
-    assert_int_equal(json_array_size(json_object_get(second, "approvals")), 2);
+    assert_int_equal(json_array_size(json_object_get(second, "items")), 2);
     assert_true(json_is_null(json_object_get(second, "next")));
     assert_int_equal(call(true, "GET", "/v1/approvals", NULL, NULL, &open), 200);
-    assert_int_equal(json_array_size(json_object_get(open, "approvals")), 4); /* only what is open, unless asked */
+    assert_int_equal(json_array_size(json_object_get(open, "items")), 4); /* only what is open, unless asked */
 }
 
 static void a_run_shows_its_steps_in_order(void **state)
@@ -65,7 +65,7 @@ static void the_timeline_comes_as_json_and_as_lines(void **state)
         commit_one(chain_one);
     commit_one(chain_two);
     assert_int_equal(call(true, "GET", "/v1/incidents/INC-1/timeline?limit=2&after=1", NULL, NULL, &page), 200);
-    const json_t *entries = json_object_get(page, "entries");
+    const json_t *entries = json_object_get(page, "items");
     assert_int_equal(json_array_size(entries), 2);
     assert_int_equal(stanch_json_int(json_array_get(entries, 0), "seq", 0), 2);
     assert_int_equal(stanch_json_int(page, "next", 0), 3);
@@ -90,7 +90,7 @@ static void says_how_things_stand(void **state)
     assert_non_null(json_object_get(status, "http"));
     assert_non_null(json_object_get(status, "journal"));
     assert_int_equal(call(true, "GET", "/v1/runbooks", NULL, NULL, &book), 200);
-    assert_null(json_object_get(json_array_get(json_object_get(book, "runbooks"), 0), "source"));
+    assert_null(json_object_get(json_array_get(json_object_get(book, "items"), 0), "source"));
     assert_int_equal(call(true, "GET", "/v1/runbooks/checkout", NULL, NULL, &one), 200);
     assert_string_equal(stanch_json_str(one, "source", ""), "runbook {}");
     assert_int_equal(call(true, "GET", "/v1/runbooks/other", NULL, NULL, NULL), 404);
