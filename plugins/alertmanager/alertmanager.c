@@ -27,9 +27,19 @@ static const char *open_instance(struct sdk_instance *instance, void **ret_state
     return NULL;
 }
 
+/* A header that came twice is joined with a comma, and a decoder of base64 may stop there: one credential it is. */
+static bool is_one_basic(const struct sdk_call *call)
+{
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=";
+    const char *at = sdk_header(call, "authorization");
+    at = at ? strchr(at, ' ') : NULL;
+    at = at ? at + strspn(at, " ") : "";
+    return at[strspn(at, letters)] == '\0';
+}
+
 static bool check_credential(struct sdk_call *call)
 {
-    if (sdk_bearer_ok(call, "token") || sdk_basic_ok(call, "user", "password"))
+    if (sdk_bearer_ok(call, "token") || (is_one_basic(call) && sdk_basic_ok(call, "user", "password")))
         return true;
     if (sdk_header(call, "authorization"))
         sdk_fail(call, "unauthorized",
@@ -50,7 +60,9 @@ static bool check_version(struct sdk_call *call, const json_t *body)
     if (text && strcmp(text, "4") == 0)
         return true;
     if (text)
-        sdk_fail(call, "invalid", "version: version %.20s is not understood; Alertmanager has sent 4 for years: update the sender", text);
+        sdk_fail(call, "invalid",
+                 "version: version %.20s is not understood; Alertmanager has sent 4 for years: update the sender",
+                 text);
     else
         sdk_fail(call, "invalid", "version: %s; the text \"4\" was expected: is this a post of Alertmanager?",
                  version ? "not a text" : "missing");
