@@ -9,14 +9,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#define MAX_WORKERS     64
-#define CONFIRM_MS      1000
-#define MAX_WANTS       128
-#define START_MAX_BYTES (8u << 20)
+#define CONFIRM_MS 1000
+#define MAX_WANTS  128
 
 /* ---- the list ---- */
 
-static void link_worker(struct stanch_runner *runner, struct stanch_worker *worker)
+void stanch_worker__link(struct stanch_runner *runner, struct stanch_worker *worker)
 {
     worker->next = runner->first;
     if (runner->first)
@@ -25,7 +23,7 @@ static void link_worker(struct stanch_runner *runner, struct stanch_worker *work
     runner->worker_count++;
 }
 
-static void drop_worker(struct stanch_worker *worker)
+void stanch_worker__drop(struct stanch_worker *worker)
 {
     struct stanch_runner *runner = worker->runner;
     if (worker->prev)
@@ -101,7 +99,7 @@ static void tell_end(struct stanch_worker *worker, const struct stanch_err *err,
     void (*on_end)(void *, int, const struct stanch_err *, const json_t *) = worker->events.on_end;
     void *ctx = worker->ctx;
     if (worker->has_exited)
-        drop_worker(worker);
+        stanch_worker__drop(worker);
     on_end(ctx, err->code, err, result);
 }
 
@@ -123,7 +121,7 @@ static void on_wall(void *ctx)
     tell_over_time(worker, text);
 }
 
-static void start_wall(struct stanch_worker *worker)
+void stanch_worker__start_wall(struct stanch_worker *worker)
 {
     stanch_timer_stop(worker->runner->loop, &worker->wall);
     worker->wall = stanch_timer_start(worker->runner->loop, worker->runner->limits.wall_ms, on_wall, worker);
@@ -276,7 +274,7 @@ void stanch_worker__on_exited(struct stanch_worker *worker, int status, const ch
     (void)snprintf(worker->exit_text, sizeof worker->exit_text, "%s", text);
     stanch_timer_stop(worker->runner->loop, &worker->confirm);
     if (worker->told)
-        drop_worker(worker);
+        stanch_worker__drop(worker);
     else if (!worker->channel || worker->channel_over)
         end_by_status(worker);
     /* else: its last frames are still to be read; the channel's end comes next */
@@ -296,7 +294,7 @@ void stanch_worker__end_all(struct stanch_runner *runner)
         stanch_err_set(&err, STANCH_E_CRASHED, "the runner died, and its workers with it; it is started again");
         worker->has_exited = true;
         if (worker->told)
-            drop_worker(worker);
+            stanch_worker__drop(worker);
         else
             tell_end(worker, &err, NULL);
     }
@@ -305,80 +303,10 @@ void stanch_worker__end_all(struct stanch_runner *runner)
 void stanch_worker__free_all(struct stanch_runner *runner)
 {
     while (runner->first)
-        drop_worker(runner->first);
+        stanch_worker__drop(runner->first);
 }
 
 /* ---- for the owner ---- */
-
-static int check_sources(const struct stanch_runner *runner, const struct stanch_worker_spec *spec,
-                         struct stanch_err *err)
-{
-    size_t total = 0;
-    for (int i = 0; i < spec->source_count; i++) {
-        if (spec->sources[i].len > runner->limits.source_bytes)
-            return stanch_err_set(err, STANCH_E_TOO_LARGE, "%s has %zu bytes; a source file may have %zu",
-                                  spec->sources[i].path, spec->sources[i].len, runner->limits.source_bytes);
-        total += spec->sources[i].len;
-    }
-    if (total > START_MAX_BYTES)
-        return stanch_err_set(err, STANCH_E_TOO_LARGE, "the sources have %zu bytes together; %u are allowed", total,
-                              START_MAX_BYTES);
-    return 0;
-}
-
-static int encode_start(struct stanch_worker *worker, const struct stanch_worker_spec *spec, struct stanch_err *err)
-{
-    json_t *metas = json_array();
-    for (int i = 0; i < spec->source_count; i++) {
-        const struct stanch_source *source = &spec->sources[i];
-        json_array_append_new(metas, json_pack("{s:s, s:I}", "path", source->path, "len", (json_int_t)source->len));
-        stanch_buf_add(&worker->start_sources, source->text, source->len);
-    }
-    worker->start_head =
-        json_pack("{s:s, s:s, s:O?, s:o}", "t", "start", "kind", spec->kind, "input", spec->input, "sources", metas);
-    STANCH_AUTO_BUF struct stanch_buf probe = {0}; /* so that "too large" is said now, not by a dead worker */
-    int rc = stanch_frame_encode(worker->start_head, NULL, 0, &probe, err);
-    if (rc == 0) { /* the caller may change its input after the call */
-        json_t *copy = json_deep_copy(worker->start_head);
-        json_decref(worker->start_head);
-        worker->start_head = copy;
-    }
-    return rc;
-}
-
-int stanch_worker_start(struct stanch_runner *runner, const struct stanch_worker_spec *spec,
-                        const struct stanch_worker_events *events, void *ctx, struct stanch_worker **ret,
-                        struct stanch_err *err)
-{
-    if (!runner->child)
-        return stanch_err_set(err, STANCH_E_UNAVAILABLE, "the runner is down; it is being started again");
-    if (runner->worker_count >= MAX_WORKERS)
-        return stanch_err_set(err, STANCH_E_BUSY, "%d workers are running already", MAX_WORKERS);
-    int rc = check_sources(runner, spec, err);
-    if (rc < 0)
-        return rc;
-    struct stanch_worker *worker = STANCH_NEW(struct stanch_worker);
-    worker->runner = runner;
-    worker->id = ++runner->last_id;
-    worker->events = *events;
-    worker->ctx = ctx;
-    link_worker(runner, worker);
-    rc = encode_start(worker, spec, err);
-    if (rc == 0) {
-        STANCH_AUTO_JSON json_t *head =
-            json_pack("{s:s, s:I, s:I, s:I}", "t", "fork", "id", (json_int_t)worker->id, "memory_bytes",
-                      (json_int_t)runner->limits.memory_bytes, "cpu_ms", (json_int_t)runner->limits.cpu_ms);
-        rc = stanch_channel_send(stanch_child_channel(runner->child), head, NULL, 0, err);
-    }
-    if (rc < 0) {
-        drop_worker(worker);
-        return rc == STANCH_E_CRASHED ? stanch_err_set(err, STANCH_E_UNAVAILABLE, "the runner is down; it comes back")
-                                      : rc;
-    }
-    start_wall(worker);
-    *ret = worker;
-    return 0;
-}
 
 int stanch_worker_answer(struct stanch_worker *worker, int64_t n, const json_t *answer, struct stanch_err *err)
 {
@@ -393,7 +321,7 @@ int stanch_worker_answer(struct stanch_worker *worker, int64_t n, const json_t *
     if (rc < 0)
         return rc;
     worker->owed--;
-    start_wall(worker);
+    stanch_worker__start_wall(worker);
     return 0;
 }
 
@@ -403,7 +331,7 @@ void stanch_worker_kill(struct stanch_worker *worker)
         return;
     retire(worker);
     if (worker->has_exited)
-        drop_worker(worker);
+        stanch_worker__drop(worker);
     else
         send_kill(worker);
 }

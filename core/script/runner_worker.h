@@ -47,6 +47,11 @@ struct stanch_worker {
     char exit_text[120];
 };
 
+/** Into the runner's list; and out of it, freed. */
+void stanch_worker__link(struct stanch_runner *runner, struct stanch_worker *worker);
+void stanch_worker__drop(struct stanch_worker *worker);
+/** The worker computes from now on: its time runs. */
+void stanch_worker__start_wall(struct stanch_worker *worker);
 /** Find by id. NULL: unknown. */
 struct stanch_worker *stanch_worker__find(struct stanch_runner *runner, int64_t id);
 /** Frames of the runner that concern one worker. fd: taken. */
