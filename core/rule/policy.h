@@ -43,7 +43,7 @@ struct stanch_policy_decision {
     char role[32];    /* whom to ask */
     int quorum;
     int64_t expires_ms;
-    json_t *rules;    /* new: [{"name","line","risk"}], what decided, for the approval digest and card */
+    json_t *rules;    /* new: [{"name","line","risk","digest"}], what decided, for the approval digest and card */
     char why[256];    /* one sentence */
 };
 void stanch_policy_decide(const struct stanch_policy *policy, const struct stanch_policy_question *question,

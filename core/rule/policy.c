@@ -1,0 +1,260 @@
+/* policy.c: reading the operator's policy, and deciding about one mitigation.
+ *
+ *   the action's declared risk -> first rule that matches sets another -> the runbook raises it -> auto? -> ask whom
+ *
+ * Whatever is unknown (targets, reach, a word of risk) counts against running without asking. */
+#include "rule/policy.h"
+#include "rule/pattern.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include <stdio.h>
+#include <string.h>
+
+#define DEFAULT_ROLE       "ic"
+#define DEFAULT_EXPIRES_MS (15LL * 60 * 1000)
+#define MAX_EXPIRES_MS     (24LL * 3600 * 1000) /* PROMISES.md 1.4 */
+
+enum risk { RISK_NONE, RISK_LOW, RISK_MEDIUM, RISK_HIGH, RISK_FORBIDDEN, RISK_COUNT };
+static const char *const risk_words[RISK_COUNT] = {"none", "low", "medium", "high", "forbidden"};
+
+struct approver {
+    char role[32];
+    int quorum;
+    int64_t expires_ms;
+};
+
+struct stanch_policy {
+    json_t *data; /* our copy; the rules are read from it */
+    bool built_in;
+    enum risk auto_risk;
+    struct approver approvers[RISK_COUNT];
+    char digest[65];
+};
+
+static int read_risk(const char *word)
+{
+    for (int i = 0; word && i < RISK_COUNT; i++)
+        if (strcmp(word, risk_words[i]) == 0)
+            return i;
+    return -1;
+}
+
+/* Reading. */
+
+static int read_approver(const char *risk, const json_t *data, struct approver *ret, struct stanch_err *err)
+{
+    const char *role = stanch_json_str(data, "role", DEFAULT_ROLE);
+    int64_t quorum = stanch_json_int(data, "quorum", 1);
+    int64_t expires_ms = stanch_json_int(data, "expires_ms", DEFAULT_EXPIRES_MS);
+    if (!*role || strlen(role) >= sizeof ret->role)
+        return stanch_err_set(err, STANCH_E_INVALID, "approve.%s.role: a role has 1 to 31 characters", risk);
+    if (quorum < 1 || quorum > 10)
+        return stanch_err_set(err, STANCH_E_INVALID, "approve.%s.quorum: expected 1 to 10", risk);
+    if (expires_ms <= 0 || expires_ms > MAX_EXPIRES_MS)
+        return stanch_err_set(err, STANCH_E_INVALID, "approve.%s.expires: expected more than 0, at most 24h", risk);
+    (void)snprintf(ret->role, sizeof ret->role, "%s", role);
+    ret->quorum = (int)quorum;
+    ret->expires_ms = expires_ms;
+    return 0;
+}
+
+static int read_approvers(struct stanch_policy *policy, struct stanch_err *err)
+{
+    for (int i = 0; i < RISK_COUNT; i++) {
+        const json_t *data = json_object_get(json_object_get(policy->data, "approve"), risk_words[i]);
+        int rc = read_approver(risk_words[i], data, &policy->approvers[i], err);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+static int check_rules(const struct stanch_policy *policy, struct stanch_err *err)
+{
+    const json_t *rules = json_object_get(policy->data, "rules");
+    for (size_t i = 0; i < json_array_size(rules); i++) {
+        const json_t *rule = json_array_get(rules, i);
+        if (read_risk(stanch_json_str(rule, "risk", NULL)) < RISK_LOW)
+            return stanch_err_set(err, STANCH_E_INVALID,
+                                  "rules[%zu].risk: expected \"low\", \"medium\", \"high\" or \"forbidden\"", i + 1);
+        if (!json_is_object(json_object_get(rule, "when")))
+            return stanch_err_set(err, STANCH_E_INVALID, "rules[%zu].when: missing", i + 1);
+    }
+    return 0;
+}
+
+static int read_policy(struct stanch_policy *policy, struct stanch_err *err)
+{
+    int auto_risk = read_risk(stanch_json_str(policy->data, "auto", "none"));
+    if (auto_risk < 0 || auto_risk == RISK_FORBIDDEN)
+        return stanch_err_set(err, STANCH_E_INVALID, "auto: expected \"none\", \"low\", \"medium\" or \"high\"");
+    policy->auto_risk = (enum risk)auto_risk;
+    int rc = read_approvers(policy, err);
+    if (rc == 0)
+        rc = check_rules(policy, err);
+    if (rc == 0)
+        rc = stanch_json_digest("stanch.policy", 1, policy->data, policy->digest, err);
+    return rc;
+}
+
+int stanch_policy_new(const json_t *policy, struct stanch_policy **ret, struct stanch_err *err)
+{
+    if (policy && !json_is_object(policy))
+        return stanch_err_set(err, STANCH_E_INVALID, "the policy is not an object");
+    struct stanch_policy *made = STANCH_NEW(struct stanch_policy);
+    made->built_in = policy == NULL;
+    made->data = policy ? json_deep_copy(policy) : json_pack("{s:s, s:{}, s:[]}", "auto", "none", "approve", "rules");
+    int rc = read_policy(made, err);
+    if (rc < 0)
+        stanch_policy_free(made);
+    else
+        *ret = made;
+    return rc;
+}
+
+void stanch_policy_free(struct stanch_policy *policy)
+{
+    if (!policy)
+        return;
+    json_decref(policy->data);
+    free(policy);
+}
+
+const char *stanch_policy_digest(const struct stanch_policy *policy)
+{
+    return policy->digest;
+}
+
+/* Deciding. */
+
+static bool is_one_of(const json_t *words, const char *word)
+{
+    for (size_t i = 0; i < json_array_size(words); i++) {
+        const char *each = json_string_value(json_array_get(words, i));
+        if (each && word && strcmp(each, word) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* A rule under which it would run without asking must name every target; one that asks or forbids needs to name
+ * one, and holds when the targets are unknown. */
+static bool matches_targets(const char *glob, const json_t *targets, bool is_permission)
+{
+    size_t count = json_array_size(targets), named = 0;
+    for (size_t i = 0; i < count; i++) {
+        const char *target = json_string_value(json_array_get(targets, i));
+        named += target && stanch_glob_matches(glob, target);
+    }
+    return is_permission ? count > 0 && named == count : count == 0 || named > 0;
+}
+
+static bool matches_rule(const json_t *rule, const struct stanch_policy_question *question, enum risk auto_risk)
+{
+    const json_t *when = json_object_get(rule, "when");
+    const struct {
+        const char *key, *value;
+    } globs[] = {
+        {"plugin", question->plugin},           {"instance", question->instance}, {"action", question->action},
+        {"environment", question->environment}, {"runbook", question->runbook},   {"effect", question->effect},
+    };
+    for (size_t i = 0; i < sizeof globs / sizeof *globs; i++) {
+        const char *glob = stanch_json_str(when, globs[i].key, NULL);
+        if (glob && !stanch_glob_matches(glob, globs[i].value ? globs[i].value : ""))
+            return false;
+    }
+    const json_t *severity = json_object_get(when, "severity");
+    if (severity && !is_one_of(severity, question->severity))
+        return false;
+    const char *target = stanch_json_str(when, "target", NULL);
+    bool is_permission = read_risk(stanch_json_str(rule, "risk", NULL)) <= (int)auto_risk;
+    if (target && !matches_targets(target, question->targets, is_permission))
+        return false;
+    double max_reach = stanch_json_real(when, "max_reach", 2);
+    return max_reach > 1 || (question->reach >= 0 && question->reach <= max_reach);
+}
+
+static const json_t *find_rule(const struct stanch_policy *policy, const struct stanch_policy_question *question)
+{
+    const json_t *rules = json_object_get(policy->data, "rules");
+    for (size_t i = 0; i < json_array_size(rules); i++)
+        if (matches_rule(json_array_get(rules, i), question, policy->auto_risk))
+            return json_array_get(rules, i);
+    return NULL;
+}
+
+/* {"name","line","risk"} for the card, and a digest of what the rule says wherever it stands, for the approval. */
+static json_t *describe_rule(const json_t *rule)
+{
+    STANCH_AUTO_JSON json_t *said = json_copy((json_t *)(uintptr_t)rule);
+    (void)json_object_del(said, "line");
+    char digest[65] = "";
+    (void)stanch_json_digest("stanch.policy.rule", 1, said, digest, NULL);
+    return json_pack("{s:s, s:I, s:s, s:s}", "name", stanch_json_str(rule, "name", ""), "line",
+                     (json_int_t)stanch_json_int(rule, "line", 0), "risk", stanch_json_str(rule, "risk", ""), "digest",
+                     digest);
+}
+
+static void say_why(const struct stanch_policy *policy, const struct stanch_policy_question *question,
+                    const json_t *rule, bool raised, struct stanch_policy_decision *ret)
+{
+    char by[160], what[64], end[80];
+    if (policy->built_in) {
+        (void)snprintf(ret->why, sizeof ret->why,
+                       "there is no policy file, so every mitigation asks (risk %s): it needs the %s", ret->risk,
+                       ret->role);
+        return;
+    }
+    if (rule) {
+        stanch_rule__clip(stanch_json_str(rule, "name", ""), what, sizeof what);
+        (void)snprintf(by, sizeof by, "by the policy's rule \"%s\" (line %lld)", what,
+                       (long long)stanch_json_int(rule, "line", 0));
+    } else {
+        stanch_rule__clip(question->action ? question->action : "", what, sizeof what);
+        (void)snprintf(by, sizeof by, "as %s declares it; no rule matches", what);
+    }
+    if (ret->forbidden)
+        (void)snprintf(end, sizeof end, "it is not run");
+    else if (ret->ask)
+        (void)snprintf(end, sizeof end, "above auto (%s), it needs the %s", risk_words[policy->auto_risk], ret->role);
+    else
+        (void)snprintf(end, sizeof end, "within auto (%s), it runs without asking", risk_words[policy->auto_risk]);
+    (void)snprintf(ret->why, sizeof ret->why, "risk %s %s%s: %s", ret->risk, by,
+                   raised ? ", raised by the runbook" : "", end);
+}
+
+void stanch_policy_decide(const struct stanch_policy *policy, const struct stanch_policy_question *question,
+                          struct stanch_policy_decision *ret)
+{
+    int declared = read_risk(question->declared_risk);
+    if (declared < RISK_LOW)
+        declared = RISK_HIGH;
+    const json_t *rule = find_rule(policy, question);
+    int risk = rule ? read_risk(stanch_json_str(rule, "risk", NULL)) : declared;
+    int raised = read_risk(question->raised_risk);
+    if (question->raised_risk && raised < 0)
+        raised = RISK_HIGH; /* a runbook that says an unknown word meant to raise it */
+    bool is_raised = raised > risk;
+    if (is_raised)
+        risk = raised;
+
+    const struct approver *approver = &policy->approvers[risk];
+    *ret = (struct stanch_policy_decision){.forbidden = risk == RISK_FORBIDDEN,
+                                           .ask = risk != RISK_FORBIDDEN && risk > (int)policy->auto_risk,
+                                           .risk = risk_words[risk],
+                                           .quorum = approver->quorum,
+                                           .expires_ms = approver->expires_ms,
+                                           .rules = json_array()};
+    memcpy(ret->role, approver->role, sizeof ret->role);
+    if (rule)
+        json_array_append_new(ret->rules, describe_rule(rule));
+    say_why(policy, question, rule, is_raised, ret);
+}
+
+void stanch_policy_decision_done(struct stanch_policy_decision *decision)
+{
+    if (!decision)
+        return;
+    json_decref(decision->rules);
+    decision->rules = NULL;
+}
