@@ -45,23 +45,29 @@ static struct stanch_host_place *add_place(struct stanch_instance *instance, con
     return place;
 }
 
-static int add_url(struct stanch_instance *instance, const char *text, const char *where,
-                   struct stanch_err *err)
+/* curl reads "2852039166" as an address; what the setting names must be what a person reads in it. */
+static bool is_disguised(const char *text, const char *host)
+{
+    struct in_addr address;
+    return inet_pton(AF_INET, host, &address) == 1 && !strstr(text, host);
+}
+
+static int add_url(struct stanch_instance *instance, const char *text, const char *where, struct stanch_err *err)
 {
     CURLU *url = curl_url();
     char *scheme = NULL, *host = NULL, *port = NULL, *user = NULL;
     int rc = 0;
     CURLUcode code = curl_url_set(url, CURLUPART_URL, text, 0);
     if (code == 0 && curl_url_get(url, CURLUPART_USER, &user, 0) == CURLUE_OK)
-        rc = stanch_err_set(err, STANCH_E_INVALID,
-                            "%s: a user name or password in the URL; use settings for them", where);
-    else if (code || curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) ||
-             curl_url_get(url, CURLUPART_HOST, &host, 0) ||
+        rc = stanch_err_set(err, STANCH_E_INVALID, "%s: a user name or password in the URL; use settings for them",
+                            where);
+    else if (code || curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) || curl_url_get(url, CURLUPART_HOST, &host, 0) ||
              curl_url_get(url, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT))
-        rc = stanch_err_set(err, STANCH_E_INVALID, "%s: \"%s\" is no URL: %s", where, text,
-                            curl_url_strerror(code));
+        rc = stanch_err_set(err, STANCH_E_INVALID, "%s: \"%s\" is no URL: %s", where, text, curl_url_strerror(code));
     else if (strlen(host) > MAX_HOST)
         rc = stanch_err_set(err, STANCH_E_INVALID, "%s: a host name over %d characters", where, MAX_HOST);
+    else if (is_disguised(text, host))
+        rc = stanch_err_set(err, STANCH_E_INVALID, "%s: write the address as %s", where, host);
     if (rc == 0) {
         struct stanch_host_place *place = add_place(instance, text);
         place->scheme = lower(scheme);
@@ -76,23 +82,20 @@ static int add_url(struct stanch_instance *instance, const char *text, const cha
     return rc;
 }
 
-static int add_address(struct stanch_instance *instance, const char *text, const char *where,
-                       struct stanch_err *err)
+static int add_address(struct stanch_instance *instance, const char *text, const char *where, struct stanch_err *err)
 {
     const char *colon = strrchr(text, ':');
     char *end = NULL;
     long port = colon ? strtol(colon + 1, &end, 10) : 0;
     if (strncmp(text, "unix:", 5) == 0) {
         if (strlen(text) - 5 > 107)
-            return stanch_err_set(err, STANCH_E_INVALID, "%s: the path of a socket has at most 107 bytes",
-                                  where);
+            return stanch_err_set(err, STANCH_E_INVALID, "%s: the path of a socket has at most 107 bytes", where);
         add_place(instance, text)->scheme = stanch_strdup("unix");
         return 0;
     }
-    if (!colon || colon <= text + 4 || port < 1 || port > 65535 || *end != '\0' ||
-        colon - text - 4 > MAX_HOST)
-        return stanch_err_set(err, STANCH_E_INVALID, "%s: \"%s\" is no address; tcp:HOST:PORT was expected",
-                              where, text);
+    if (!colon || colon <= text + 4 || port < 1 || port > 65535 || *end != '\0' || colon - text - 4 > MAX_HOST)
+        return stanch_err_set(err, STANCH_E_INVALID, "%s: \"%s\" is no address; tcp:HOST:PORT was expected", where,
+                              text);
     struct stanch_host_place *place = add_place(instance, text);
     place->scheme = stanch_strdup("tcp");
     place->host = bare_host(text + 4, (size_t)(colon - text - 4));
@@ -100,8 +103,7 @@ static int add_address(struct stanch_instance *instance, const char *text, const
     return 0;
 }
 
-static int on_format(void *ctx, const char *format, const char *text, const char *where,
-                     struct stanch_err *err)
+static int on_format(void *ctx, const char *format, const char *text, const char *where, struct stanch_err *err)
 {
     struct stanch_instance *instance = ctx;
     if (strcmp(format, "url") == 0)
@@ -136,8 +138,8 @@ void stanch_host__places_free(struct stanch_instance *instance)
     free(STANCH_TAKE(instance->ca_file));
 }
 
-const struct stanch_host_place *stanch_host__place_find(const struct stanch_instance *instance,
-                                                        const char *scheme, const char *host, int port)
+const struct stanch_host_place *stanch_host__place_find(const struct stanch_instance *instance, const char *scheme,
+                                                        const char *host, int port)
 {
     STANCH_AUTO_FREE char *bare = bare_host(host, strlen(host));
     for (const struct stanch_host_place *p = instance->places; p; p = p->next)
@@ -161,8 +163,7 @@ static const char *kind_of_v4(uint32_t a)
 
 static const char *kind_of_v6(const unsigned char *a)
 {
-    static const unsigned char zeros[16], mapped[12] = {[10] = 0xff, [11] = 0xff},
-                                          nat64[12] = {0, 0x64, 0xff, 0x9b},
+    static const unsigned char zeros[16], mapped[12] = {[10] = 0xff, [11] = 0xff}, nat64[12] = {0, 0x64, 0xff, 0x9b},
                                           aws[16] = {0xfd, 0, 0x0e, 0xc2, [14] = 0x02, [15] = 0x54};
     bool is_v4 = memcmp(a, mapped, 12) == 0 || memcmp(a, nat64, 12) == 0;
     if (is_v4)
@@ -187,8 +188,7 @@ static bool is_localhost(const char *host)
     return len >= 9 && strcmp(host + len - 9, "localhost") == 0 && (len == 9 || host[len - 10] == '.');
 }
 
-bool stanch_host__address_ok(const struct stanch_host_place *place, const struct sockaddr *address,
-                             char ret_why[300])
+bool stanch_host__address_ok(const struct stanch_host_place *place, const struct sockaddr *address, char ret_why[300])
 {
     char text[INET6_ADDRSTRLEN] = "?";
     const char *kind = "of a family that is not allowed";

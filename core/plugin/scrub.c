@@ -55,8 +55,7 @@ static void add_form(struct stanch_scrub *scrub, const char *text, size_t len)
 }
 
 /* Base64 of the secret behind `shift` other bytes: only the characters that depend on the secret alone. */
-static void add_base64(struct stanch_scrub *scrub, const char *secret, size_t len, size_t shift,
-                       const char *digits)
+static void add_base64(struct stanch_scrub *scrub, const char *secret, size_t len, size_t shift, const char *digits)
 {
     STANCH_AUTO_BUF struct stanch_buf out = {0};
     size_t first = (shift * 8 + 5) / 6, end = (shift + len) * 8 / 6;
@@ -71,8 +70,9 @@ static void add_base64(struct stanch_scrub *scrub, const char *secret, size_t le
     add_form(scrub, stanch_buf_str(&out), out.len);
 }
 
-static void add_url_encoded(struct stanch_scrub *scrub, const char *secret, size_t len, const char *fmt,
-                            const char *plain, bool plus)
+/* plain: what the encoder leaves as it is, besides letters and digits. */
+static void add_url_encoded(struct stanch_scrub *scrub, const char *secret, size_t len, const char *plain, bool lower,
+                            bool plus)
 {
     STANCH_AUTO_BUF struct stanch_buf out = {0};
     for (size_t i = 0; i < len; i++) {
@@ -82,22 +82,36 @@ static void add_url_encoded(struct stanch_scrub *scrub, const char *secret, size
             stanch_buf_char(&out, c);
         else if (plus && c == ' ')
             stanch_buf_char(&out, '+');
-        else if (fmt[0] == 'X')
-            stanch_buf_printf(&out, "%%%02X", (unsigned char)c);
-        else
+        else if (lower)
             stanch_buf_printf(&out, "%%%02x", (unsigned char)c);
+        else
+            stanch_buf_printf(&out, "%%%02X", (unsigned char)c);
     }
     add_form(scrub, stanch_buf_str(&out), out.len);
 }
 
-static void add_json_escaped(struct stanch_scrub *scrub, const char *secret, size_t len, size_t flags)
+/* "\u00DF" to "\u00df": both are written. */
+static void lower_escapes(char *text)
 {
-    json_t *value = json_stringn(secret, len);
-    char *text = value ? json_dumps(value, JSON_ENCODE_ANY | flags) : NULL;
-    if (text)
-        add_form(scrub, text + 1, strlen(text) - 2); /* without its quotes */
-    free(text);
+    for (char *at = text; (at = strstr(at, "\\u")); at += 2)
+        for (size_t i = 2; i < 6 && at[i]; i++)
+            if (at[i] >= 'A' && at[i] <= 'F')
+                at[i] = (char)(at[i] + 32);
+}
+
+/* As a JSON writer would put it into a text; and once more, for JSON inside of JSON. */
+static void add_json_escaped(struct stanch_scrub *scrub, const char *secret, size_t len, size_t flags, int levels)
+{
+    json_t *value = levels > 0 ? json_stringn(secret, len) : NULL;
+    STANCH_AUTO_FREE char *text = value ? json_dumps(value, JSON_ENCODE_ANY | flags) : NULL;
     json_decref(value);
+    if (!text)
+        return;
+    for (int i = 0; i < 2; i++) {
+        add_form(scrub, text + 1, strlen(text) - 2); /* without its quotes */
+        add_json_escaped(scrub, text + 1, strlen(text) - 2, flags, levels - 1);
+        lower_escapes(text);
+    }
 }
 
 void stanch_scrub_add(struct stanch_scrub *scrub, const char *secret, size_t len)
@@ -111,12 +125,13 @@ void stanch_scrub_add(struct stanch_scrub *scrub, const char *secret, size_t len
         add_base64(scrub, secret, len, shift, standard);
         add_base64(scrub, secret, len, shift, url_safe);
     }
-    add_url_encoded(scrub, secret, len, "X", "-._~", false);
-    add_url_encoded(scrub, secret, len, "x", "-._~", false);
-    add_url_encoded(scrub, secret, len, "X", "-._*", true);
-    add_json_escaped(scrub, secret, len, 0);
-    add_json_escaped(scrub, secret, len, JSON_ENSURE_ASCII);
-    add_json_escaped(scrub, secret, len, JSON_ESCAPE_SLASH);
+    static const char *const plain[] = {"-._~", "-._*", "-._~!*'()"}; /* RFC 3986; forms; encodeURIComponent */
+    for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
+        for (int way = 0; way < 4; way++)
+            add_url_encoded(scrub, secret, len, plain[i], way & 1, way & 2);
+    add_json_escaped(scrub, secret, len, 0, 2);
+    add_json_escaped(scrub, secret, len, JSON_ENSURE_ASCII, 2);
+    add_json_escaped(scrub, secret, len, JSON_ESCAPE_SLASH, 2);
 }
 
 static bool has_secret(const struct stanch_scrub *scrub, const char *text, size_t len)
@@ -166,8 +181,8 @@ static bool json_has_secret(const struct stanch_scrub *scrub, const json_t *valu
         return has_secret(scrub, digits, (size_t)n);
     }
     json_array_foreach((json_t *)(uintptr_t)value, i, one) if (json_has_secret(scrub, one)) return true;
-    json_object_foreach((json_t *)(uintptr_t)value, key, one) if (has_secret(scrub, key, strlen(key)) ||
-                                                                  json_has_secret(scrub, one)) return true;
+    json_object_foreach((json_t *)(uintptr_t)value, key,
+                        one) if (has_secret(scrub, key, strlen(key)) || json_has_secret(scrub, one)) return true;
     return false;
 }
 

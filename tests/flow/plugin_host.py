@@ -34,7 +34,7 @@ def find_plugin(name):
 
 
 class Host:
-    def __init__(self, plugin, settings=None, secrets=None, instance="test"):
+    def __init__(self, plugin, settings=None, secrets=None, instance="test", wrapper=()):
         self.logs = []
         self.frames = []
         self.answers = {}
@@ -42,9 +42,9 @@ class Host:
         self.last_id = 0
         self.in_bytes = b""
         self.closed = False
-        self._start(find_plugin(plugin), settings or {}, secrets or {}, instance)
+        self._start(find_plugin(plugin), settings or {}, secrets or {}, instance, list(wrapper))
 
-    def _start(self, path, settings, secrets, instance):
+    def _start(self, path, settings, secrets, instance, wrapper):
         ours, theirs = socket.socketpair()
         fds, listed = [theirs.fileno()], []
         for number, (name, value) in enumerate(secrets.items()):
@@ -57,7 +57,7 @@ class Host:
         high = [os.dup2(fd, 100 + i, inheritable=True) for i, fd in enumerate(fds)]
         moves = " ".join(f"{3 + i}<&{fd} {fd}<&-" for i, fd in enumerate(high))
         self.process = subprocess.Popen(
-            ["/bin/bash", "-c", f'exec "$0" plugin-host {moves}', BIN], env={}, stderr=self.stderr,
+            wrapper + ["/bin/bash", "-c", f'exec "$0" plugin-host {moves}', BIN], env={}, stderr=self.stderr,
             stdout=self.stderr, stdin=subprocess.DEVNULL, pass_fds=high, start_new_session=True)
         for fd in fds[1:] + high:
             os.close(fd)

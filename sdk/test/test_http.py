@@ -1,0 +1,323 @@
+"""The host's HTTP service against servers that behave in every way: what was answered, not sent, lost; where a plugin
+may connect to. PROMISES.md T20, T34."""
+import http.server
+import socket
+import ssl
+import subprocess
+import threading
+import time
+
+import pytest
+
+from plugin_host import Host
+
+
+class Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, tls=None):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.seen = []
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.server_port}"
+        if tls:
+            self.socket = tls.wrap_socket(self.socket, server_side=True)
+        self.thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        self.thread.start()
+
+    def handle_error(self, *_):
+        pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.shutdown()
+        self.server_close()
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_):
+        pass
+
+    def answer(self, status, body=b"", headers=()):
+        self.send_response(status)
+        for name, value in headers:
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if status != 204 and self.command != "HEAD":
+            self.wfile.write(body)
+
+    def do_any(self):
+        length = int(self.headers.get("Content-Length") or 0)
+        body = self.rfile.read(length).decode()
+        self.server.seen.append((self.command, self.path, dict(self.headers), body))
+        path, _, query = self.path.partition("?")
+        if path.startswith("/status/"):
+            self.answer(int(path[8:]), b"no\x01body", [("Retry-After", "7")])
+        elif path == "/redirect":
+            self.answer(302, b"", [("Location", "/ok")])
+        elif path == "/slow":
+            time.sleep(2)
+        elif path == "/drip":
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+            for _ in range(100):
+                self.wfile.write(b"x")
+                time.sleep(0.02)
+        elif path == "/huge":
+            self.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
+            for _ in range(200):
+                self.wfile.write(b"y" * 65536)
+            self.close_connection = True
+        elif path == "/headers":
+            self.wfile.write(b"HTTP/1.1 200 OK\r\n")
+            for _ in range(6000):
+                self.wfile.write(b"X-Many: " + b"z" * 80 + b"\r\n")
+            self.wfile.write(b"\r\n")
+            self.close_connection = True
+        elif path == "/garbage":
+            self.wfile.write(b"220 this is no HTTP at all\r\n\r\n")
+            self.close_connection = True
+        elif path == "/cut":
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhalf")
+            self.close_connection = True
+        elif path == "/hangup":
+            self.close_connection = True
+        elif path == "/latin":
+            self.answer(200, b"ok", [("X-Name", "caf\xe9"), ("X-Two", "a"), ("X-Two", "b")])
+        else:
+            self.answer(200, b"ok", [("X-Kind", "Fine")])
+
+    do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do_PATCH = do_any
+
+
+@pytest.fixture(scope="module")
+def server():
+    with Server() as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def host(server):
+    with Host("probe", {"url": server.url + "/", "user": "ops"}, {"token": "t0p-s3cret"}) as one:
+        yield one
+
+
+def fetch(host, deadline_ms=5000, **args):
+    answer = host.call("read", "fetch", {"args": args}, deadline_ms=deadline_ms)
+    assert answer["outcome"] == "done", answer
+    return answer["value"]
+
+
+def test_answered(host, server):
+    got = fetch(host, path="/ok?a=b%20c")
+    assert (got["ended"], got["status"], got["body"], got["headers"]["x-kind"]) == ("answered", 200, "ok", "Fine")
+    assert server.seen[-1][1] == "/ok?a=b%20c"
+    assert fetch(host, path="/ok", method="HEAD")["status"] == 200
+    assert fetch(host, path="/ok", method="POST", body="x=1", headers={"X-Own": "y"})["status"] == 200
+    assert server.seen[-1][0] == "POST" and server.seen[-1][3] == "x=1" and server.seen[-1][2]["X-Own"] == "y"
+    assert fetch(host, path="/ok", method="PATCH", body="{}")["status"] == 200
+    assert fetch(host, path="/latin")["headers"]["x-name"] == "caf?"
+    assert fetch(host, path="/latin")["headers"]["x-two"] == "a, b"
+
+
+@pytest.mark.parametrize("status", [204, 400, 401, 403, 404, 409, 429, 500, 503])
+def test_statuses(host, status):
+    got = fetch(host, path=f"/status/{status}")
+    assert (got["ended"], got["status"], got["retry_after_ms"]) == ("answered", status, 7000)
+
+
+def test_credentials(host, server):
+    fetch(host, path="/ok", bearer="token")
+    assert server.seen[-1][2]["Authorization"] == "Bearer t0p-s3cret"
+    fetch(host, path="/ok", basic=True)
+    assert server.seen[-1][2]["Authorization"] == "Basic b3BzOnQwcC1zM2NyZXQ="
+    fetch(host, path="/ok")
+    assert "Authorization" not in server.seen[-1][2]
+    assert "is no secret setting" in fetch(host, path="/ok", bearer="user")["why"]
+
+
+def test_a_redirect_is_an_answer(host, server):
+    got = fetch(host, path="/redirect")
+    assert (got["ended"], got["status"]) == ("answered", 302)
+    assert server.seen[-1][1] == "/redirect"
+
+
+@pytest.mark.parametrize("path,why", [("/cut", "closed"), ("/hangup", "Empty reply"), ("/garbage", ""),
+                                      ("/huge", "over the limit of 100000 bytes"), ("/headers", "headers are over")])
+def test_lost(host, server, path, why):
+    count = len(server.seen)
+    got = fetch(host, path=path, method="POST", max=100000)
+    assert got["ended"] == "lost", got
+    assert why in got["why"] and "may have arrived" in got["why"]
+    assert len(server.seen) == count + 1  # and it was not asked a second time
+
+
+@pytest.mark.parametrize("path", ["/slow", "/drip"])
+def test_deadlines(host, path):
+    started = time.monotonic()
+    got = fetch(host, path=path, deadline=200)
+    assert got["ended"] == "lost" and time.monotonic() - started < 1
+    started = time.monotonic()
+    late = host.call("read", "fetch", {"args": {"path": path}}, deadline_ms=200)  # the call's own
+    assert time.monotonic() - started < 1
+    assert late["outcome"] == "unknown" or late["value"]["ended"] == "lost"
+
+
+def test_refused_is_not_sent():
+    with socket.socket() as idle:
+        idle.bind(("127.0.0.1", 0))  # bound, not listening: nobody else gets this port
+        with Host("probe", {"url": f"http://127.0.0.1:{idle.getsockname()[1]}"}) as host:
+            got = fetch(host, path="/", method="POST")
+            assert got["ended"] == "not-sent" and "nothing was sent" in got["why"]
+    with Host("probe", {"url": "http://no-such-host.invalid"}) as host:
+        assert fetch(host, path="/")["ended"] == "not-sent"
+
+
+def test_a_kept_connection_that_died_is_not_asked_twice(server):
+    """curl repeats by itself what failed on a kept connection; a change must not be repeated unseen."""
+    requests = []
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve():
+        try:
+            while True:
+                peer, _ = listener.accept()
+                requests.append(peer.recv(65536).split(b" ")[0])
+                peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+                got = peer.recv(65536)
+                if got:
+                    requests.append(got.split(b" ")[0])
+                peer.close()
+        except OSError:
+            pass
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    with Host("probe", {"url": f"http://127.0.0.1:{listener.getsockname()[1]}"}) as host:
+        assert fetch(host, path="/")["ended"] == "answered"
+        got = fetch(host, path="/", method="POST", deadline=500)
+    listener.close()
+    assert requests.count(b"POST") <= 1, (requests, got)
+
+
+# ---- where it may connect to
+
+@pytest.mark.parametrize("base", [
+    "http://example.com", "http://127.0.0.1:1", "http://169.254.169.254", "https://127.0.0.1", "file:///etc/passwd",
+    "gopher://127.0.0.1:70/", "http://127.0.0.1:{port}@example.com", "http://user:pw@127.0.0.1:{port}",
+    "http://[::1]:{port}", "http://localhost:{port}", "ftp://127.0.0.1:{port}", "//127.0.0.1:{port}", "",
+    "http://" + "a" * 300 + ".example", "http://127.0.0.1:{port}\r\nX: y"])
+def test_only_what_a_setting_names(host, server, base):
+    count = len(server.seen)
+    got = fetch(host, base=base.replace("{port}", str(server.server_port)), path="/x")
+    assert got["ended"] == "not-sent" and "refused" in got["why"], got
+    assert len(server.seen) == count
+
+
+@pytest.fixture(scope="module")
+def rebound(tmp_path_factory, server):
+    """A host in a mount namespace whose names lead where an attacker would like: the look-up is the real one."""
+    hosts = tmp_path_factory.mktemp("hosts") / "hosts"
+    hosts.write_text("127.0.0.1 localhost local.test\n::1 local6.test\n169.254.77.77 meta.test\nfe80::77 meta6.test\n"
+                     "::ffff:169.254.77.77 mapped.test\n0.0.0.0 zero.test\n224.0.0.77 multi.test\nfd00:ec2::254 aws.test\n"
+                     "100.100.100.200 ali.test\n")
+    wrapper = ["unshare", "--mount", "/bin/sh", "-c", f'mount --bind {hosts} /etc/hosts && exec "$@"', "sh"]
+    if subprocess.run(wrapper + ["true"], capture_output=True).returncode != 0:
+        pytest.skip("needs a mount namespace (root)")
+    names = ["local", "local6", "meta", "meta6", "mapped", "zero", "multi", "aws", "ali"]
+    settings = {"url": f"http://localhost:{server.server_port}",
+                "others": [f"http://{name}.test:{server.server_port}" for name in names]}
+    with Host("probe", settings, wrapper=wrapper) as host:
+        yield host
+
+
+@pytest.mark.parametrize("name,kind", [
+    ("local", "loopback"), ("local6", "loopback"), ("meta", "link-local"), ("meta6", "link-local"),
+    ("mapped", "link-local"), ("zero", "unspecified"), ("multi", "multicast"), ("aws", "metadata"), ("ali", "metadata")])
+def test_a_name_that_leads_elsewhere(rebound, server, name, kind):
+    """DNS rebinding: the address is checked where it is used."""
+    count = len(server.seen)
+    got = fetch(rebound, base=f"http://{name}.test:{server.server_port}", path="/ok", deadline=2000)
+    assert got["ended"] == "not-sent" and "refused:" in got["why"] and kind in got["why"], got
+    assert len(server.seen) == count
+    assert fetch(rebound, path="/ok")["status"] == 200  # localhost, by its name
+
+
+@pytest.mark.parametrize("headers", [{"Host": "evil"}, {"Content-Length": "3"}, {"X": "a\r\nY: b"}, {"X Y": "z"},
+                                     {"Transfer-Encoding": "chunked"}, {"X": 7}])
+def test_headers_that_are_refused(host, server, headers):
+    count = len(server.seen)
+    assert fetch(host, path="/ok", headers=headers)["ended"] == "not-sent"
+    assert len(server.seen) == count
+
+
+# ---- what the ends mean for a change (sdk_http_ok)
+
+@pytest.mark.parametrize("path,outcome,kind", [
+    ("/ok", "done", None), ("/status/401", "failed", "unauthorized"), ("/status/403", "failed", "forbidden"),
+    ("/status/404", "failed", "not-found"), ("/status/409", "failed", "stale"), ("/status/412", "failed", "stale"),
+    ("/status/429", "failed", "rate"), ("/status/503", "failed", "unavailable"), ("/status/500", "unknown", "remote"),
+    ("/status/502", "unknown", "remote"), ("/status/504", "unknown", "remote"), ("/redirect", "failed", "remote"),
+    ("/cut", "unknown", "unreachable"), ("/hangup", "unknown", "unreachable")])
+def test_outcomes_of_a_change(host, path, outcome, kind):
+    answer = host.call("apply", "write", {"args": {"path": path}, "plan": {}, "key": "K"})
+    assert answer["outcome"] == outcome, answer
+    assert kind is None or answer["error"]["kind"] == kind
+    if kind in ("rate", "unavailable"):
+        assert answer["error"]["retry"] is True and answer["error"]["retry_after_ms"] == 7000
+
+
+# ---- TLS
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tls")
+
+    def make(name, *more):
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                        "-keyout", folder / (name + ".key"), "-out", folder / (name + ".pem"), "-subj", "/CN=" + name,
+                        *more], check=True, capture_output=True)
+        return folder / (name + ".pem"), folder / (name + ".key")
+
+    return {"good": make("good", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"),
+            "other": make("other", "-addext", "subjectAltName=DNS:other.example", "-days", "2"),
+            "expired": make("expired", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "-1")
+            if subprocess.run(["openssl", "version"], capture_output=True, text=True).stdout >= "OpenSSL 9" else None}
+
+
+def tls_context(pair, highest=None):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*pair)
+    if highest:
+        context.set_ciphers("ALL:@SECLEVEL=0")
+        context.minimum_version = ssl.TLSVersion.TLSv1
+        context.maximum_version = highest
+    return context
+
+
+@pytest.mark.parametrize("name,trusted,highest,ended", [
+    ("good", True, None, "answered"), ("good", False, None, "not-sent"), ("other", True, None, "not-sent"),
+    ("good", True, ssl.TLSVersion.TLSv1_1, "not-sent")])
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_tls(certificates, name, trusted, highest, ended):
+    with Server(tls_context(certificates[name], highest)) as server:
+        settings = {"url": server.url}
+        if trusted:
+            settings["ca"] = str(certificates[name][0])
+        with Host("probe", settings) as host:
+            got = fetch(host, path="/ok", method="POST")
+            assert got["ended"] == ended, got
+        assert len(server.seen) == (1 if ended == "answered" else 0)
+
+
+def test_plain_text_server_behind_https(server):
+    with Host("probe", {"url": server.url.replace("http:", "https:")}) as host:
+        assert fetch(host, path="/ok", method="POST")["ended"] == "not-sent"
+
+
+def test_many_at_once(host):
+    ids = [host.start("read", "fetch", {"args": {"path": f"/ok?{i}"}}) for i in range(60)]
+    assert all(host.wait(i)["value"]["status"] == 200 for i in ids)
