@@ -7,8 +7,8 @@ static void all_operations(void **state)
     struct world *world = *state;
     struct reply reply;
     add_effects(world);
-    call_wait(world, "plan", "set_convergent", json_pack("{s:{s:s, s:i}}", "args", "target", "t", "value", 5),
-              5000, &reply);
+    call_wait(world, "plan", "set_convergent", json_pack("{s:{s:s, s:i}}", "args", "target", "t", "value", 5), 5000,
+              &reply);
     assert_int_equal(reply.outcome, STANCH_OUTCOME_DONE);
     assert_string_equal(json_string_value(json_array_get(json_object_get(reply.value, "targets"), 0)),
                         "effects:effects/t");

@@ -119,8 +119,7 @@ static inline void world_registry(struct world *world)
 {
     struct stanch_err err = {0};
     STANCH_AUTO_FREE char *plugin_dir = stanch_asprintf("%s/plugins-test", getenv("STANCH_BUILD"));
-    if (stanch_plugins_new(world->loop, getenv("STANCH_BIN"), plugin_dir, world->lock, &world->plugins,
-                           &err) < 0)
+    if (stanch_plugins_new(world->loop, getenv("STANCH_BIN"), plugin_dir, world->lock, &world->plugins, &err) < 0)
         fail_msg("%s", err.text);
     stanch_plugins_on_change(world->plugins, on_world_change, world);
 }
@@ -230,9 +229,8 @@ static inline void call_wait(struct world *world, const char *op, const char *ac
 /* {"args","plan","key","epoch"} for setting target "t" from 0 to `value`. new */
 static inline json_t *set_input(int value, const char *key)
 {
-    return json_pack("{s:{s:s, s:i}, s:{s:{s:i}, s:{s:i}, s:{s:i}}, s:s, s:i}", "args", "target", "t",
-                     "value", value, "plan", "from", "value", 0, "to", "value", value, "undo", "value", 0,
-                     "key", key, "epoch", 7);
+    return json_pack("{s:{s:s, s:i}, s:{s:{s:i}, s:{s:i}, s:{s:i}}, s:s, s:i}", "args", "target", "t", "value", value,
+                     "plan", "from", "value", 0, "to", "value", value, "undo", "value", 0, "key", key, "epoch", 7);
 }
 
 #endif
