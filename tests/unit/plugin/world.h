@@ -190,6 +190,7 @@ static inline void on_reply(void *ctx, const struct stanch_plugin_answer *answer
     struct reply *reply = ctx;
     reply->count++;
     reply->outcome = answer->outcome;
+    json_decref(reply->value); /* of an answer before, when several calls share a reply */
     reply->value = json_incref(answer->value);
     reply->err = answer->err;
     reply->retry = answer->retry;
