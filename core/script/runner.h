@@ -18,7 +18,7 @@ struct stanch_runner;
 struct stanch_worker;
 
 struct stanch_runner_limits {
-    int64_t memory_bytes; /* address space of a worker; default 256 MiB */
+    int64_t memory_bytes; /* of a worker, beyond what the runner has mapped; default 256 MiB */
     int64_t cpu_ms;       /* CPU time of one activation; default 2,000 */
     int64_t wall_ms;      /* time without a want, while core owes no answer; default 10,000 */
     size_t source_bytes;  /* one source file; default 128 KiB (M2, M13 in PROMISES.md section 4) */
@@ -68,7 +68,9 @@ int stanch_worker_start(struct stanch_runner *runner, const struct stanch_worker
                         const struct stanch_worker_events *events, void *ctx, struct stanch_worker **ret,
                         struct stanch_err *err);
 /** Answer want `n`. answer: borrowed: {"ok":value} or {"error":{"kind","text",...}}; travels as canonical JSON
- *  in the attachment. Only one answer between two on_wants. */
+ *  in the attachment. Only one answer between two on_wants (inside on_wants, or later).
+ *  returns 0 | STANCH_E_CRASHED (gone; on_end comes) | STANCH_E_INVALID (not JSON that can be kept) |
+ *  STANCH_E_TOO_LARGE | STANCH_E_INTERNAL (a second answer) */
 int stanch_worker_answer(struct stanch_worker *worker, int64_t n, const json_t *answer, struct stanch_err *err);
 /** SIGKILL, by the runner; no callback comes any more. When the runner does not confirm within 1 s, the runner
  *  itself is killed. Accepts NULL. */

@@ -174,11 +174,12 @@ static bool are_wants(const json_t *wants)
 
 static void take_wants(struct stanch_worker *worker, const json_t *wants)
 {
-    if (!are_wants(wants) || (json_array_size(wants) == 0 && worker->owed == 0)) {
+    if (worker->listens || !are_wants(wants) || (json_array_size(wants) == 0 && worker->owed == 0)) {
         break_off(worker, "wants of an unknown form");
         return;
     }
     worker->owed += (int)json_array_size(wants);
+    worker->listens = true;
     stanch_timer_stop(worker->runner->loop, &worker->wall);
     worker->events.on_wants(worker->ctx, wants);
 }
@@ -313,6 +314,8 @@ int stanch_worker_answer(struct stanch_worker *worker, int64_t n, const json_t *
     STANCH_AUTO_BUF struct stanch_buf out = {0};
     if (!worker->channel || worker->channel_over)
         return stanch_err_set(err, STANCH_E_CRASHED, "the worker is gone");
+    if (!worker->listens)
+        return stanch_err_set(err, STANCH_E_INTERNAL, "an answer to a worker that has one already");
     int rc = stanch_json_canonical(answer, &out, err);
     if (rc < 0)
         return rc;
@@ -321,6 +324,7 @@ int stanch_worker_answer(struct stanch_worker *worker, int64_t n, const json_t *
     if (rc < 0)
         return rc;
     worker->owed--;
+    worker->listens = false;
     stanch_worker__start_wall(worker);
     return 0;
 }

@@ -38,6 +38,7 @@ struct stanch_worker {
     struct stanch_timer *wall;    /* runs while the worker computes */
     struct stanch_timer *confirm; /* runs while a kill is not confirmed */
     int owed;                     /* wants that core has not answered */
+    bool listens;                 /* it sent wants and got no answer since */
     bool told;                    /* on_end was called, or the owner does not want it */
     bool doomed;                  /* its runner died */
     bool channel_over;

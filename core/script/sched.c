@@ -111,6 +111,8 @@ static int do_want(lua_State *L)
         return stanch_vm_raise(L, "invalid", "%s", err.text);
     char file[256];
     int line = stanch_vm_where(L, file, sizeof file);
+    for (struct task *above = task->parent; line == 0 && above; above = above->parent)
+        line = stanch_vm_where(above->T, file, sizeof file); /* `parallel { now, now }`: the line of parallel */
     json_decref(task->want);
     task->want = json_pack("{s:s, s:o, s:s, s:i}", "op", op, "args", args, "file", file, "line", line);
     task->n = 0;

@@ -35,6 +35,7 @@ struct stanch_vm {
     int64_t max_uniq; /* last number given by tostring */
     uint64_t random[4];
     void *sched; /* of sched.c */
+    void *owner; /* of on_limit: the allocator must not touch the state to find it */
     /** Called when a limit inside the VM is hit ("memory", "cpu"); must not return. */
     void (*on_limit)(struct stanch_vm *vm, lua_State *L, const char *kind, const char *text);
 };

@@ -25,13 +25,6 @@ struct worker {
     json_t *error;  /* why there is none */
 };
 
-/* The allocator and the hook know the VM only; there is one worker in this process. */
-static struct worker *the_worker(struct stanch_vm *vm)
-{
-    lua_getfield(vm->L, LUA_REGISTRYINDEX, "stanch.worker");
-    return lua_touserdata(vm->L, -1);
-}
-
 static _Noreturn void leave(const struct worker *w, json_t *head, const char *attachment, size_t len)
 {
     struct stanch_err err;
@@ -67,7 +60,7 @@ static void on_limit(struct stanch_vm *vm, lua_State *L, const char *kind, const
 {
     vm->max_bytes = 0; /* room to say it */
     vm->cpu_ms = 0;
-    struct worker *w = the_worker(vm);
+    struct worker *w = vm->owner;
     json_t *error = NULL;
     if (L) {
         lua_pushstring(L, text);
@@ -273,7 +266,7 @@ static int serve(lua_State *L)
 
 static int keep_error(lua_State *L)
 {
-    struct worker *w = the_worker(stanch_vm_of(L));
+    struct worker *w = stanch_vm_of(L)->owner;
     lua_settop(L, 1);
     w->error = stanch_vm_error(L);
     return 0;
@@ -282,8 +275,7 @@ static int keep_error(lua_State *L)
 _Noreturn void stanch_worker_main(int fd, struct stanch_vm *vm)
 {
     struct worker w = {.fd = fd, .vm = vm};
-    lua_pushlightuserdata(vm->L, &w);
-    lua_setfield(vm->L, LUA_REGISTRYINDEX, "stanch.worker");
+    vm->owner = &w;
     vm->on_limit = on_limit;
     receive_start(&w);
     lua_pushcfunction(vm->L, keep_error);

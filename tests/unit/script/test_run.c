@@ -214,6 +214,7 @@ static void an_error_in_a_branch_waits_for_the_others(void **state)
     assert_string_equal(stanch_json_str(act.result, "text", ""), "one");
     assert_int_equal(stanch_json_int(act.result, "line", 0), 5);
     assert_int_equal(json_array_size(act.wants), 4);
+    assert_int_equal(stanch_json_int(json_array_get(act.wants, 3), "line", 0), 6); /* of `parallel { now, now }` */
     act_done(&act);
 }
 
