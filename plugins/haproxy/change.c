@@ -57,7 +57,8 @@ static void on_set(struct sdk_call *call, uint32_t ended, const char *answer, si
     if (len == 0)
         sdk_unknown(call, "unreachable", "HAProxy closed without an answer: it may or may not have happened");
     else if (strspn(answer, " \r\n") == len)
-        sdk_done(call, json_pack("{s:o}", "was", haproxy_value(work->server)));
+        sdk_done(call, json_pack("{s:o, s:s}", "was", haproxy_value(work->server), "note",
+                                 "holds until HAProxy is reloaded or restarted"));
     else
         fail_set(call, answer);
 }

@@ -119,14 +119,14 @@ static const char *what_happens(struct sdk_call *call, const struct haproxy_work
     return sdk_text(call, "%s comes back", name);
 }
 
-static const char *what_remains(struct sdk_call *call, const struct haproxy_work *work,
+static const char *what_remains(struct sdk_call *call, const struct haproxy_work *work, const json_t *to,
                                 const struct haproxy_backend *after)
 {
     const struct haproxy_server *server = haproxy_find(after, work->server_name);
-    if (strcmp(haproxy_state_word(server), "ready") == 0 && server->weight > 0) {
-        if (!haproxy_is_usable(server))
-            return sdk_text(call, "; it will not serve yet: HAProxy says %s of it", server->check);
-        return "";
+    if (strcmp(haproxy_state_word(server), "ready") == 0 && !haproxy_is_usable(server) && gives_more(call, work, to)) {
+        if (server->weight == 0)
+            return "; its weight is 0: it takes no requests yet";
+        return sdk_text(call, "; it will not serve yet: HAProxy says %s of it", server->check);
     }
     if (work->server->sessions == 0)
         return "";
@@ -138,7 +138,7 @@ static const char *impact(struct sdk_call *call, const struct haproxy_work *work
 {
     return sdk_text(call, "%s: serving capacity of %s goes from %s to %s%s", what_happens(call, work, to),
                     work->backend_name, capacity_text(call, &work->backend), capacity_text(call, after),
-                    what_remains(call, work, after));
+                    what_remains(call, work, to, after));
 }
 
 static json_t *capacity_json(const struct haproxy_backend *backend)

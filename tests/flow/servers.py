@@ -5,10 +5,13 @@ small Python origins behind or in front of them.
         proxy.get()            # -> "a" or "b"
         proxy.ask("show servers state shop")
 """
+import contextlib
+import ctypes
 import http.client
 import http.server
 import json
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -61,6 +64,22 @@ class Origin:
         self.thread.join()
 
 
+LIBC = ctypes.CDLL(None)
+PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent():
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def closed_port():
+    """A port that refuses connections, and that nobody else gets meanwhile."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
+
+
 class Server:
     """A process in a scratch directory; ready when `is_ready` says so."""
 
@@ -72,7 +91,7 @@ class Server:
 
     def start(self):
         self.process = subprocess.Popen(self.argv, cwd=self.dir, stdin=subprocess.DEVNULL, stdout=self.log_file,
-                                        stderr=self.log_file, start_new_session=True)
+                                        stderr=self.log_file, start_new_session=True, preexec_fn=die_with_parent)
         wait_for(self._is_up, f"{self.name} to be ready")
 
     def _is_up(self):

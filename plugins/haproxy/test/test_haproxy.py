@@ -8,9 +8,9 @@ import threading
 import time
 
 import pytest
-from harness import free_port, wait_for
+from harness import wait_for
 from plugin_host import Host, Refused
-from servers import Haproxy, Origin
+from servers import Haproxy, Origin, closed_port
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,8 @@ def edge(proxy):
 
 def test_drain_takes_requests_elsewhere_and_undo_brings_them_back(proxy, edge):
     assert proxy.who_answers() == {"a", "b", "c"}
-    plan, _ = edge.apply("drain", "shop", "s2")
+    plan, done = edge.apply("drain", "shop", "s2")
+    assert done == {"was": {"state": "ready", "weight": 100}, "note": "holds until HAProxy is reloaded or restarted"}
     assert plan["targets"] == ["haproxy:edge-eu/shop/s2"]
     assert plan["from"] == {"state": "ready", "weight": 100}
     assert plan["to"] == {"state": "drain", "weight": 100}
@@ -197,8 +198,8 @@ def test_the_last_server_is_not_taken(proxy, edge):
 
 
 def test_a_server_that_is_down_does_not_count(origins):
-    dead = free_port()
-    with Haproxy({"shop": {"s1": origins["a"].port, "s2": f"127.0.0.1:{dead} check inter 50ms fall 1"}}) as proxy:
+    with closed_port() as dead, Haproxy(
+            {"shop": {"s1": origins["a"].port, "s2": f"127.0.0.1:{dead} check inter 50ms fall 1"}}) as proxy:
         wait_for(lambda: not proxy.is_up("shop", "s2"), "s2 to be down")
         with client(proxy.socket) as edge:
             error = edge.plan("drain", "shop", "s1", expect="failed")
@@ -207,7 +208,44 @@ def test_a_server_that_is_down_does_not_count(origins):
             assert edge.plan("drain", "shop", "s2")["reach"] == 0
             proxy.ask("set server shop/s2 state drain")
             plan = edge.plan("ready", "shop", "s2")
-            assert "it will not serve yet" in plan["impact"]
+            assert plan["impact"].endswith("; it will not serve yet: HAProxy says DOWN of it"), plan["impact"]
+            assert plan["reach"] == 0
+
+
+def test_sessions_and_weight_zero_are_told(proxy, edge):
+    proxy.ask("set server shop/s1 state drain; set server shop/s1 weight 0")
+    plan = edge.plan("ready", "shop", "s1")
+    assert plan["impact"].endswith("; its weight is 0: it takes no requests yet") and plan["reach"] == 0
+
+
+def test_a_reload_forgets_and_verify_sees_it(origins):
+    with Haproxy({"shop": {"s1": origins["a"].port, "s2": origins["b"].port}}) as proxy:
+        with client(proxy.socket) as edge:
+            plan, _ = edge.apply("drain", "shop", "s1")
+            proxy.kill()
+            assert edge.plan("drain", "shop", "s1", expect="failed")["kind"] == "unreachable"
+            proxy.start()
+            assert edge.then("verify", "drain", "shop", "s1", plan)["holds"] is False
+            assert edge.then("undo", "drain", "shop", "s1", plan)["already"] is True
+            assert proxy.who_answers() == {"a", "b"}
+
+
+def test_running_sessions_are_counted():
+    """A request that hangs on the server is told of in the plan, and goes on after the drain."""
+    go = threading.Event()
+    with Origin(lambda handler, body: go.wait(10) and "slow") as slow, Origin("other") as other:
+        with Haproxy({"shop": {"s1": f"127.0.0.1:{slow.port} weight 256", "s2": f"127.0.0.1:{other.port} weight 1"}}) \
+                as proxy, client(proxy.socket) as edge:
+            answers = []
+            thread = threading.Thread(target=lambda: answers.append(proxy.get()))
+            thread.start()
+            wait_for(lambda: slow.requests, "the request to arrive")
+            plan, _ = edge.apply("drain", "shop", "s1")
+            assert plan["impact"].endswith("; 1 sessions on it now")
+            assert proxy.who_answers() == {"other"}
+            go.set()
+            thread.join()
+            assert answers == ["slow"]
 
 
 def test_a_backup_steps_in(proxy, edge):

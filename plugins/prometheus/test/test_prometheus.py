@@ -4,9 +4,9 @@ import time
 import urllib.parse
 
 import pytest
-from harness import free_port, wait_for
+from harness import wait_for
 from plugin_host import Host, Refused
-from servers import Origin, Prometheus, http_get
+from servers import Origin, Prometheus, closed_port, http_get
 
 ONE = 'label_replace(vector({}), "shard", "{}", "", "")'
 SEVEN = " or ".join(ONE.format(i, "abcdefg"[i]) for i in range(7))
@@ -258,7 +258,7 @@ def test_settings_that_make_no_sense(server):
 
 
 def test_server_down():
-    with Host("prometheus", {"url": f"http://127.0.0.1:{free_port()}"}) as host:
+    with closed_port() as port, Host("prometheus", {"url": f"http://127.0.0.1:{port}"}) as host:
         for action, more in (("query", {}), ("range", {"since": "1m", "step": "15s"})):
             error = Client(host).ask(action, expect="failed", expr="1", **more)
             assert error["kind"] == "unreachable" and error["retry"] is True
