@@ -63,9 +63,39 @@ static int do_set_meta(lua_State *L)
     return 1;
 }
 
+static int after_word(lua_State *L, int status, lua_KContext ctx)
+{
+    (void)status;
+    (void)ctx;
+    return lua_gettop(L);
+}
+
+static int call_word(lua_State *L)
+{
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_insert(L, 1);
+    lua_callk(L, lua_gettop(L) - 1, LUA_MULTRET, 0, after_word);
+    return after_word(L, LUA_OK, 0);
+}
+
+/* word(f): f behind a C function. `return edge.drain { ... }` is a tail call: a Lua function would take the place of
+ * the runbook's frame, and with it the line; a C function does not. */
+static int do_word(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    lua_settop(L, 1);
+    lua_pushcclosure(L, call_word, 1);
+    return 1;
+}
+
 const struct stanch_binding stanch_host_functions[] = {
-    {"is_running", do_phase, NULL},  {"raise", do_raise, NULL},
-    {"duration", do_duration, NULL}, {"array", do_array, "array {}: a table that is a list even when it is empty"},
-    {"symptom", do_symptom, NULL},   {"text", do_text, NULL},
-    {"set_meta", do_set_meta, NULL}, {NULL, NULL, NULL},
+    {"is_running", do_phase, NULL},
+    {"raise", do_raise, NULL},
+    {"duration", do_duration, NULL},
+    {"array", do_array, "array {}: a table that is a list even when it is empty"},
+    {"word", do_word, NULL},
+    {"symptom", do_symptom, NULL},
+    {"text", do_text, NULL},
+    {"set_meta", do_set_meta, NULL},
+    {NULL, NULL, NULL},
 };

@@ -133,7 +133,7 @@ local function call_action(action, args, ...)
   if id then collect(handle) end
   return handle
 end
-host.set_call(call_action)
+host.set_call(host.word(call_action))
 
 function globals.undo(what, because)
   local id = what
@@ -290,4 +290,11 @@ function globals.ladder(spec)
   globals.note("no rung of the ladder helped")
   if spec.otherwise then spec.otherwise() end
   return { result = result, rung = globals.null, value = value }
+end
+
+-- ---- every word keeps its caller's line ----
+
+for _, name in ipairs { "note", "decide", "now", "sleep", "page", "ask", "recent_changes", "undo", "verify", "check",
+                        "wait_for", "parallel", "rung", "ladder" } do
+  globals[name] = host.word(globals[name])
 end

@@ -161,6 +161,17 @@ static void a_failed_action_is_caught_by_kind(void **state)
     act_done(&uncaught);
 }
 
+static void a_tail_call_keeps_its_line(void **state)
+{
+    struct act act = {.answer = answer_plainly};
+    act_run_body(*state, &act,
+                 "local function f()\n return edge.drain { backend = 'b', because = 'x' }\nend\nf()\n"
+                 "local function g()\n return note 'x'\nend\ng()");
+    assert_int_equal(stanch_json_int(json_array_get(act.wants, 0), "line", 0), 5);
+    assert_int_equal(stanch_json_int(json_array_get(act.wants, 1), "line", 0), 9);
+    act_done(&act);
+}
+
 static void uses_is_enforced(void **state)
 {
     struct act act = {.answer = answer_plainly};
@@ -395,6 +406,7 @@ int main(void)
         cmocka_unit_test(an_error_has_place_and_traceback),
         cmocka_unit_test(a_syntax_error_has_its_line),
         cmocka_unit_test(a_failed_action_is_caught_by_kind),
+        cmocka_unit_test(a_tail_call_keeps_its_line),
         cmocka_unit_test(uses_is_enforced),
         cmocka_unit_test(branches_ask_together_and_go_on_one_by_one),
         cmocka_unit_test(an_error_in_a_branch_waits_for_the_others),
