@@ -153,7 +153,11 @@ local function symptom_of(given, what)
   if symptom == nil then
     raise("invalid", what .. ": this runbook declares no symptom; declare `symptom = symptom { ... }` or give one")
   end
-  return need_table(symptom, what)
+  need_table(symptom, what)
+  local plain = {}
+  for key, value in pairs(symptom) do plain[key] = value end
+  if type(plain.ask) == "table" and plain.ask["$action"] then plain.ask = plain.ask["$action"] end
+  return plain
 end
 
 local function measure(op)

@@ -44,8 +44,8 @@ struct stanch_worker_spec {
     /** "run" | "load" (declarations of runbooks) | "config" | "policy"; script/README.md has the input and
      *  result of each. */
     const char *kind;
-    json_t *input;                        /* borrowed */
-    const struct stanch_source *sources;  /* borrowed, for the time of the call */
+    json_t *input;                       /* borrowed */
+    const struct stanch_source *sources; /* borrowed, for the time of the call */
     int source_count;
 };
 

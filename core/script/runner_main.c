@@ -15,6 +15,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
@@ -190,6 +191,18 @@ static void serve_frames(struct runner *r)
     }
 }
 
+static int compare_bytes(const void *a, const void *b)
+{
+    return *(const unsigned char *)a - *(const unsigned char *)b;
+}
+
+/* glibc's qsort asks the kernel for the size of memory at its first large sort; a worker may not ask. */
+static void warm_qsort(void)
+{
+    unsigned char bytes[4096] = {0};
+    qsort(bytes, sizeof bytes, 1, compare_bytes);
+}
+
 static int prepare(struct runner *r, struct stanch_err *err)
 {
     sigset_t mask;
@@ -201,6 +214,7 @@ static int prepare(struct runner *r, struct stanch_err *err)
     if (r->signal_fd < 0)
         return stanch_err_errno(err, STANCH_E_SYSTEM, errno, "signals of workers cannot be read");
     prctl(PR_SET_DUMPABLE, 0);
+    warm_qsort();
     r->vm = stanch_vm_new();
     return stanch_jail_filter_new(&r->filter, err);
 }

@@ -7,7 +7,7 @@
 #include "script/value.h"
 #include <string.h>
 
-#define MAX_TASKS 100
+#define MAX_TASKS 64 /* so many wants can come at once */
 
 enum task_state { TASK_READY, TASK_ASKED, TASK_FORKED, TASK_ENDED };
 

@@ -172,6 +172,17 @@ static void a_tail_call_keeps_its_line(void **state)
     act_done(&act);
 }
 
+static void large_answers_and_results_pass(void **state)
+{
+    struct act act = {.answer = answer_plainly};
+    act_run_body(*state, &act,
+                 "local t = {} for i = 1, 20000 do t['key ' .. i] = { i, i / 7 } end\n"
+                 "local n = 0 for k, v in pairs(t) do n = n + 1 end note(('x'):rep(1000000)) return t");
+    assert_string_equal(act.err.text, "");
+    assert_int_equal(json_object_size(act.result), 20000);
+    act_done(&act);
+}
+
 static void uses_is_enforced(void **state)
 {
     struct act act = {.answer = answer_plainly};
@@ -407,6 +418,7 @@ int main(void)
         cmocka_unit_test(a_syntax_error_has_its_line),
         cmocka_unit_test(a_failed_action_is_caught_by_kind),
         cmocka_unit_test(a_tail_call_keeps_its_line),
+        cmocka_unit_test(large_answers_and_results_pass),
         cmocka_unit_test(uses_is_enforced),
         cmocka_unit_test(branches_ask_together_and_go_on_one_by_one),
         cmocka_unit_test(an_error_in_a_branch_waits_for_the_others),
