@@ -248,11 +248,9 @@ class Daemon:
             connection.close()
 
     def get(self, path):
-        """The JSON of a GET that must succeed. A list's items stand under its noun's name too: get("/v1/runs")["runs"]."""
+        """The JSON of a GET that must succeed."""
         answer = self.api("GET", path)
         assert answer.status == 200, f"GET {path}: {answer}"
-        if isinstance(answer.json, dict) and "items" in answer.json:
-            answer.json.setdefault(path.split("?")[0].rsplit("/", 1)[1], answer.json["items"])
         return answer.json
 
     def post(self, path, body=None):
@@ -325,6 +323,12 @@ class World:
         self.token = base64.b32encode(os.urandom(15)).decode()
         self.token_file = self.write("secrets/token", self.token + "\n", 0o600)
         self.effects_path = self.dir / "effects.log"
+        self.remote_path = self.dir / "remote"
+        self.behaviour_path = self.dir / "behaviour"
+        self.plugin_dir = self.dir / "plugins"  # the real plugins and those for tests, side by side
+        self.plugin_dir.mkdir()
+        for built in [*(BUILD / "plugins").glob("*.so"), *(BUILD / "plugins-test").glob("*.so")]:
+            (self.plugin_dir / built.name).symlink_to(built)
         self.remote_path = self.dir / "remote.txt"
         self.behaviour_path = self.dir / "behaviour.txt"
         self.daemons = []
@@ -339,32 +343,23 @@ class World:
     # The effects plugin's world: files outside of stanch (tests/plugins/effects.c).
 
     def effects(self):
-        """What the test plugin did, in order: [{"op","action","target","value","key","epoch"}]."""
+        """What the test plugin did to its world, in order: its log is outside of stanch."""
         if not self.effects_path.exists():
             return []
         found = []
         for line in self.effects_path.read_text().splitlines():
-            words = line.split(" ")
-            if words[0] == "notify":
-                words = ["notify", "page", " ".join(words[1:-2]), None, *words[-2:]]
-            effect = dict(zip(("op", "action", "target", "value", "key", "epoch"), words))
-            effect["value"] = effect["value"] and int(effect["value"])
-            found.append(effect)
+            op, action, target, value, key, *_ = line.split(" ")
+            if not op.startswith("noop"):
+                found.append({"op": op, "action": action, "target": target, "value": int(value), "key": key})
         return found
 
-    def remote(self, target):
-        """The value that the remote has for a target; 0 when it was never set."""
-        lines = self.remote_path.read_text().splitlines() if self.remote_path.exists() else []
-        return next((int(line.rsplit(" ", 1)[1]) for line in reversed(lines) if line.rsplit(" ", 1)[0] == target), 0)
-
     def set_value(self, target, value):
-        """Change the remote by hand, behind everybody's back; the last line of a target counts."""
-        with open(self.remote_path, "a") as remote:
+        """Change the test plugin's remote by hand."""
+        with open(self.remote_path, "a", encoding="utf-8") as remote:
             remote.write(f"{target} {value}\n")
 
     def behave(self, *lines):
-        """What the plugin does wrong from now on: "set_convergent.apply:crash-after once", "apply:slow 500", ...;
-        nothing: it behaves well."""
+        """Make the test plugin misbehave (tests/plugins/effects.c says how)."""
         self.behaviour_path.write_text("".join(line + "\n" for line in lines))
 
     def daemon(self, config=None, env=None, **settings):
@@ -420,9 +415,22 @@ def wait_for_no_children(timeout=10):
         time.sleep(0.02)
 
 
-def default_config(world, policy=None, plugins=None, **more):
-    """stanch.lua for a test: the effects plugin as `fx`, Alertmanager as the source `am`, the world's repository."""
-    raise NotImplementedError("waits for core/script/DECLARATIONS.md")
+def default_config(world, policy=None, instances=(), limits=None, incidents=None, **more):
+    """stanch.lua for a test: the effects plugin as `fx`, Alertmanager as the source `am`, the world's repository.
+    policy: text of policy.lua; None: no policy file. instances: more of them, as Lua."""
+    if policy:
+        world.write("policy.lua", policy)
+    secret = Lua(f'secret.file {lua(world.token_file)}')
+    effects = {"log": world.effects_path, "state": world.remote_path, "behaviour": world.behaviour_path,
+               "environment": "test"}
+    own = [Lua(f'alertmanager "am" {lua({"token": secret})}'), Lua(f'effects "fx" {lua(effects)}')]
+    return "stanch " + lua({
+        "state_dir": world.dir / "state", "socket": world.dir / "run" / "control.sock",
+        "listen": f"127.0.0.1:{world.port}", "plugin_dir": world.plugin_dir,
+        "runbooks": {"url": world.repo.path, "poll": "200ms"},
+        "policy": "policy.lua" if policy else None,
+        "instances": [*own, *map(Lua, instances)], "limits": limits, "incidents": incidents, **more,
+    }) + "\n"
 
 
 @pytest.fixture

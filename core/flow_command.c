@@ -1,0 +1,319 @@
+/* flow_command.c: what people and programs ask for: one table, so that there is one place where a change is
+ * taken or refused. Each answers once what it changed is committed. */
+#include "base/json.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "flow_parts.h"
+#include "run/stop.h"
+#include <string.h>
+
+/* ---- a caller who waits for a commit ---- */
+
+struct stanch_reply {
+    struct stanch_flow *flow;
+    stanch_flow_done done;
+    void *ctx;
+    char noun[24];
+    char id[64];
+    json_t *result;
+};
+
+struct stanch_reply *stanch_reply__new(struct stanch_flow *flow, stanch_flow_done done, void *ctx,
+                                       const char *noun, const char *id)
+{
+    struct stanch_reply *reply = STANCH_NEW(struct stanch_reply);
+    reply->flow = flow;
+    reply->done = done;
+    reply->ctx = ctx;
+    (void)snprintf(reply->noun, sizeof reply->noun, "%s", noun);
+    (void)snprintf(reply->id, sizeof reply->id, "%s", id);
+    return reply;
+}
+
+void stanch_reply__result(struct stanch_reply *reply, json_t *result)
+{
+    reply->result = result;
+}
+
+static void on_committed(void *ctx)
+{
+    struct stanch_reply *reply = ctx;
+    if (!reply->result)
+        reply->result =
+            stanch_journal_get(reply->flow->journal, STANCH_VIEW_COMMITTED, reply->noun, reply->id);
+    reply->done(reply->ctx, 0, NULL, reply->result);
+    json_decref(reply->result);
+    free(reply);
+}
+
+int stanch_reply__append(struct stanch_reply *reply, struct stanch_batch *batch, struct stanch_err *err)
+{
+    int rc = stanch_journal_append(reply->flow->journal, batch, on_committed, reply, err);
+    if (rc < 0) {
+        json_decref(reply->result);
+        free(reply);
+    }
+    return rc;
+}
+
+void stanch_reply__barrier(struct stanch_reply *reply)
+{
+    stanch_journal_barrier(reply->flow->journal, on_committed, reply);
+}
+
+/* ---- the commands ---- */
+
+struct command {
+    struct stanch_flow *flow;
+    const char *by;
+    const json_t *input;
+    stanch_flow_done done;
+    void *ctx;
+};
+
+static int reply_with(const struct command *c, struct stanch_batch *batch, const char *noun, const char *id,
+                      struct stanch_err *err)
+{
+    return stanch_reply__append(stanch_reply__new(c->flow, c->done, c->ctx, noun, id), batch, err);
+}
+
+static int incident_declare(const struct command *c, struct stanch_err *err)
+{
+    struct stanch_batch *batch = stanch_batch_new();
+    char id[64];
+    int rc = stanch_incident_declare(c->flow->incidents, c->by, c->input, stanch_flow__now(c->flow), batch,
+                                     id, err);
+    if (rc < 0) {
+        stanch_batch_free(batch);
+        return rc;
+    }
+    return reply_with(c, batch, "incident", id, err);
+}
+
+/* A command whose one entry belongs to the incident in the input. */
+static int finish_incident(const struct command *c, int rc, struct stanch_batch *batch,
+                           struct stanch_err *err)
+{
+    if (rc < 0) {
+        stanch_batch_free(batch);
+        return rc;
+    }
+    return reply_with(c, batch, "incident", stanch_json_str(c->input, "incident", ""), err);
+}
+
+static int incident_set(const struct command *c, struct stanch_err *err)
+{
+    struct stanch_batch *batch = stanch_batch_new();
+    return finish_incident(c, stanch_incident_set(c->flow->incidents, c->by, c->input, batch, err), batch,
+                           err);
+}
+
+static int incident_resolve(const struct command *c, struct stanch_err *err)
+{
+    struct stanch_batch *batch = stanch_batch_new();
+    return finish_incident(c, stanch_incident_resolve(c->flow->incidents, c->by, c->input, batch, err), batch,
+                           err);
+}
+
+static int incident_note(const struct command *c, struct stanch_err *err)
+{
+    struct stanch_batch *batch = stanch_batch_new();
+    return finish_incident(
+        c, stanch_incident_say(c->flow->incidents, c->by, "incident.noted", c->input, batch, err), batch,
+        err);
+}
+
+static int incident_decide(const struct command *c, struct stanch_err *err)
+{
+    struct stanch_batch *batch = stanch_batch_new();
+    return finish_incident(
+        c, stanch_incident_say(c->flow->incidents, c->by, "incident.decided", c->input, batch, err), batch,
+        err);
+}
+
+static int incident_merge(const struct command *c, struct stanch_err *err)
+{
+    struct stanch_batch *batch = stanch_batch_new();
+    return finish_incident(c, stanch_incident_merge(c->flow->incidents, c->by, c->input, batch, err), batch,
+                           err);
+}
+
+static int check_incident(struct stanch_flow *flow, const char *id, struct stanch_err *err)
+{
+    STANCH_AUTO_JSON json_t *doc = stanch_journal_get(flow->journal, STANCH_VIEW_APPENDED, "incident", id);
+    const char *state = stanch_json_str(doc, "state", "");
+    if (!doc)
+        return stanch_err_set(err, STANCH_E_NOT_FOUND, "there is no incident \"%.60s\"", id);
+    if (strcmp(state, "resolved") == 0 || strcmp(state, "merged") == 0)
+        return stanch_err_set(err, STANCH_E_CONFLICT, "%s is %s; a run needs an open incident", id, state);
+    return 0;
+}
+
+static int run_start(const struct command *c, struct stanch_err *err)
+{
+    struct stanch_flow *flow = c->flow;
+    const char *name = stanch_json_str(c->input, "runbook", "");
+    const struct stanch_runbook *runbook = stanch_catalogue_find(flow->catalogue, name);
+    if (!runbook)
+        return stanch_err_set(err, STANCH_E_NOT_FOUND, "there is no runbook \"%.80s\" loaded%s", name,
+                              flow->catalogue ? "" : ": no commit of the repository is accepted yet");
+    if (stanch_stop_is_set(flow->state_dir))
+        return stanch_err_set(err, STANCH_E_STOPPED, "the stop switch is set: `stanch resume` first");
+    struct stanch_batch *batch = stanch_batch_new();
+    char incident[64];
+    (void)snprintf(incident, sizeof incident, "%s", stanch_json_str(c->input, "incident", ""));
+    int rc = 0;
+    if (*incident) {
+        rc = check_incident(flow, incident, err);
+    } else {
+        STANCH_AUTO_FREE char *title = stanch_asprintf("%s started by hand", name);
+        STANCH_AUTO_JSON json_t *input =
+            json_pack("{s:s}", "title", stanch_json_str(c->input, "title", title));
+        rc = stanch_incident_declare(flow->incidents, c->by, input, stanch_flow__now(flow), batch, incident,
+                                     err);
+    }
+    STANCH_AUTO_JSON json_t *began = json_array();
+    const json_t *data = NULL;
+    if (rc == 0) {
+        data = stanch_flow__start_run(flow, runbook, NULL, json_object_get(c->input, "params"), incident,
+                                      c->by, batch, began, err);
+        rc = data ? 0 : err->code;
+    }
+    if (rc < 0) {
+        stanch_batch_free(batch);
+        return rc;
+    }
+    rc = reply_with(c, batch, "run", stanch_json_str(data, "run", ""), err);
+    if (rc == 0)
+        stanch_flow__begin_all(flow, began);
+    return rc;
+}
+
+static int run_cancel(const struct command *c, struct stanch_err *err)
+{
+    const char *run = stanch_json_str(c->input, "run", "");
+    int rc = stanch_engine_cancel(c->flow->engine, run, c->by, stanch_json_str(c->input, "reason", ""), err);
+    if (rc == 0)
+        stanch_reply__barrier(stanch_reply__new(c->flow, c->done, c->ctx, "run", run));
+    return rc;
+}
+
+static int approval_decide(const struct command *c, struct stanch_err *err)
+{
+    const char *id = stanch_json_str(c->input, "approval", "");
+    int rc = stanch_engine_decide(c->flow->engine, c->by, id, stanch_json_str(c->input, "decision", ""),
+                                  stanch_json_str(c->input, "plan", NULL),
+                                  stanch_json_str(c->input, "note", NULL), err);
+    if (rc == 0) {
+        stanch_reply__barrier(stanch_reply__new(c->flow, c->done, c->ctx, "approval", id));
+    } else if (rc == STANCH_E_STALE || rc == STANCH_E_STOPPED || rc == STANCH_E_CONFLICT) {
+        /* a refusal that a person should find again in the story */
+        STANCH_AUTO_JSON json_t *doc =
+            stanch_journal_get(c->flow->journal, STANCH_VIEW_APPENDED, "approval", id);
+        struct stanch_batch *batch = stanch_batch_new();
+        struct stanch_err own;
+        stanch_batch_add(batch, stanch_json_str(doc, "incident", STANCH_CHAIN_NONE), "approval.refused",
+                         c->by, NULL,
+                         json_pack("{s:s, s:s, s:s}", "approval", id, "decision",
+                                   stanch_json_str(c->input, "decision", ""), "why", err->text));
+        if (stanch_journal_append(c->flow->journal, batch, NULL, NULL, &own) < 0)
+            stanch_log(STANCH_LOG_ERROR, "flow", "a refusal could not be recorded: %s", own.text);
+    }
+    return rc;
+}
+
+static int step_resolve(const struct command *c, struct stanch_err *err)
+{
+    const char *id = stanch_json_str(c->input, "step", "");
+    STANCH_AUTO_JSON json_t *step = stanch_journal_get(c->flow->journal, STANCH_VIEW_APPENDED, "step", id);
+    if (!step)
+        return stanch_err_set(err, STANCH_E_NOT_FOUND, "there is no step \"%.60s\"", id);
+    if (strcmp(stanch_json_str(step, "state", ""), "unknown") != 0)
+        return stanch_err_set(err, STANCH_E_CONFLICT, "the outcome of %s is not unknown: it is %s", id,
+                              stanch_json_str(step, "state", ""));
+    int rc = stanch_engine_decide(c->flow->engine, c->by, stanch_json_str(step, "approval", ""),
+                                  stanch_json_str(c->input, "happened", ""), NULL,
+                                  stanch_json_str(c->input, "note", NULL), err);
+    if (rc == 0)
+        stanch_reply__barrier(stanch_reply__new(c->flow, c->done, c->ctx, "step", id));
+    return rc;
+}
+
+static int mitigation_undo(const struct command *c, struct stanch_err *err)
+{
+    return stanch_engine_undo(c->flow->engine, c->by, stanch_json_str(c->input, "mitigation", ""),
+                              stanch_json_str(c->input, "reason", ""), c->done, c->ctx, err);
+}
+
+static int runbook_sync(const struct command *c, struct stanch_err *err)
+{
+    return stanch_flow__sync(c->flow, c->done, c->ctx, err);
+}
+
+static int runbook_lint(const struct command *c, struct stanch_err *err)
+{
+    return stanch_flow__lint(c->flow, c->input, c->done, c->ctx, err);
+}
+
+static int switch_changed(const struct command *c, const char *kind, json_t *data, struct stanch_err *err)
+{
+    struct stanch_batch *batch = stanch_batch_new();
+    stanch_batch_add(batch, STANCH_CHAIN_NONE, kind, c->by, NULL, data);
+    struct stanch_reply *reply = stanch_reply__new(c->flow, c->done, c->ctx, "", "");
+    stanch_reply__result(reply, stanch_flow_status(c->flow));
+    return stanch_reply__append(reply, batch, err);
+}
+
+static int stop(const struct command *c, struct stanch_err *err)
+{
+    const char *reason = stanch_json_str(c->input, "reason", "no reason given");
+    int rc = stanch_stop_set(c->flow->state_dir, reason, c->by, stanch_flow__now(c->flow), err);
+    if (rc < 0)
+        return rc;
+    c->flow->stopped = true;
+    return switch_changed(c, "stop.engaged", json_pack("{s:s, s:s}", "reason", reason, "set_by", c->by), err);
+}
+
+static int resume(const struct command *c, struct stanch_err *err)
+{
+    int rc = stanch_stop_clear(c->flow->state_dir, err);
+    if (rc < 0)
+        return rc;
+    c->flow->stopped = false;
+    return switch_changed(
+        c, "stop.released",
+        json_pack("{s:s}", "reason", stanch_json_str(c->input, "reason", "no reason given")), err);
+}
+
+static const struct {
+    const char *name;
+    int (*act)(const struct command *c, struct stanch_err *err);
+} commands[] = {
+    {"incident.declare", incident_declare},
+    {"incident.set", incident_set},
+    {"incident.resolve", incident_resolve},
+    {"incident.note", incident_note},
+    {"incident.decide", incident_decide},
+    {"incident.merge", incident_merge},
+    {"run.start", run_start},
+    {"run.cancel", run_cancel},
+    {"approval.decide", approval_decide},
+    {"step.resolve", step_resolve},
+    {"mitigation.undo", mitigation_undo},
+    {"runbook.sync", runbook_sync},
+    {"runbook.lint", runbook_lint},
+    {"stop", stop},
+    {"resume", resume},
+};
+
+int stanch_flow_do(struct stanch_flow *flow, const char *by, const char *command, const json_t *input,
+                   stanch_flow_done done, void *ctx, struct stanch_err *err)
+{
+    if (flow->draining)
+        return stanch_err_set(err, STANCH_E_UNAVAILABLE, "stanch is shutting down");
+    struct command c = {flow, by, input, done, ctx};
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        if (strcmp(commands[i].name, command) == 0)
+            return commands[i].act(&c, err);
+    return stanch_err_set(err, STANCH_E_NOT_FOUND, "there is no command \"%.60s\"", command);
+}

@@ -1,0 +1,268 @@
+/* flow_match.c: event -> incident -> match -> run. Which runbooks does an event start? The decision, the
+ * incident and its runs are one batch; a run is unique per (event key, runbook path), whatever commit is
+ * loaded meanwhile. */
+#include "base/digest.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "flow_parts.h"
+#include "run/stop.h"
+#include <string.h>
+
+json_t *stanch_flow__instances(struct stanch_flow *flow)
+{
+    STANCH_AUTO_JSON json_t *list = stanch_plugins_list(flow->plugins);
+    json_t *instances = json_object();
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *described = json_array_get(list, i);
+        json_t *one = json_pack("{s:s, s:s}", "plugin", stanch_json_str(described, "plugin", ""),
+                                "environment", stanch_json_str(described, "environment", ""));
+        json_t *actions = json_object_get(described, "actions");
+        json_object_set_new(one, "actions", actions ? json_deep_copy(actions) : json_object());
+        json_object_set_new(instances, stanch_json_str(described, "name", ""), one);
+    }
+    return instances;
+}
+
+/* ---- limits: cooldown and at_most, from the starts of a runbook ---- */
+
+static void note_start(struct stanch_flow *flow, const char *runbook, int64_t at_ms)
+{
+    json_t *starts = json_object_get(flow->starts, runbook);
+    if (!starts) {
+        starts = json_array();
+        json_object_set_new(flow->starts, runbook, starts);
+    }
+    json_array_append_new(starts, json_integer(at_ms));
+    if (json_array_size(starts) > 1000)
+        json_array_remove(starts, 0);
+}
+
+void stanch_flow__recall_starts(struct stanch_flow *flow)
+{
+    struct stanch_noun_query query = {.noun = "run", .open = -1, .limit = 1000};
+    STANCH_AUTO_JSON json_t *runs = NULL;
+    struct stanch_err err;
+    if (stanch_journal_list(flow->journal, &query, &runs, &err) < 0) {
+        stanch_log(STANCH_LOG_ERROR, "flow", "earlier runs could not be read: %s", err.text);
+        return;
+    }
+    for (size_t i = json_array_size(runs); i > 0; i--) {
+        const json_t *run = json_array_get(runs, i - 1);
+        if (strcmp(stanch_json_str(run, "state", ""), "held") != 0)
+            note_start(flow, stanch_json_str(run, "runbook", ""), stanch_json_int(run, "created_ms", 0));
+    }
+}
+
+static bool is_over_limit(struct stanch_flow *flow, const json_t *declared, char why[200])
+{
+    const json_t *limits = json_object_get(declared, "limits");
+    const json_t *starts = json_object_get(flow->starts, stanch_json_str(declared, "name", ""));
+    const json_t *at_most = json_object_get(limits, "at_most");
+    int64_t now = stanch_flow__now(flow), cooldown = stanch_json_int(limits, "cooldown_ms", 0);
+    int64_t within = stanch_json_int(at_most, "within_ms", 0), allowed = stanch_json_int(at_most, "count", 0),
+            inside = 0;
+    for (size_t i = 0; i < json_array_size(starts); i++) {
+        int64_t age = now - json_integer_value(json_array_get(starts, i));
+        inside += within && age < within;
+        if (cooldown && age < cooldown) {
+            (void)snprintf(why, 200, "its cooldown: it started %lld s ago", (long long)(age / 1000));
+            return true;
+        }
+    }
+    if (at_most && inside >= allowed) {
+        (void)snprintf(why, 200, "its limit: %lld starts inside the window already", (long long)inside);
+        return true;
+    }
+    return false;
+}
+
+/* ---- a run ---- */
+
+static json_t *run_data(struct stanch_flow *flow, const struct stanch_runbook *runbook, const json_t *event,
+                        json_t *params, const char *incident, const char *by, const char *id)
+{
+    const json_t *declared = runbook->declared;
+    char seed[33];
+    unsigned char noise[16];
+    stanch_random_bytes(noise, sizeof noise);
+    stanch_hex(noise, sizeof noise, seed);
+    json_t *data = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o}", "run", id, "runbook",
+                             stanch_json_str(declared, "name", ""), "path",
+                             stanch_json_str(declared, "path", ""), "commit", flow->catalogue->commit,
+                             "world", flow->world->name, "seed", seed, "params", params);
+    static const char *const copied[] = {"uses", "symptom", "on_resolved", "fresh_for_ms",
+                                         "risk", "owner",   "digest"};
+    for (size_t i = 0; i < sizeof copied / sizeof *copied; i++) {
+        json_t *member = json_object_get(declared, copied[i]);
+        if (member && !json_is_null(member))
+            json_object_set(data, copied[i], member);
+    }
+    if (event) {
+        json_object_set(data, "event", (json_t *)(uintptr_t)event);
+        stanch_json_set_str(data, "event_key", stanch_json_str(event, "key", NULL));
+    }
+    STANCH_AUTO_JSON json_t *doc =
+        stanch_journal_get(flow->journal, STANCH_VIEW_APPENDED, "incident", incident);
+    json_object_set_new(
+        data, "incident_as_of",
+        json_pack("{s:s, s:s, s:s}", "id", incident, "title",
+                  stanch_json_str(doc, "title", stanch_json_str(event, "name", "")), "severity",
+                  stanch_json_str(doc, "severity", stanch_json_str(event, "severity", "sev3"))));
+    json_object_set_new(data, "instances", stanch_flow__instances(flow));
+    STANCH_AUTO_FREE char *because =
+        event ? stanch_asprintf("%s is %s", stanch_json_str(event, "name", "an event"),
+                                stanch_json_str(event, "state", ""))
+              : stanch_asprintf("started by %s", by);
+    json_object_set_new(data, "because", json_string(because));
+    return data;
+}
+
+const json_t *stanch_flow__start_run(struct stanch_flow *flow, const struct stanch_runbook *runbook,
+                                     const json_t *event, const json_t *given, const char *incident,
+                                     const char *by, struct stanch_batch *batch, json_t *began,
+                                     struct stanch_err *err)
+{
+    json_t *params = NULL;
+    if (stanch_params_resolve(json_object_get(runbook->declared, "params"), event, given, &params, err) < 0)
+        return NULL;
+    char id[32];
+    stanch_journal_next_id(flow->journal, "R", id);
+    json_t *data = run_data(flow, runbook, event, params, incident, by, id);
+    note_start(flow, stanch_json_str(runbook->declared, "name", ""), stanch_flow__now(flow));
+    stanch_batch_add(batch, incident, "run.started", by, id, json_incref(data));
+    json_array_append_new(began, json_pack("{s:o, s:s}", "data", data, "incident", incident));
+    return data;
+}
+
+static void hold_run(struct stanch_flow *flow, const struct stanch_runbook *runbook, const json_t *event,
+                     const char *incident, const char *why, struct stanch_batch *batch)
+{
+    char id[32];
+    stanch_journal_next_id(flow->journal, "R", id);
+    stanch_flow__count(flow, "runs_held");
+    stanch_batch_add(batch, incident, "run.held", STANCH_BY_STANCH, id,
+                     json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "run", id, "runbook",
+                               stanch_json_str(runbook->declared, "name", ""), "path",
+                               stanch_json_str(runbook->declared, "path", ""), "event",
+                               stanch_json_str(event, "id", ""), "event_key",
+                               stanch_json_str(event, "key", ""), "why", why));
+}
+
+/* ---- match ---- */
+
+static bool ran_already(struct stanch_flow *flow, const char *event_key, const char *path)
+{
+    STANCH_AUTO_FREE char *id = stanch_asprintf("run:%s:%s", event_key, path);
+    STANCH_AUTO_JSON json_t *key = stanch_journal_get(flow->journal, STANCH_VIEW_APPENDED, "key", id);
+    return key != NULL;
+}
+
+static void start_or_hold(struct stanch_flow *flow, const struct stanch_runbook *runbook, const json_t *event,
+                          const char *incident, struct stanch_batch *batch, json_t *ret_runs, json_t *began)
+{
+    char why[200];
+    struct stanch_err err;
+    if (stanch_stop_is_set(flow->state_dir)) {
+        hold_run(flow, runbook, event, incident,
+                 "the stop switch is set; it does not start by itself at resume", batch);
+    } else if (is_over_limit(flow, runbook->declared, why)) {
+        hold_run(flow, runbook, event, incident, why, batch);
+    } else {
+        const json_t *data = stanch_flow__start_run(flow, runbook, event, NULL, incident, STANCH_BY_STANCH,
+                                                    batch, began, &err);
+        if (data)
+            json_array_append(ret_runs, json_object_get(data, "run"));
+        else
+            hold_run(flow, runbook, event, incident, err.text, batch);
+    }
+}
+
+/* Which of them match; the others with the first condition that did not hold. */
+static int find_matches(struct stanch_flow *flow, const json_t *event, const struct stanch_runbook **ret,
+                        json_t *considered)
+{
+    int count = 0;
+    for (int i = 0; flow->catalogue && i < flow->catalogue->count; i++) {
+        const struct stanch_runbook *runbook = &flow->catalogue->runbooks[i];
+        const char *name = stanch_json_str(runbook->declared, "name", "");
+        const char *path = stanch_json_str(runbook->declared, "path", "");
+        char why[256] = "it has no trigger: only a person starts it";
+        bool match = runbook->triggers && stanch_triggers_match(runbook->triggers, event,
+                                                                stanch_flow__now(flow), why) == STANCH_MATCH;
+        if (match && ran_already(flow, stanch_json_str(event, "key", ""), path)) {
+            match = false;
+            (void)snprintf(why, sizeof why, "it ran for this event already");
+        }
+        if (match)
+            ret[count++] = runbook;
+        json_array_append_new(considered, json_pack("{s:s, s:b, s:s}", "runbook", name, "match", match, "why",
+                                                    match ? "" : why));
+    }
+    return count;
+}
+
+void stanch_flow__take(struct stanch_flow *flow, json_t *event, struct stanch_batch *batch, json_t *began,
+                       json_t *told)
+{
+    const char *id = stanch_json_str(event, "id", "");
+    STANCH_AUTO_JSON json_t *considered = json_array();
+    int known = flow->catalogue ? flow->catalogue->count : 0;
+    STANCH_AUTO_FREE const struct stanch_runbook **matches =
+        stanch_alloc((size_t)(known + 1) * sizeof *matches);
+    int count = find_matches(flow, event, matches, considered);
+    char incident[64];
+    stanch_batch_add(batch, STANCH_CHAIN_NONE, "event.received", STANCH_BY_STANCH, NULL,
+                     json_deep_copy(event));
+    stanch_incident_for_event(flow->incidents, event, stanch_flow__now(flow), count > 0, batch, incident);
+    const char *chain = *incident ? incident : STANCH_CHAIN_NONE;
+    json_t *runs = json_array();
+    json_t *matched = json_pack("{s:s, s:O, s:b, s:s}", "event", id, "considered", considered, "matched",
+                                flow->catalogue != NULL, "name", stanch_json_str(event, "name", ""));
+    if (*incident)
+        json_object_set_new(matched, "incident", json_string(incident));
+    stanch_batch_add(batch, chain, "event.matched", STANCH_BY_STANCH, NULL, matched);
+    for (int i = 0; i < count; i++)
+        start_or_hold(flow, matches[i], event, chain, batch, runs, began);
+    json_array_append_new(told, json_pack("{s:s, s:O, s:b, s:s?, s:o}", "id", id, "state",
+                                          json_object_get(event, "state"), "repeat", 0, "incident",
+                                          *incident ? incident : NULL, "runs", runs));
+    json_decref(event);
+}
+
+/* Events that came before there was a commit wait for the first one; `max_age` still holds. */
+void stanch_flow__match_waiting(struct stanch_flow *flow)
+{
+    struct stanch_noun_query query = {.noun = "event", .open = -1, .limit = 1000};
+    STANCH_AUTO_JSON json_t *events = NULL;
+    struct stanch_err err;
+    if (stanch_journal_list(flow->journal, &query, &events, &err) < 0) {
+        stanch_log(STANCH_LOG_ERROR, "flow", "waiting events could not be read: %s", err.text);
+        return;
+    }
+    for (size_t i = json_array_size(events); i > 0; i--) {
+        json_t *event = json_array_get(events, i - 1);
+        if (stanch_json_bool(event, "matched", true))
+            continue;
+        STANCH_AUTO_JSON json_t *considered = json_array();
+        STANCH_AUTO_JSON json_t *began = json_array();
+        STANCH_AUTO_JSON json_t *runs = json_array();
+        STANCH_AUTO_FREE const struct stanch_runbook **matches =
+            stanch_alloc((size_t)(flow->catalogue->count + 1) * sizeof *matches);
+        int count = find_matches(flow, event, matches, considered);
+        struct stanch_batch *batch = stanch_batch_new();
+        char incident[64];
+        (void)snprintf(incident, sizeof incident, "%s", stanch_json_str(event, "incident", ""));
+        if (!*incident && count > 0)
+            stanch_incident_for_event(flow->incidents, event, stanch_flow__now(flow), true, batch, incident);
+        const char *chain = *incident ? incident : STANCH_CHAIN_NONE;
+        stanch_batch_add(batch, chain, "event.matched", STANCH_BY_STANCH, NULL,
+                         json_pack("{s:s, s:O, s:b, s:s}", "event", stanch_json_str(event, "id", ""),
+                                   "considered", considered, "matched", 1, "name",
+                                   stanch_json_str(event, "name", "")));
+        for (int m = 0; m < count; m++)
+            start_or_hold(flow, matches[m], event, chain, batch, runs, began);
+        if (stanch_journal_append(flow->journal, batch, NULL, NULL, &err) == 0)
+            stanch_flow__begin_all(flow, began);
+    }
+}

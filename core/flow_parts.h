@@ -1,0 +1,104 @@
+/* flow_parts.h: the sentence's own parts, as its files share them: flow.c (events in, match), flow_book.c
+ * (commits), flow_command.c (what people ask for), flow_status.c (how things stand). Doors include flow.h
+ * only. Thread: loop thread.
+ */
+#ifndef STANCH_FLOW_PARTS_H
+#define STANCH_FLOW_PARTS_H
+#include "book/book.h"
+#include "catalogue.h"
+#include "flow.h"
+#include "incident/incident.h"
+#include "plugin/plugin.h"
+#include "run/run.h"
+#include "timeline/journal.h"
+
+struct stanch_flow_config {
+    const json_t *config; /* as evaluated (script/DECLARATIONS.md); borrowed, must outlive the flow */
+    const char *exe;      /* path of this executable */
+    const char *state_dir;
+};
+
+struct stanch_flow {
+    struct stanch_loop *loop;
+    struct stanch_journal *journal;
+    struct stanch_plugins *plugins;
+    struct stanch_world *world;
+    struct stanch_engine *engine;
+    struct stanch_incidents *incidents;
+    struct stanch_book *book;
+    struct stanch_catalogue *catalogue; /* NULL: no commit accepted yet */
+    const json_t *config;
+    char *state_dir;
+    char *exe;
+    json_t *counters;
+    json_t *repeats; /* event id -> count, not yet in the journal */
+    json_t *buckets; /* source -> {"tokens","at_ms"} */
+    json_t *starts;  /* runbook -> [started_ms]: for cooldown and at_most */
+    struct stanch_timer *tick;
+    int64_t began_mono_ms;
+    int64_t wall_minus_mono_ms; /* a jump of it is a step of the wall clock */
+    bool stopped;               /* as the last look at the switch said */
+    bool draining;
+    struct delivery *receiving; /* flow.c */
+    /* book */
+    char book_state[16]; /* "none", "ok", "away", "refused" */
+    char book_why[1200];
+    char accepted_commit[72];
+    int64_t accepted_at_ms;
+    json_t *candidate; /* files of the commit that is being checked: {"commit","summary","files":[...]} */
+};
+
+/** ret: new. All are borrowed and must outlive it. Reads counters of limits back. */
+int stanch_flow_new(struct stanch_loop *loop, struct stanch_journal *journal, struct stanch_plugins *plugins,
+                    struct stanch_world *world, struct stanch_engine *engine,
+                    const struct stanch_flow_config *config, struct stanch_flow **ret,
+                    struct stanch_err *err);
+/** Load the last accepted commit from the journal, then follow the repository. Plugins must be ready. */
+int stanch_flow_start(struct stanch_flow *flow, struct stanch_err *err);
+void stanch_flow_drain(struct stanch_flow *flow);
+/** Webhooks whose source has not answered yet. */
+int stanch_flow_receiving(const struct stanch_flow *flow);
+/** Before the plugin hosts are freed: ends the book and refuses the webhooks that are still out. */
+void stanch_flow_halt(struct stanch_flow *flow);
+void stanch_flow_free(struct stanch_flow *flow);
+
+/* A caller that is told once something is committed, with a noun's document as the result. */
+struct stanch_reply;
+struct stanch_reply *stanch_reply__new(struct stanch_flow *flow, stanch_flow_done done, void *ctx,
+                                       const char *noun, const char *id);
+/** Append (batch: taken) and tell the caller when it is committed. returns 0, or the error of append: the
+ * caller is not told then. reply: taken. */
+int stanch_reply__append(struct stanch_reply *reply, struct stanch_batch *batch, struct stanch_err *err);
+/** Tell the caller when all that is appended now is committed. */
+void stanch_reply__barrier(struct stanch_reply *reply);
+/** Give this as the result instead of the noun. result: taken. */
+void stanch_reply__result(struct stanch_reply *reply, json_t *result);
+
+void stanch_flow__count(struct stanch_flow *flow, const char *counter);
+int64_t stanch_flow__now(struct stanch_flow *flow);
+/** new: what a worker may know of the instances: {name:{"plugin","environment","actions":{...}}} */
+json_t *stanch_flow__instances(struct stanch_flow *flow);
+
+/* flow_match.c */
+/** One new event: event.received, its incident, what it starts, into the batch. event: taken. began: data of
+ *  run.started of each, to begin once appended: appended to. told: what the sender is told: appended to. */
+void stanch_flow__take(struct stanch_flow *flow, json_t *event, struct stanch_batch *batch, json_t *began,
+                       json_t *told);
+/** Read back when which runbook started, for its limits. */
+void stanch_flow__recall_starts(struct stanch_flow *flow);
+/** Put one run into the batch. returns its data, borrowed from began, or NULL with err set. */
+const json_t *stanch_flow__start_run(struct stanch_flow *flow, const struct stanch_runbook *runbook,
+                                     const json_t *event, const json_t *given, const char *incident,
+                                     const char *by, struct stanch_batch *batch, json_t *began,
+                                     struct stanch_err *err);
+/** Match what came in before there was a commit. */
+void stanch_flow__match_waiting(struct stanch_flow *flow);
+void stanch_flow__begin_all(struct stanch_flow *flow, const json_t *began);
+
+/* flow_book.c */
+int stanch_flow__follow(struct stanch_flow *flow, struct stanch_err *err);
+int stanch_flow__sync(struct stanch_flow *flow, stanch_flow_done done, void *ctx, struct stanch_err *err);
+int stanch_flow__lint(struct stanch_flow *flow, const json_t *input, stanch_flow_done done, void *ctx,
+                      struct stanch_err *err);
+
+#endif

@@ -1,0 +1,296 @@
+/* incident.c: correlation is one map, from the digest of the correlating labels to the open incident; it is
+ * read back from the open incidents at start. */
+#include "incident/incident.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "timeline/journal.h"
+#include <string.h>
+
+struct stanch_incidents {
+    struct stanch_journal *journal;
+    json_t *config;
+    json_t *open; /* correlation digest -> {"incident","at_ms"} */
+};
+
+static void learn_open(struct stanch_incidents *incidents, const json_t *doc)
+{
+    const char *correlation = stanch_json_str(doc, "correlation", NULL);
+    if (correlation)
+        json_object_set_new(incidents->open, correlation,
+                            json_pack("{s:s, s:I}", "incident", stanch_json_str(doc, "id", ""), "at_ms",
+                                      (json_int_t)stanch_json_int(doc, "last_event_ms", 0)));
+}
+
+int stanch_incidents_new(struct stanch_journal *journal, const json_t *config, struct stanch_incidents **ret,
+                         struct stanch_err *err)
+{
+    struct stanch_incidents *incidents = STANCH_NEW(struct stanch_incidents);
+    incidents->journal = journal;
+    incidents->config = config ? json_deep_copy(config) : json_object();
+    incidents->open = json_object();
+    int64_t before = 0;
+    for (;;) {
+        struct stanch_noun_query query = {.noun = "incident", .open = 1, .before_seq = before, .limit = 500};
+        json_t *page = NULL;
+        int rc = stanch_journal_list(journal, &query, &page, err);
+        if (rc < 0) {
+            stanch_incidents_free(incidents);
+            return rc;
+        }
+        size_t count = json_array_size(page);
+        for (size_t i = 0; i < count; i++)
+            learn_open(incidents, json_array_get(page, i));
+        if (count)
+            before = stanch_json_int(json_array_get(page, count - 1), "seq", 0);
+        json_decref(page);
+        if (count < 500)
+            break;
+    }
+    *ret = incidents;
+    return 0;
+}
+
+void stanch_incidents_free(struct stanch_incidents *incidents)
+{
+    if (!incidents)
+        return;
+    json_decref(incidents->config);
+    json_decref(incidents->open);
+    free(incidents);
+}
+
+const char *stanch_incident_severity(const struct stanch_incidents *incidents, const json_t *event)
+{
+    const json_t *rule = json_object_get(incidents->config, "severity");
+    const char *label = stanch_json_str(rule, "label", "severity");
+    const char *value = stanch_json_str(json_object_get(event, "labels"), label, "");
+    const char *otherwise = stanch_json_str(rule, "otherwise", "sev3");
+    return stanch_json_str(json_object_get(rule, "map"), value, otherwise);
+}
+
+static bool correlation_of(const struct stanch_incidents *incidents, const json_t *event, char ret[65])
+{
+    const json_t *labels = json_object_get(event, "labels");
+    const json_t *keys = json_object_get(incidents->config, "correlate");
+    STANCH_AUTO_JSON json_t *value = json_object();
+    for (size_t i = 0; i < json_array_size(keys); i++) {
+        const char *key = json_string_value(json_array_get(keys, i));
+        json_object_set_new(value, key, json_string(stanch_json_str(labels, key, "")));
+    }
+    if (json_object_size(value) == 0)
+        json_object_set_new(value, "name", json_string(stanch_json_str(event, "name", "")));
+    return stanch_json_digest("stanch.correlation", 1, value, ret, NULL) == 0;
+}
+
+static void join(struct stanch_incidents *incidents, const char *correlation, const char *incident,
+                 const json_t *event, int64_t now_ms, struct stanch_batch *batch)
+{
+    json_object_set_new(incidents->open, correlation,
+                        json_pack("{s:s, s:I}", "incident", incident, "at_ms", (json_int_t)now_ms));
+    stanch_batch_add(batch, incident, "incident.joined", STANCH_BY_STANCH, NULL,
+                     json_pack("{s:s, s:s, s:s, s:s, s:I}", "incident", incident, "event",
+                               stanch_json_str(event, "id", ""), "name", stanch_json_str(event, "name", ""),
+                               "event_state", stanch_json_str(event, "state", ""), "last_event_ms",
+                               (json_int_t)now_ms));
+}
+
+/* A correlation is remembered past the incident's end; whether it is open is the journal's word. */
+static bool is_open(struct stanch_incidents *incidents, const char *incident)
+{
+    STANCH_AUTO_JSON json_t *doc =
+        stanch_journal_get(incidents->journal, STANCH_VIEW_APPENDED, "incident", incident);
+    const char *state = stanch_json_str(doc, "state", "resolved");
+    return strcmp(state, "resolved") != 0 && strcmp(state, "merged") != 0;
+}
+
+void stanch_incident_for_event(struct stanch_incidents *incidents, const json_t *event, int64_t now_ms,
+                               bool must, struct stanch_batch *batch, char ret[64])
+{
+    char correlation[65];
+    ret[0] = 0;
+    if (!correlation_of(incidents, event, correlation))
+        return;
+    const json_t *known = json_object_get(incidents->open, correlation);
+    const char *incident = stanch_json_str(known, "incident", "");
+    int64_t window = stanch_json_int(incidents->config, "join_within_ms", 1800000);
+    bool resolved = strcmp(stanch_json_str(event, "state", ""), "resolved") == 0;
+    bool inside = resolved || now_ms - stanch_json_int(known, "at_ms", 0) <= window;
+    if (known && inside && is_open(incidents, incident)) {
+        (void)snprintf(ret, 64, "%s", incident);
+        join(incidents, correlation, ret, event, now_ms, batch);
+        return;
+    }
+    const char *severity = stanch_incident_severity(incidents, event);
+    /* "sev1" is the worst: declared when it is at least as bad as declare_from */
+    bool bad_enough = strcmp(severity, stanch_json_str(incidents->config, "declare_from", "sev4")) <= 0;
+    if (resolved || !(must || bad_enough))
+        return;
+    stanch_journal_next_id(incidents->journal, "INC", ret);
+    const char *summary = stanch_json_str(event, "summary", "");
+    const char *name = stanch_json_str(event, "name", "alert");
+    STANCH_AUTO_FREE char *title = stanch_asprintf("%s%s%.150s", name, *summary ? ": " : "", summary);
+    stanch_batch_add(batch, ret, "incident.declared", STANCH_BY_STANCH, NULL,
+                     json_pack("{s:s, s:s, s:s, s:s, s:{}, s:I, s:s}", "incident", ret, "title", title,
+                               "severity", severity, "correlation", correlation, "roles", "last_event_ms",
+                               (json_int_t)now_ms, "event", stanch_json_str(event, "id", "")));
+    json_object_set_new(incidents->open, correlation,
+                        json_pack("{s:s, s:I}", "incident", ret, "at_ms", (json_int_t)now_ms));
+}
+
+/* ---- commands ---- */
+
+static bool is_severity(const char *text)
+{
+    return strlen(text) == 4 && strncmp(text, "sev", 3) == 0 && text[3] >= '1' && text[3] <= '4';
+}
+
+static int check_severity(const char *severity, struct stanch_err *err)
+{
+    return is_severity(severity)
+               ? 0
+               : stanch_err_set(err, STANCH_E_INVALID,
+                                "severity: \"%.40s\" is none; they are sev1 (worst) to sev4", severity);
+}
+
+int stanch_incident_declare(struct stanch_incidents *incidents, const char *by, const json_t *input,
+                            int64_t now_ms, struct stanch_batch *batch, char ret[64], struct stanch_err *err)
+{
+    const char *title = stanch_json_str(input, "title", "");
+    const char *severity = stanch_json_str(input, "severity", "sev3");
+    if (!*title)
+        return stanch_err_set(err, STANCH_E_INVALID, "title: say in a line what is wrong");
+    int rc = check_severity(severity, err);
+    if (rc < 0)
+        return rc;
+    stanch_journal_next_id(incidents->journal, "INC", ret);
+    json_t *data = json_pack("{s:s, s:s, s:s, s:{}, s:I}", "incident", ret, "title", title, "severity",
+                             severity, "roles", "last_event_ms", (json_int_t)now_ms);
+    stanch_json_set_str(data, "note", stanch_json_str(input, "note", NULL));
+    stanch_batch_add(batch, ret, "incident.declared", by, NULL, data);
+    return 0;
+}
+
+static json_t *open_incident(struct stanch_incidents *incidents, const json_t *input, struct stanch_err *err)
+{
+    const char *id = stanch_json_str(input, "incident", "");
+    json_t *doc = stanch_journal_get(incidents->journal, STANCH_VIEW_APPENDED, "incident", id);
+    if (!doc)
+        stanch_err_set(err, STANCH_E_NOT_FOUND, "there is no incident \"%.60s\"", id);
+    return doc;
+}
+
+static int check_state(const char *state, struct stanch_err *err)
+{
+    static const char *const states[] = {"investigating", "mitigating", "monitoring"};
+    for (size_t i = 0; i < sizeof states / sizeof *states; i++)
+        if (strcmp(states[i], state) == 0)
+            return 0;
+    return stanch_err_set(
+        err, STANCH_E_INVALID,
+        "state: \"%.40s\" is none; they are investigating, mitigating, monitoring (and resolve ends it)",
+        state);
+}
+
+int stanch_incident_set(struct stanch_incidents *incidents, const char *by, const json_t *input,
+                        struct stanch_batch *batch, struct stanch_err *err)
+{
+    STANCH_AUTO_JSON json_t *doc = open_incident(incidents, input, err);
+    if (!doc)
+        return err->code;
+    const char *id = stanch_json_str(doc, "id", "");
+    const char *severity = stanch_json_str(input, "severity", NULL),
+               *state = stanch_json_str(input, "state", NULL);
+    int rc = severity ? check_severity(severity, err) : 0;
+    if (rc == 0 && state)
+        rc = check_state(state, err);
+    if (rc < 0)
+        return rc;
+    json_t *data = json_pack("{s:s}", "incident", id);
+    stanch_json_set_str(data, "title", stanch_json_str(input, "title", NULL));
+    stanch_json_set_str(data, "severity", severity);
+    stanch_json_set_str(data, "state", state);
+    const json_t *roles = json_object_get(input, "roles");
+    if (json_is_object(roles)) {
+        json_t *all = json_deep_copy(json_object_get(doc, "roles"));
+        if (!all)
+            all = json_object();
+        json_object_update(all, (json_t *)(uintptr_t)roles);
+        json_object_set_new(data, "roles", all);
+    }
+    if (json_object_size(data) == 1) {
+        json_decref(data);
+        return stanch_err_set(err, STANCH_E_INVALID,
+                              "nothing to change: give title, severity, state or roles");
+    }
+    bool ended = !is_open(incidents, id);
+    stanch_batch_add(batch, id, ended && state ? "incident.reopened" : "incident.changed", by, NULL, data);
+    return 0;
+}
+
+int stanch_incident_resolve(struct stanch_incidents *incidents, const char *by, const json_t *input,
+                            struct stanch_batch *batch, struct stanch_err *err)
+{
+    STANCH_AUTO_JSON json_t *doc = open_incident(incidents, input, err);
+    if (!doc)
+        return err->code;
+    const char *id = stanch_json_str(doc, "id", "");
+    const char *reason = stanch_json_str(input, "reason", NULL);
+    if (!is_open(incidents, id))
+        return stanch_err_set(err, STANCH_E_CONFLICT, "%s is %s already", id,
+                              stanch_json_str(doc, "state", ""));
+    struct stanch_noun_query query = {.noun = "mitigation", .chain = id, .open = 1, .limit = 100};
+    STANCH_AUTO_JSON json_t *in_force = NULL;
+    int rc = stanch_journal_list(incidents->journal, &query, &in_force, err);
+    if (rc < 0)
+        return rc;
+    if (json_array_size(in_force) && !(reason && *reason))
+        return stanch_err_set(
+            err, STANCH_E_CONFLICT,
+            "%s still has %zu mitigation(s) in force (%s, ...): undo them, or give a reason to leave them",
+            id, json_array_size(in_force), stanch_json_str(json_array_get(in_force, 0), "id", ""));
+    json_t *data =
+        json_pack("{s:s, s:I}", "incident", id, "left_in_force", (json_int_t)json_array_size(in_force));
+    stanch_json_set_str(data, "reason", reason);
+    stanch_batch_add(batch, id, "incident.resolved", by, NULL, data);
+    return 0;
+}
+
+int stanch_incident_say(struct stanch_incidents *incidents, const char *by, const char *kind,
+                        const json_t *input, struct stanch_batch *batch, struct stanch_err *err)
+{
+    STANCH_AUTO_JSON json_t *doc = open_incident(incidents, input, err);
+    if (!doc)
+        return err->code;
+    const char *text = stanch_json_str(input, "text", "");
+    if (!*text)
+        return stanch_err_set(err, STANCH_E_INVALID, "text: there is nothing to write down");
+    const char *id = stanch_json_str(doc, "id", "");
+    stanch_batch_add(batch, id, kind, by, NULL, json_pack("{s:s, s:s}", "incident", id, "text", text));
+    return 0;
+}
+
+int stanch_incident_merge(struct stanch_incidents *incidents, const char *by, const json_t *input,
+                          struct stanch_batch *batch, struct stanch_err *err)
+{
+    STANCH_AUTO_JSON json_t *doc = open_incident(incidents, input, err);
+    if (!doc)
+        return err->code;
+    const char *id = stanch_json_str(doc, "id", ""), *into = stanch_json_str(input, "into", "");
+    STANCH_AUTO_JSON json_t *other =
+        stanch_journal_get(incidents->journal, STANCH_VIEW_APPENDED, "incident", into);
+    if (!other)
+        return stanch_err_set(err, STANCH_E_NOT_FOUND, "into: there is no incident \"%.60s\"", into);
+    if (strcmp(id, into) == 0 || !is_open(incidents, id) || !is_open(incidents, into))
+        return stanch_err_set(err, STANCH_E_CONFLICT,
+                              "%s cannot be merged into %s: both must be open, and not the same", id, into);
+    stanch_batch_add(batch, id, "incident.merged", by, NULL,
+                     json_pack("{s:s, s:s}", "incident", id, "into", into));
+    stanch_batch_add(batch, into, "incident.absorbed", by, NULL,
+                     json_pack("{s:s, s:s}", "incident", into, "merged", id));
+    const char *correlation = stanch_json_str(doc, "correlation", NULL);
+    if (correlation) /* what comes to the merged one comes to the other from now on */
+        json_object_set_new(incidents->open, correlation,
+                            json_pack("{s:s, s:I}", "incident", into, "at_ms",
+                                      (json_int_t)stanch_json_int(doc, "last_event_ms", 0)));
+    return 0;
+}

@@ -1,0 +1,48 @@
+/* incident.h: to which incident does an event belong? (PROMISES.md 1.2) And what a person changes on one.
+ * Everything is put into the caller's batch, so that the match decision, the incident and its runs are one.
+ * Flow     event -> [incident] -> match.   Callers: flow.c.   Calls: timeline/.
+ * Thread   loop thread.
+ */
+#ifndef STANCH_INCIDENT_INCIDENT_H
+#define STANCH_INCIDENT_INCIDENT_H
+#include "base/err.h"
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct stanch_incidents;
+struct stanch_journal;
+struct stanch_batch;
+
+/** config:
+ * {"correlate":[label],"join_within_ms":n,"declare_from":"sev3","severity":{"label","map":{},"otherwise"}};
+ *  copied. Reads the open incidents. ret: new. */
+int stanch_incidents_new(struct stanch_journal *journal, const json_t *config, struct stanch_incidents **ret,
+                         struct stanch_err *err);
+void stanch_incidents_free(struct stanch_incidents *incidents);
+
+/** The severity that an event's labels give it: "sev1".."sev4". borrowed from the configuration. */
+const char *stanch_incident_severity(const struct stanch_incidents *incidents, const json_t *event);
+
+/** Join an open incident whose correlation labels agree inside the join window, or declare one; a resolved
+ * event only joins. must: declare also when the severity alone would not (a run needs one). ret: the
+ * incident's id, or "" when the event stays without one. */
+void stanch_incident_for_event(struct stanch_incidents *incidents, const json_t *event, int64_t now_ms,
+                               bool must, struct stanch_batch *batch, char ret[64]);
+
+/** Commands; each checks, then puts its entry into the batch. */
+int stanch_incident_declare(struct stanch_incidents *incidents, const char *by, const json_t *input,
+                            int64_t now_ms, struct stanch_batch *batch, char ret[64], struct stanch_err *err);
+/** {"incident","title"?,"severity"?,"state"?,"roles"?} */
+int stanch_incident_set(struct stanch_incidents *incidents, const char *by, const json_t *input,
+                        struct stanch_batch *batch, struct stanch_err *err);
+/** Refused while mitigations are in force, unless a reason is given. */
+int stanch_incident_resolve(struct stanch_incidents *incidents, const char *by, const json_t *input,
+                            struct stanch_batch *batch, struct stanch_err *err);
+/** kind: "incident.noted" or "incident.decided". */
+int stanch_incident_say(struct stanch_incidents *incidents, const char *by, const char *kind,
+                        const json_t *input, struct stanch_batch *batch, struct stanch_err *err);
+int stanch_incident_merge(struct stanch_incidents *incidents, const char *by, const json_t *input,
+                          struct stanch_batch *batch, struct stanch_err *err);
+
+#endif

@@ -1,0 +1,381 @@
+/* act.c: an action from its intent to its answer: effect, outcome, proof. */
+#include "run/action.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include <string.h>
+
+#define MAX_SENDS          3
+#define VERIFY_EVERY_MS    250
+#define VERIFY_TRIES       24
+#define VERIFY_DEADLINE_MS 5000
+#define RETRY_WAIT_MS      1000
+
+static struct stanch_action *of_effect(struct stanch_effect *effect)
+{
+    return container_of(effect, struct stanch_action, effect);
+}
+
+static bool declares(const struct stanch_op *op, const char *call_op)
+{
+    return stanch_effect__declares(stanch_action__declared(op), call_op);
+}
+
+/* ---- the answer to the run ---- */
+
+static void answer_done(struct stanch_op *op, bool verified)
+{
+    struct stanch_action *action = stanch_action__of(op);
+    stanch_targets_release(op->engine->targets, &op->hold);
+    if (op->cancelled) {
+        stanch_op__free(op);
+        return;
+    }
+    if (op->run) {
+        op->run->confirmed = false; /* for the next one a person is asked again while the reasons last */
+        op->run->gap_ms = 0;
+    }
+    if (!verified) {
+        stanch_op__answer_error(
+            op, "unverified",
+            "%s.%s was applied, but reading it back does not show the effect; it stays in force as %s",
+            stanch_action__instance(op), stanch_action__name(op), action->mitigation);
+        return;
+    }
+    json_t *value = action->value ? json_incref(action->value) : json_null();
+    json_t *mitigation = action->mitigation[0] ? json_string(action->mitigation) : json_null();
+    stanch_op__answer_ok(op, json_pack("{s:o, s:o}", "value", value, "mitigation", mitigation));
+}
+
+/* ---- the proof: read it back until it holds ---- */
+
+static void call_verify(void *ctx);
+
+static void on_verified(void *ctx, const struct stanch_plugin_answer *answer)
+{
+    struct stanch_op *op = ctx;
+    if (!stanch_op__returned(op))
+        return;
+    struct stanch_action *action = stanch_action__of(op);
+    bool holds = answer->outcome == STANCH_OUTCOME_DONE && stanch_json_bool(answer->value, "holds", false);
+    if (!holds && ++action->verify_tries < VERIFY_TRIES && !op->cancelled) {
+        op->timer = stanch_timer_start(op->engine->loop, VERIFY_EVERY_MS, call_verify, op);
+        return;
+    }
+    struct stanch_batch *batch = stanch_batch_new();
+    json_t *seen = json_object_get(answer->value, "seen");
+    json_t *data =
+        json_pack("{s:s, s:b, s:O}", "step", op->id, "holds", holds, "seen", seen ? seen : json_null());
+    if (answer->err.text[0])
+        json_object_set_new(data, "why", json_string(answer->err.text));
+    stanch_batch_add(batch, op->chain, "action.verified", STANCH_BY_STANCH, op->run_id, data);
+    stanch_engine__append(op->engine, batch, NULL, NULL, NULL);
+    answer_done(op, holds);
+}
+
+static void call_verify(void *ctx)
+{
+    struct stanch_op *op = ctx;
+    struct stanch_action *action = stanch_action__of(op);
+    op->timer = NULL;
+    STANCH_AUTO_JSON json_t *input =
+        json_pack("{s:O, s:O}", "args", stanch_action__args(op), "plan", action->plan);
+    struct stanch_plugin_request request = {.instance = stanch_action__instance(op),
+                                            .op = "verify",
+                                            .action = stanch_action__name(op),
+                                            .input = input,
+                                            .deadline_ms = VERIFY_DEADLINE_MS};
+    struct stanch_plugin_answer lost = {.outcome = STANCH_OUTCOME_FAILED};
+    stanch_op__away(op);
+    if (op->engine->world->call(op->engine->world->ctx, &request, on_verified, op, NULL, &lost.err) < 0) {
+        stanch_op__returned(op);
+        if (++action->verify_tries < VERIFY_TRIES) { /* its host is coming back */
+            op->timer = stanch_timer_start(op->engine->loop, VERIFY_EVERY_MS, call_verify, op);
+            return;
+        }
+        stanch_op__away(op);
+        on_verified(op, &lost);
+    }
+}
+
+static void prove(struct stanch_op *op)
+{
+    if (op->cancelled || !declares(op, "verify"))
+        answer_done(op, true);
+    else
+        call_verify(op);
+}
+
+/* ---- the outcome ---- */
+
+static void add_answered(struct stanch_op *op, struct stanch_batch *batch, const char *outcome,
+                         const json_t *value, const struct stanch_err *why)
+{
+    json_t *data = json_pack("{s:s, s:s, s:s, s:s}", "step", op->id, "instance", stanch_action__instance(op),
+                             "action", stanch_action__name(op), "outcome", outcome);
+    if (value)
+        json_object_set_new(data, "value", json_deep_copy(value));
+    if (why && why->text[0]) {
+        json_object_set_new(data, "why", json_string(why->text));
+        json_object_set_new(data, "kind", json_string(stanch_err_word(why->code)));
+    }
+    stanch_batch_add(batch, op->chain, "action.answered", STANCH_BY_STANCH, op->run_id, data);
+}
+
+static void record_done(struct stanch_op *op, const json_t *value, struct stanch_batch *batch)
+{
+    struct stanch_action *action = stanch_action__of(op);
+    action->value = value ? json_deep_copy(value) : NULL;
+    add_answered(op, batch, "done", value, NULL);
+    if (declares(op, "undo"))
+        stanch_mitigation__applied(
+            op, stanch_action__instance(op), stanch_action__name(op), stanch_action__args(op), action->plan,
+            stanch_json_int(stanch_op__args(op), "lease_ms", 0),
+            stanch_json_str(stanch_op__args(op), "because", ""), batch, action->mitigation);
+}
+
+static void ask_what_happened(struct stanch_op *op, const struct stanch_err *why, struct stanch_batch *batch)
+{
+    struct stanch_action *action = stanch_action__of(op);
+    STANCH_AUTO_JSON json_t *choices = json_pack("[s,s,s]", "happened", "did-not", "abandon");
+    STANCH_AUTO_FREE char *because = stanch_asprintf("Did %s.%s happen? %s", stanch_action__instance(op),
+                                                     stanch_action__name(op), why->text);
+    STANCH_AUTO_JSON json_t *card =
+        json_pack("{s:s, s:s, s:s, s:O}", "because", because, "instance", stanch_action__instance(op),
+                  "action", stanch_action__name(op), "args", stanch_action__args(op));
+    if (action->plan)
+        json_object_set(card, "plan", action->plan);
+    struct stanch_question_spec spec = {
+        .about = "unknown", .role = "ic", .quorum = 1, .expires_ms = 0, .card = card, .choices = choices};
+    char id[32];
+    stanch_approval__request(op->engine, op, op->chain, op->run_id, &spec, batch, id);
+    stanch_batch_add(batch, op->chain, "step.unknown", STANCH_BY_STANCH, op->run_id,
+                     json_pack("{s:s, s:s, s:s, s:s, s:s}", "step", op->id, "why", why->text, "approval", id,
+                               "instance", stanch_action__instance(op), "action", stanch_action__name(op)));
+}
+
+static void on_retry_due(void *ctx)
+{
+    struct stanch_op *op = ctx;
+    op->timer = NULL;
+    stanch_effect__start(&stanch_action__of(op)->effect, stanch_batch_new());
+}
+
+/* A second intent for the same step, only as PROMISES.md 1.3 allows it. */
+static bool may_send_again(struct stanch_op *op, bool looked_not_done, bool retry, int64_t *ret_wait_ms)
+{
+    struct stanch_action *action = stanch_action__of(op);
+    int64_t times = stanch_json_int(stanch_op__args(op), "retry", 0);
+    *ret_wait_ms = RETRY_WAIT_MS;
+    if (op->cancelled)
+        return false;
+    if (looked_not_done) {
+        *ret_wait_ms = 0;
+        return action->effect.attempt < MAX_SENDS;
+    }
+    return retry && action->effect.attempt <= times;
+}
+
+static void on_ended(struct stanch_effect *effect, enum stanch_outcome outcome, const json_t *value,
+                     const struct stanch_err *why, bool retry)
+{
+    struct stanch_op *op = effect->op;
+    struct stanch_batch *batch = stanch_batch_new();
+    int64_t wait_ms = 0;
+    bool looked = effect->looked;
+    effect->looked = false;
+    if (outcome == STANCH_OUTCOME_DONE) {
+        record_done(op, value, batch);
+        stanch_engine__append(op->engine, batch, NULL, NULL, NULL);
+        prove(op);
+        return;
+    }
+    if (outcome == STANCH_OUTCOME_FAILED) {
+        stanch_engine__count(op->engine, "actions_failed");
+        add_answered(op, batch, "failed", NULL, why);
+        if (may_send_again(op, looked, retry, &wait_ms)) {
+            stanch_engine__append(op->engine, batch, NULL, NULL, NULL);
+            op->timer = stanch_timer_start(op->engine->loop, wait_ms, on_retry_due, op);
+            return;
+        }
+        stanch_targets_release(op->engine->targets, &op->hold);
+        STANCH_AUTO_FREE char *text =
+            stanch_asprintf("%s.%s: %s", stanch_action__instance(op), stanch_action__name(op), why->text);
+        stanch_op__answer(op, batch, stanch_op__error(stanch_err_word(why->code), text));
+        return;
+    }
+    add_answered(op, batch, "unknown", NULL, why);
+    stanch_targets_release(op->engine->targets, &op->hold);
+    if (!op->cancelled)
+        ask_what_happened(op, why, batch);
+    stanch_engine__append(op->engine, batch, NULL, NULL, NULL);
+    if (op->cancelled)
+        stanch_op__free(op);
+}
+
+void stanch_action__told(struct stanch_op *op, const char *decision, const char *by, const char *note)
+{
+    struct stanch_batch *batch = stanch_batch_new();
+    stanch_batch_add(batch, op->chain, "step.resolved", by, op->run_id,
+                     json_pack("{s:s, s:s, s:s}", "step", op->id, "happened", decision, "note", note));
+    stanch_batch_add(batch, op->chain, "run.resumed", by, op->run_id,
+                     json_pack("{s:s, s:n}", "run", op->run_id, "waits_for"));
+    op->approval[0] = 0;
+    if (strcmp(decision, "happened") == 0) {
+        record_done(op, NULL, batch);
+        stanch_engine__append(op->engine, batch, NULL, NULL, NULL);
+        answer_done(op, true);
+        return;
+    }
+    STANCH_AUTO_FREE char *text =
+        stanch_asprintf("%s.%s did not happen, says %s%s%s", stanch_action__instance(op),
+                        stanch_action__name(op), by, *note ? ": " : "", note);
+    if (strcmp(decision, "abandon") == 0) {
+        struct stanch_run *run = op->run;
+        stanch_engine__append(op->engine, batch, NULL, NULL, NULL);
+        if (run)
+            stanch_run__end(run, "run.cancelled", by,
+                            json_pack("{s:s}", "why", "abandoned after an unknown outcome"));
+        return;
+    }
+    stanch_op__answer(op, batch, stanch_op__error("remote", text));
+}
+
+/* ---- the intent ---- */
+
+static void intend(struct stanch_effect *effect, struct stanch_batch *batch)
+{
+    struct stanch_action *action = of_effect(effect);
+    struct stanch_op *op = effect->op;
+    const json_t *described = op->engine->world->describe(op->engine->world->ctx, effect->instance);
+    stanch_op__ask(op, batch, NULL);
+    json_t *data = json_pack(
+        "{s:s, s:I, s:s, s:s, s:s, s:s, s:O, s:O, s:I}", "step", op->id, "attempt",
+        (json_int_t)effect->attempt, "instance", effect->instance, "action", effect->action, "plugin_version",
+        stanch_json_str(described, "version", ""), "plugin_digest", stanch_json_str(described, "digest", ""),
+        "sent_args", json_object_get(effect->input, "args"), "key", json_object_get(effect->input, "key"),
+        "epoch", (json_int_t)op->engine->config.epoch);
+    if (action->plan) {
+        json_object_set_new(data, "plan_digest", json_string(action->digest));
+        stanch_json_set_str(data, "impact", stanch_json_str(action->plan, "impact", NULL));
+        if (!action->planned || action->granted[0])
+            json_object_set(data, "plan", action->plan);
+    }
+    stanch_json_set_str(data, "because", stanch_json_str(stanch_op__args(op), "because", NULL));
+    if (action->granted[0]) {
+        stanch_json_set_str(data, "consumed", action->granted);
+        stanch_approval__close(op->engine, action->granted, "approval.consumed", "used", batch);
+        action->granted[0] = 0;
+    }
+    stanch_batch_add(batch, op->chain, "action.sent", STANCH_BY_STANCH, op->run_id, data);
+}
+
+static int prepare(struct stanch_op *op, const char *call_op, struct stanch_err *err)
+{
+    struct stanch_action *action = stanch_action__of(op);
+    action->effect.intend = intend;
+    action->effect.ended = on_ended;
+    /* the run's seed makes the key unique over all stores; it stays the same for every attempt of the step */
+    STANCH_AUTO_FREE char *key_of =
+        stanch_asprintf("%s/%s", op->run ? stanch_json_str(op->run->doc, "seed", "") : "", op->id);
+    return stanch_effect__prepare(&action->effect, op, call_op, stanch_action__instance(op),
+                                  stanch_action__name(op), stanch_action__args(op),
+                                  action->plan ? action->plan : json_null(), key_of, err);
+}
+
+void stanch_action__send(struct stanch_op *op)
+{
+    struct stanch_err err;
+    if (prepare(op, "apply", &err) < 0) {
+        stanch_targets_release(op->engine->targets, &op->hold);
+        stanch_op__answer_error(op, stanch_err_word(err.code), "%s", err.text);
+        return;
+    }
+    stanch_effect__start(&stanch_action__of(op)->effect, stanch_batch_new());
+}
+
+void stanch_action__recover_effect(struct stanch_op *op, const json_t *doc)
+{
+    struct stanch_action *action = stanch_action__of(op);
+    const char *state = stanch_json_str(doc, "state", "");
+    struct stanch_err err = {0};
+    (void)snprintf(action->mitigation, sizeof action->mitigation, "%s",
+                   stanch_json_str(doc, "mitigation", ""));
+    action->effect.attempt = (int)stanch_json_int(doc, "attempt", 1);
+    if (prepare(op, action->plan ? "apply" : "read", &err) < 0) {
+        on_ended(&action->effect, STANCH_OUTCOME_UNKNOWN, NULL, &err, false);
+        return;
+    }
+    if (strcmp(state, "unknown") == 0) {
+        STANCH_AUTO_JSON json_t *approval =
+            stanch_journal_get(op->engine->journal, STANCH_VIEW_APPENDED, "approval", op->approval);
+        const char *decision = stanch_json_str(approval, "decision", NULL);
+        if (decision)
+            stanch_action__told(op, decision, stanch_json_str(approval, "decided_by", ""),
+                                stanch_json_str(approval, "note", ""));
+        return;
+    }
+    if (strcmp(state, "sent") == 0) {
+        stanch_log(STANCH_LOG_WARN, "run", "%s: an intent without outcome was found; looking what happened",
+                   op->id);
+        stanch_effect__reconcile(&action->effect);
+        return;
+    }
+    const char *outcome = stanch_json_str(doc, "outcome", "");
+    if (strcmp(outcome, "done") == 0) {
+        json_t *value = json_object_get(doc, "value");
+        action->value = value ? json_deep_copy(value) : NULL;
+        prove(op);
+        return;
+    }
+    stanch_op__answer_error(op, stanch_json_str(doc, "kind", "remote"), "%s",
+                            stanch_json_str(doc, "why", "it failed"));
+}
+
+/* ---- reads: no intent, the answer alone is recorded; notices: intent and outcome, no plan ---- */
+
+static void on_read(void *ctx, const struct stanch_plugin_answer *answer)
+{
+    struct stanch_op *op = ctx;
+    if (!stanch_op__returned(op))
+        return;
+    if (answer->outcome == STANCH_OUTCOME_DONE)
+        stanch_op__answer_ok(
+            op, json_pack("{s:O, s:n}", "value", answer->value ? answer->value : json_null(), "mitigation"));
+    else
+        stanch_op__answer_error(op, stanch_err_word(answer->err.code), "%s.%s: %s",
+                                stanch_action__instance(op), stanch_action__name(op), answer->err.text);
+}
+
+static void on_may_read(void *ctx)
+{
+    struct stanch_op *op = ctx;
+    if (!stanch_op__returned(op))
+        return;
+    STANCH_AUTO_JSON json_t *input = json_pack("{s:O}", "args", stanch_action__args(op));
+    struct stanch_plugin_request request = {
+        .instance = stanch_action__instance(op),
+        .op = "read",
+        .action = stanch_action__name(op),
+        .input = input,
+        .deadline_ms = stanch_json_int(stanch_action__declared(op), "deadline_ms", 10000)};
+    struct stanch_err err;
+    stanch_op__away(op);
+    if (op->engine->world->call(op->engine->world->ctx, &request, on_read, op, NULL, &err) < 0) {
+        stanch_op__returned(op);
+        stanch_op__answer_error(op, stanch_err_word(err.code), "%s", err.text);
+    }
+}
+
+void stanch_action__read(struct stanch_op *op)
+{
+    struct stanch_err err;
+    if (strcmp(stanch_json_str(stanch_action__declared(op), "effect", ""), "notify") == 0) {
+        if (prepare(op, "read", &err) < 0)
+            stanch_op__answer_error(op, stanch_err_word(err.code), "%s", err.text);
+        else
+            stanch_effect__start(&stanch_action__of(op)->effect, stanch_batch_new());
+        return;
+    }
+    stanch_op__away(op);
+    stanch_journal_barrier(op->engine->journal, on_may_read, op);
+}

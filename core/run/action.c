@@ -1,0 +1,372 @@
+/* action.c: an action from its want to the moment before its effect: checks, plan, gate, question. */
+#include "run/action.h"
+#include "base/mem.h"
+#include <string.h>
+
+#define PLAN_DEADLINE_MS 10000
+
+static void ask_for_plan(struct stanch_op *op);
+
+const char *stanch_action__instance(const struct stanch_op *op)
+{
+    return stanch_json_str(stanch_op__args(op), "instance", "");
+}
+
+const char *stanch_action__name(const struct stanch_op *op)
+{
+    return stanch_json_str(stanch_op__args(op), "action", "");
+}
+
+const json_t *stanch_action__args(const struct stanch_op *op)
+{
+    return json_object_get(stanch_op__args(op), "args");
+}
+
+const json_t *stanch_action__declared(const struct stanch_op *op)
+{
+    const json_t *described =
+        op->engine->world->describe(op->engine->world->ctx, stanch_action__instance(op));
+    return json_object_get(json_object_get(described, "actions"), stanch_action__name(op));
+}
+
+struct stanch_action *stanch_action__of(struct stanch_op *op)
+{
+    if (!op->state) {
+        struct stanch_action *action = STANCH_NEW(struct stanch_action);
+        action->effect.op = op;
+        op->state = action;
+    }
+    return op->state;
+}
+
+int stanch_plan__digest(const char *instance, const char *action, const char *class, const json_t *args,
+                        const json_t *plan, char ret[65], struct stanch_err *err)
+{
+    STANCH_AUTO_JSON json_t *bound = json_pack("{s:s, s:s, s:s, s:O}", "instance", instance, "action", action,
+                                               "class", class, "args", args);
+    static const char *const members[] = {"targets", "from", "to", "undo", "preconditions"};
+    for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
+        json_t *member = json_object_get(plan, members[i]);
+        if (member)
+            json_object_set(bound, members[i], member);
+    }
+    return stanch_json_digest("stanch.plan", 1, bound, ret, err);
+}
+
+static bool is_used(const struct stanch_op *op)
+{
+    const json_t *uses = json_object_get(op->run->doc, "uses");
+    for (size_t i = 0; i < json_array_size(uses); i++) {
+        const json_t *use = json_array_get(uses, i);
+        if (strcmp(stanch_json_str(use, "instance", ""), stanch_action__instance(op)) == 0 &&
+            strcmp(stanch_json_str(use, "action", ""), stanch_action__name(op)) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void fail(struct stanch_op *op, const struct stanch_err *err)
+{
+    stanch_targets_release(op->engine->targets, &op->hold);
+    stanch_op__answer_error(op, stanch_err_word(err->code), "%s.%s: %s", stanch_action__instance(op),
+                            stanch_action__name(op), err->text);
+}
+
+/* ---- the question ---- */
+
+static void request_approval(struct stanch_op *op, const struct stanch_gate *gate)
+{
+    struct stanch_action *action = stanch_action__of(op);
+    struct stanch_engine *engine = op->engine;
+    const json_t *args = stanch_op__args(op);
+    const json_t *described = engine->world->describe(engine->world->ctx, stanch_action__instance(op));
+    STANCH_AUTO_JSON json_t *card = json_pack(
+        "{s:s, s:s, s:O, s:O, s:s, s:s, s:s, s:O, s:s}", "instance", stanch_action__instance(op), "action",
+        stanch_action__name(op), "args", stanch_action__args(op), "plan", action->plan, "because",
+        stanch_json_str(args, "because", ""), "risk", gate->policy.risk ? gate->policy.risk : "high", "why",
+        gate->why, "rules", gate->policy.rules, "environment", stanch_json_str(described, "environment", ""));
+    json_t *lease = json_object_get(args, "lease_ms");
+    if (lease)
+        json_object_set(card, "lease_ms", lease);
+    if (op->run->symptom_seen)
+        json_object_set(card, "symptom", op->run->symptom_seen);
+    struct stanch_question_spec spec = {.about = "action",
+                                        .role = gate->policy.role[0] ? gate->policy.role : "ic",
+                                        .quorum = gate->policy.quorum,
+                                        .expires_ms = gate->policy.expires_ms,
+                                        .card = card,
+                                        .plan_digest = action->digest};
+    struct stanch_batch *batch = stanch_batch_new();
+    char id[32];
+    stanch_op__ask(op, batch, NULL);
+    stanch_approval__request(engine, op, op->chain, op->run_id, &spec, batch, id);
+    stanch_batch_add(batch, op->chain, "step.planned", STANCH_BY_STANCH, op->run_id,
+                     json_pack("{s:s, s:O, s:s, s:s}", "step", op->id, "plan", action->plan, "plan_digest",
+                               action->digest, "approval", id));
+    action->planned = true;
+    struct stanch_err err;
+    if (stanch_engine__append(engine, batch, NULL, NULL, &err) < 0)
+        fail(op, &err);
+}
+
+/* ---- the gate ---- */
+
+static void on_held(void *ctx)
+{
+    struct stanch_op *op = ctx;
+    struct stanch_action *action = stanch_action__of(op);
+    /* What was planned before the lock was held counts only if nothing has moved since; what was approved is
+     * always planned again. */
+    if (action->granted[0] || action->effects_before != op->engine->effects)
+        ask_for_plan(op);
+    else
+        stanch_action__send(op);
+}
+
+static void pass_gate(struct stanch_op *op)
+{
+    struct stanch_action *action = stanch_action__of(op);
+    STANCH_AUTO_JSON json_t *declared = json_object();
+    json_object_set(declared, "instance",
+                    (json_t *)(uintptr_t)op->engine->world->describe(op->engine->world->ctx,
+                                                                     stanch_action__instance(op)));
+    json_object_set(declared, "action", (json_t *)(uintptr_t)stanch_action__declared(op));
+    const char *raised =
+        stanch_json_str(stanch_op__args(op), "risk", stanch_json_str(op->run->doc, "risk", NULL));
+    struct stanch_gate gate;
+    stanch_gate__decide(op, "mitigate", action->plan, declared, stanch_action__name(op), raised, &gate);
+    if (gate.refused) {
+        struct stanch_err err;
+        stanch_err_set(&err, STANCH_E_REFUSED, "%s", gate.why);
+        fail(op, &err);
+    } else if (gate.ask) {
+        stanch_targets_release(op->engine->targets, &op->hold);
+        request_approval(op, &gate);
+    } else if (op->hold) {
+        stanch_action__send(op);
+    } else {
+        stanch_targets_hold(op->engine->targets, json_object_get(action->plan, "targets"), on_held, op,
+                            &op->hold);
+    }
+    stanch_gate__done(&gate);
+}
+
+/* An approval whose plan no longer is what was approved: void it and ask anew, showing the new one. */
+static void void_and_ask_anew(struct stanch_op *op)
+{
+    struct stanch_action *action = stanch_action__of(op);
+    struct stanch_batch *batch = stanch_batch_new();
+    stanch_approval__close(op->engine, action->granted, "approval.voided",
+                           "just before apply the plan was made again, and it differs from the approved one",
+                           batch);
+    stanch_engine__append(op->engine, batch, NULL, NULL, NULL);
+    action->granted[0] = 0;
+    stanch_targets_release(op->engine->targets, &op->hold);
+    struct stanch_gate gate = {.ask = true, .why = "what was approved has changed since"};
+    gate.policy.rules = json_array();
+    gate.policy.quorum = 1;
+    request_approval(op, &gate);
+    stanch_gate__done(&gate);
+}
+
+/* ---- the plan ---- */
+
+static void answer_no_change(struct stanch_op *op, const json_t *plan)
+{
+    struct stanch_action *action = stanch_action__of(op);
+    struct stanch_batch *batch = stanch_batch_new();
+    stanch_op__ask(op, batch, NULL);
+    if (action->granted[0])
+        stanch_approval__close(op->engine, action->granted, "approval.voided",
+                               "there is nothing left to change", batch);
+    stanch_batch_add(batch, op->chain, "action.unneeded", STANCH_BY_STANCH, op->run_id,
+                     json_pack("{s:s, s:s, s:s, s:s}", "step", op->id, "instance",
+                               stanch_action__instance(op), "action", stanch_action__name(op), "impact",
+                               stanch_json_str(plan, "impact", "")));
+    stanch_op__answer(op, batch,
+                      json_pack("{s:{s:b, s:n, s:n}}", "ok", "no_change", 1, "mitigation", "value"));
+}
+
+static void on_planned(void *ctx, const struct stanch_plugin_answer *answer)
+{
+    struct stanch_op *op = ctx;
+    if (!stanch_op__returned(op))
+        return;
+    if (op->cancelled) {
+        stanch_op__free(op);
+        return;
+    }
+    struct stanch_action *action = stanch_action__of(op);
+    struct stanch_err err = answer->err;
+    char digest[65];
+    const char *class = stanch_json_str(stanch_action__declared(op), "class", "unprotected");
+    if (answer->outcome != STANCH_OUTCOME_DONE) {
+        stanch_err_wrap(&err, "no plan could be made, nothing was changed");
+        fail(op, &err);
+        return;
+    }
+    if (stanch_json_bool(answer->value, "no_change", false)) {
+        answer_no_change(op, answer->value);
+        return;
+    }
+    if (stanch_plan__digest(stanch_action__instance(op), stanch_action__name(op), class,
+                            stanch_action__args(op), answer->value, digest, &err) < 0) {
+        fail(op, &err);
+        return;
+    }
+    bool same = strcmp(digest, action->digest) == 0;
+    memcpy(action->digest, digest, sizeof digest);
+    json_decref(action->plan);
+    action->plan = json_deep_copy(answer->value);
+    if (!same)
+        action->planned = false;
+    if (!action->granted[0])
+        pass_gate(op);
+    else if (same)
+        stanch_action__send(op);
+    else
+        void_and_ask_anew(op);
+}
+
+static void on_may_plan(void *ctx)
+{
+    struct stanch_op *op = ctx;
+    if (!stanch_op__returned(op))
+        return;
+    struct stanch_action *action = stanch_action__of(op);
+    STANCH_AUTO_JSON json_t *input = json_pack("{s:O}", "args", stanch_action__args(op));
+    struct stanch_plugin_request request = {.instance = stanch_action__instance(op),
+                                            .op = "plan",
+                                            .action = stanch_action__name(op),
+                                            .input = input,
+                                            .deadline_ms = PLAN_DEADLINE_MS};
+    struct stanch_err err;
+    action->effects_before = op->engine->effects;
+    stanch_op__away(op);
+    if (op->engine->world->call(op->engine->world->ctx, &request, on_planned, op, NULL, &err) < 0) {
+        stanch_op__returned(op);
+        fail(op, &err);
+    }
+}
+
+static void ask_for_plan(struct stanch_op *op)
+{
+    stanch_op__away(op);
+    stanch_journal_barrier(op->engine->journal, on_may_plan, op);
+}
+
+/* ---- start, and after a restart ---- */
+
+static void start(struct stanch_op *op)
+{
+    struct stanch_engine *engine = op->engine;
+    const char *instance = stanch_action__instance(op), *name = stanch_action__name(op);
+    const json_t *declared = stanch_action__declared(op);
+    struct stanch_err err;
+    if (!declared) {
+        stanch_op__answer_error(op, "not-found", "there is no action %s.%s here", instance, name);
+        return;
+    }
+    if (!is_used(op)) {
+        stanch_op__answer_error(op, "forbidden", "%s.%s is not in the runbook's `uses`", instance, name);
+        return;
+    }
+    if (engine->world->check_args(engine->world->ctx, instance, name, stanch_action__args(op), &err) < 0) {
+        stanch_op__answer_error(op, stanch_err_word(err.code), "%s.%s: %s", instance, name, err.text);
+        return;
+    }
+    const char *effect = stanch_json_str(declared, "effect", "mitigate");
+    const char *because = stanch_json_str(stanch_op__args(op), "because", "");
+    stanch_action__of(op);
+    if (strcmp(effect, "mitigate") != 0)
+        stanch_action__read(op);
+    else if (!*because)
+        stanch_op__answer_error(op, "invalid",
+                                "%s.%s is a mitigation: say `because = \"...\"`; it stands in the "
+                                "approval and in the timeline",
+                                instance, name);
+    else
+        ask_for_plan(op);
+}
+
+static void go_on_granted(struct stanch_op *op)
+{
+    struct stanch_action *action = stanch_action__of(op);
+    stanch_targets_hold(op->engine->targets, json_object_get(action->plan, "targets"), on_held, op,
+                        &op->hold);
+}
+
+static void decided(struct stanch_op *op, const char *decision, const char *by, const char *note)
+{
+    struct stanch_action *action = stanch_action__of(op);
+    if (strcmp(decision, "approve") != 0 && strcmp(decision, "deny") != 0) {
+        stanch_action__told(op, decision, by, note);
+        return;
+    }
+    struct stanch_batch *batch = stanch_batch_new();
+    stanch_batch_add(batch, op->chain, "run.resumed", by, op->run_id,
+                     json_pack("{s:s, s:n}", "run", op->run_id, "waits_for"));
+    if (strcmp(decision, "approve") == 0) {
+        (void)snprintf(action->granted, sizeof action->granted, "%s", op->approval);
+        op->approval[0] = 0;
+        stanch_engine__append(op->engine, batch, NULL, NULL, NULL);
+        go_on_granted(op);
+        return;
+    }
+    op->approval[0] = 0;
+    STANCH_AUTO_FREE char *text = stanch_asprintf("%s denied it%s%s", by, *note ? ": " : "", note);
+    stanch_op__answer(op, batch, stanch_op__error("denied", text));
+}
+
+static void recover(struct stanch_op *op, const json_t *doc)
+{
+    struct stanch_action *action = stanch_action__of(op);
+    const char *state = stanch_json_str(doc, "state", "");
+    json_t *plan = json_object_get(doc, "plan");
+    if (plan)
+        action->plan = json_deep_copy(plan);
+    (void)snprintf(action->digest, sizeof action->digest, "%s", stanch_json_str(doc, "plan_digest", ""));
+    action->planned = plan != NULL;
+    if (strcmp(state, "asked") == 0 && !op->approval[0]) {
+        start(op);
+        return;
+    }
+    if (strcmp(state, "planned") != 0) {
+        stanch_action__recover_effect(op, doc);
+        return;
+    }
+    STANCH_AUTO_JSON json_t *approval =
+        stanch_journal_get(op->engine->journal, STANCH_VIEW_APPENDED, "approval", op->approval);
+    const char *decision = stanch_json_str(approval, "decision", NULL);
+    if (strcmp(stanch_json_str(approval, "state", ""), "pending") == 0)
+        return; /* still open: it waits */
+    if (decision) {
+        decided(op, decision, stanch_json_str(approval, "decided_by", ""),
+                stanch_json_str(approval, "note", ""));
+        return;
+    }
+    op->approval[0] = 0;
+    ask_for_plan(op); /* voided, and the new question was lost with the process */
+}
+
+static bool cancel(struct stanch_op *op)
+{
+    struct stanch_action *action = op->state;
+    /* an intent is out: its outcome must still be recorded */
+    return !action || action->effect.attempt == 0 || op->calls == 0;
+}
+
+static void done(struct stanch_op *op)
+{
+    struct stanch_action *action = op->state;
+    if (!action)
+        return;
+    stanch_effect__done(&action->effect);
+    json_decref(action->plan);
+    json_decref(action->value);
+    action->plan = action->value = NULL;
+    op->kept = action;
+}
+
+const struct stanch_op_kind stanch_op_action = {
+    .name = "action", .start = start, .recover = recover, .decided = decided, .cancel = cancel, .done = done};

@@ -1,0 +1,295 @@
+/* approval.c: questions to people: asked, decided, expired. One function releases a held step, whatever the
+ * way in.
+ *
+ *   pending --approve--> granted --(intent)--> consumed
+ *      |  \--deny--> denied      \--another plan--> voided, asked anew
+ *      |   \--choice--> answered
+ *      +--expires--> expired, asked anew
+ */
+#include "run/engine.h"
+#include "base/digest.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "run/stop.h"
+#include <string.h>
+
+#define MAX_EXPIRY_MS (24LL * 3600 * 1000)
+
+/* An open question: its expiry. All else is in the journal. */
+struct stanch_question {
+    struct stanch_question *next;
+    struct stanch_engine *engine;
+    char id[32];
+    struct stanch_timer *timer;
+};
+
+static void on_expired(void *ctx);
+
+static void watch_question(struct stanch_engine *engine, const char *id, int64_t left_ms)
+{
+    struct stanch_question *question = STANCH_NEW(struct stanch_question);
+    question->engine = engine;
+    (void)snprintf(question->id, sizeof question->id, "%s", id);
+    if (left_ms > MAX_EXPIRY_MS)
+        left_ms = MAX_EXPIRY_MS; /* on the boot clock: a step of the wall clock does not stretch it */
+    question->timer = stanch_timer_start(engine->loop, left_ms > 0 ? left_ms : 0, on_expired, question);
+    question->next = engine->questions;
+    engine->questions = question;
+}
+
+static void forget_question(struct stanch_engine *engine, const char *id)
+{
+    for (struct stanch_question **at = &engine->questions; *at; at = &(*at)->next) {
+        struct stanch_question *question = *at;
+        if (strcmp(question->id, id) == 0) {
+            *at = question->next;
+            stanch_timer_stop(engine->loop, &question->timer);
+            free(question);
+            return;
+        }
+    }
+}
+
+void stanch_approval__free_all(struct stanch_engine *engine)
+{
+    while (engine->questions)
+        forget_question(engine, engine->questions->id);
+}
+
+/* What an approval binds beside the plan (PROMISES.md 1.4). */
+static json_t *bound(const json_t *data)
+{
+    json_t *value = json_object();
+    static const char *const members[] = {"approval", "run",    "step",       "about",  "plan_digest",
+                                          "role",     "quorum", "expires_ms", "rules",  "commit",
+                                          "path",     "nonce",  "choices",    "because"};
+    for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
+        json_t *member = json_object_get(data, members[i]);
+        if (member)
+            json_object_set(value, members[i], member);
+    }
+    return value;
+}
+
+void stanch_approval__request(struct stanch_engine *engine, struct stanch_op *op, const char *chain,
+                              const char *run_id, const struct stanch_question_spec *spec,
+                              struct stanch_batch *batch, char ret[32])
+{
+    stanch_journal_next_id(engine->journal, "A", ret);
+    json_t *data = spec->card ? json_deep_copy(spec->card) : json_object();
+    int64_t expires = spec->expires_ms > 0 ? spec->expires_ms : engine->config.approval_expires_ms;
+    if (expires > MAX_EXPIRY_MS)
+        expires = MAX_EXPIRY_MS;
+    char nonce[27];
+    stanch_ulid(stanch_engine__now(engine), nonce);
+    json_object_set_new(data, "approval", json_string(ret));
+    stanch_json_set_str(data, "about", spec->about);
+    stanch_json_set_str(data, "role", spec->role);
+    json_object_set_new(data, "quorum", json_integer(spec->quorum > 0 ? spec->quorum : 1));
+    json_object_set_new(data, "expires_ms", json_integer(stanch_engine__now(engine) + expires));
+    json_object_set_new(data, "lasts_ms", json_integer(expires));
+    stanch_json_set_str(data, "nonce", nonce);
+    stanch_json_set_str(data, "plan_digest", spec->plan_digest);
+    stanch_json_set_str(data, "impact", stanch_json_str(json_object_get(data, "plan"), "impact", NULL));
+    stanch_json_set_str(data, "run", run_id);
+    json_object_set_new(data, "choices",
+                        spec->choices ? json_deep_copy(spec->choices)
+                                      : json_pack("[s,s]", "approve", "deny"));
+    if (op && op->run_id[0])
+        json_object_set_new(data, "step", json_string(op->id));
+    if (op && op->run) {
+        stanch_json_set_str(data, "commit", stanch_json_str(op->run->doc, "commit", NULL));
+        stanch_json_set_str(data, "path", stanch_json_str(op->run->doc, "path", NULL));
+        stanch_json_set_str(data, "runbook", stanch_json_str(op->run->doc, "runbook", NULL));
+    }
+    STANCH_AUTO_JSON json_t *binding = bound(data);
+    char digest[65] = "";
+    struct stanch_err err;
+    if (stanch_json_digest("stanch.approval", 1, binding, digest, &err) < 0)
+        stanch_log(STANCH_LOG_ERROR, "run", "an approval without digest: %s", err.text);
+    json_object_set_new(data, "digest", json_string(digest));
+    stanch_batch_add(batch, chain, "approval.requested", STANCH_BY_STANCH, run_id, data);
+    if (op) {
+        (void)snprintf(op->approval, sizeof op->approval, "%s", ret);
+        if (op->run)
+            stanch_batch_add(batch, chain, "run.waiting", STANCH_BY_STANCH, run_id,
+                             json_pack("{s:s, s:s}", "run", run_id, "waits_for", ret));
+    }
+    stanch_engine__count(engine, "questions_asked");
+    watch_question(engine, ret, expires);
+}
+
+void stanch_approval__close(struct stanch_engine *engine, const char *id, const char *kind, const char *why,
+                            struct stanch_batch *batch)
+{
+    STANCH_AUTO_JSON json_t *doc = stanch_journal_get(engine->journal, STANCH_VIEW_APPENDED, "approval", id);
+    json_t *data = json_pack("{s:s, s:s}", "approval", id, "closed", why);
+    stanch_batch_add(batch, stanch_json_str(doc, "incident", STANCH_CHAIN_NONE), kind, STANCH_BY_STANCH,
+                     stanch_json_str(doc, "run", NULL), data);
+    forget_question(engine, id);
+}
+
+void stanch_approval__recover(struct stanch_engine *engine, const json_t *doc)
+{
+    watch_question(engine, stanch_json_str(doc, "id", ""),
+                   stanch_json_int(doc, "expires_ms", 0) - stanch_engine__now(engine));
+}
+
+/* ---- expiry: not a denial; the question is asked anew ---- */
+
+static void ask_anew(struct stanch_engine *engine, const json_t *doc, struct stanch_batch *batch)
+{
+    STANCH_AUTO_JSON json_t *card = json_deep_copy(doc);
+    static const char *const own[] = {"id",         "state",      "incident",    "created_ms",
+                                      "updated_ms", "seq",        "updated_seq", "digest",
+                                      "granted_by", "expires_ms", "closed"};
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        json_object_del(card, own[i]);
+    json_object_set_new(card, "again", json_integer(stanch_json_int(doc, "again", 0) + 1));
+    struct stanch_question_spec spec = {
+        .about = stanch_json_str(doc, "about", ""),
+        .role = stanch_json_str(doc, "role", "ic"),
+        .quorum = (int)stanch_json_int(doc, "quorum", 1),
+        .expires_ms = stanch_json_int(doc, "lasts_ms", 0),
+        .card = card,
+        .plan_digest = stanch_json_str(doc, "plan_digest", NULL),
+        .choices = json_object_get(doc, "choices"),
+    };
+    struct stanch_op *op = stanch_op__by_approval(engine, stanch_json_str(doc, "id", ""));
+    char id[32];
+    stanch_approval__request(engine, op, stanch_json_str(doc, "incident", STANCH_CHAIN_NONE),
+                             stanch_json_str(doc, "run", NULL), &spec, batch, id);
+    if (op && op->run_id[0])
+        stanch_batch_add(batch, op->chain, "step.waiting", STANCH_BY_STANCH, op->run_id,
+                         json_pack("{s:s, s:s}", "step", op->id, "approval", id));
+}
+
+static void on_expired(void *ctx)
+{
+    struct stanch_question *question = ctx;
+    struct stanch_engine *engine = question->engine;
+    question->timer = NULL;
+    char id[32];
+    (void)snprintf(id, sizeof id, "%s", question->id);
+    STANCH_AUTO_JSON json_t *doc = stanch_journal_get(engine->journal, STANCH_VIEW_APPENDED, "approval", id);
+    if (!doc || strcmp(stanch_json_str(doc, "state", ""), "pending") != 0) {
+        forget_question(engine, id);
+        return;
+    }
+    struct stanch_batch *batch = stanch_batch_new();
+    stanch_approval__close(engine, id, "approval.expired", "nobody answered in time; asked again", batch);
+    struct stanch_op *op = stanch_op__by_approval(engine, id);
+    if (op && op->kind->expired && strcmp(stanch_json_str(doc, "about", ""), "ask") == 0) {
+        op->approval[0] = 0;
+        stanch_engine__append(engine, batch, NULL, NULL, NULL);
+        op->kind->expired(op);
+        return;
+    }
+    ask_anew(engine, doc, batch);
+    stanch_engine__append(engine, batch, NULL, NULL, NULL);
+}
+
+/* ---- a decision ---- */
+
+static bool is_choice(const json_t *doc, const char *decision)
+{
+    const json_t *choices = json_object_get(doc, "choices");
+    for (size_t i = 0; i < json_array_size(choices); i++)
+        if (strcmp(json_string_value(json_array_get(choices, i)), decision) == 0)
+            return true;
+    return false;
+}
+
+static int check_decision(struct stanch_engine *engine, const json_t *doc, const char *id,
+                          const char *decision, const char *plan, struct stanch_err *err)
+{
+    if (!doc)
+        return stanch_err_set(err, STANCH_E_NOT_FOUND, "there is no approval %s", id);
+    const char *state = stanch_json_str(doc, "state", "");
+    if (strcmp(state, "pending") != 0)
+        return stanch_err_set(err, STANCH_E_CONFLICT, "%s is no longer open: it is %s", id, state);
+    if (stanch_json_int(doc, "expires_ms", 0) <= stanch_engine__now(engine))
+        return stanch_err_set(err, STANCH_E_CONFLICT, "%s has expired; a new question is being asked", id);
+    if (!is_choice(doc, decision))
+        return stanch_err_set(err, STANCH_E_INVALID, "\"%.60s\" is no answer to %s", decision, id);
+    const char *digest = stanch_json_str(doc, "plan_digest", NULL);
+    bool binds = digest && strcmp(decision, "deny") != 0 && strcmp(decision, "keep") != 0;
+    if (binds && !plan)
+        return stanch_err_set(err, STANCH_E_INVALID,
+                              "%s is about a plan: say which one you saw, by its digest (it is %.12s...)", id,
+                              digest);
+    if (binds && strcmp(plan, digest) != 0)
+        return stanch_err_set(err, STANCH_E_STALE,
+                              "%s is about another plan now (%.12s..., not %.12s...): look again", id, digest,
+                              plan);
+    if (strcmp(decision, "approve") == 0 && stanch_stop_is_set(engine->config.state_dir))
+        return stanch_err_set(
+            err, STANCH_E_STOPPED,
+            "the stop switch is set: nothing that stanch starts leaves; `stanch resume` first");
+    return 0;
+}
+
+static int count_granted(json_t *granted, const char *by)
+{
+    for (size_t i = 0; i < json_array_size(granted); i++)
+        if (strcmp(json_string_value(json_array_get(granted, i)), by) == 0)
+            return (int)json_array_size(granted); /* the same person twice is one */
+    json_array_append_new(granted, json_string(by));
+    return (int)json_array_size(granted);
+}
+
+/* Questions that no step waits for: what a run or a lease left in force. */
+static void act_without_op(struct stanch_engine *engine, const json_t *doc, const char *decision,
+                           const char *by)
+{
+    if (strcmp(decision, "undo") != 0 && strcmp(decision, "approve") != 0)
+        return;
+    const json_t *list = json_object_get(doc, "mitigations");
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        struct stanch_err err = {0};
+        const char *id = stanch_json_str(json_array_get(list, i), "id", "");
+        if (stanch_engine_undo(engine, by, id, "decided when asked: undo", NULL, NULL, &err) < 0)
+            stanch_log(STANCH_LOG_WARN, "run", "%s was not undone: %s", id, err.text);
+    }
+}
+
+int stanch_engine_decide(struct stanch_engine *engine, const char *by, const char *id, const char *decision,
+                         const char *plan, const char *note, struct stanch_err *err)
+{
+    STANCH_AUTO_JSON json_t *doc = stanch_journal_get(engine->journal, STANCH_VIEW_APPENDED, "approval", id);
+    int rc = check_decision(engine, doc, id, decision, plan, err);
+    if (rc < 0)
+        return rc;
+    bool approve = strcmp(decision, "approve") == 0, deny = strcmp(decision, "deny") == 0;
+    const json_t *before = json_object_get(doc, "granted_by");
+    json_t *granted = before ? json_deep_copy(before) : json_array();
+    int needed = (int)stanch_json_int(doc, "quorum", 1);
+    int have = approve ? count_granted(granted, by) : 0;
+    bool enough = !approve || have >= needed;
+    json_t *data = json_pack("{s:s, s:s, s:s, s:o}", "approval", id, "decision", decision, "decided_by", by,
+                             "granted_by", granted);
+    stanch_json_set_str(data, "note", note && *note ? note : NULL);
+    const char *kind = !enough   ? "approval.supported"
+                       : approve ? "approval.granted"
+                       : deny    ? "approval.denied"
+                                 : "approval.answered";
+    struct stanch_batch *batch = stanch_batch_new();
+    stanch_batch_add(batch, stanch_json_str(doc, "incident", STANCH_CHAIN_NONE), kind, by,
+                     stanch_json_str(doc, "run", NULL), data);
+    rc = stanch_journal_append(engine->journal, batch, NULL, NULL, err);
+    if (rc < 0 || !enough)
+        return rc;
+    forget_question(engine, id);
+    stanch_engine__count(engine, approve ? "approvals_granted"
+                                 : deny  ? "approvals_denied"
+                                         : "approvals_answered");
+    struct stanch_op *op = stanch_op__by_approval(engine, id);
+    if (!op) {
+        act_without_op(engine, doc, decision, by);
+        return 0;
+    }
+    if (op->run)
+        op->run->confirmed = true; /* a person has looked: the grounds are fresh again */
+    op->kind->decided(op, decision, by, note ? note : "");
+    return 0;
+}

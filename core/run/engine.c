@@ -1,0 +1,233 @@
+/* engine.c: the set of live runs: made, found, recovered, freed. */
+#include "run/engine.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "run/revision.h"
+#include <string.h>
+
+#define PAGE 500
+
+int64_t stanch_engine__now(struct stanch_engine *engine)
+{
+    return stanch_loop_wall_ms(engine->loop);
+}
+
+void stanch_engine__count(struct stanch_engine *engine, const char *counter)
+{
+    json_object_set_new(engine->counters, counter,
+                        json_integer(stanch_json_int(engine->counters, counter, 0) + 1));
+}
+
+int stanch_engine__append(struct stanch_engine *engine, struct stanch_batch *batch,
+                          void (*on_committed)(void *ctx), void *ctx, struct stanch_err *err)
+{
+    struct stanch_err own = {0};
+    if (engine->halted) {
+        stanch_batch_free(batch);
+        return stanch_err_set(err, STANCH_E_UNAVAILABLE, "stanch is ending");
+    }
+    int rc = stanch_journal_append(engine->journal, batch, on_committed, ctx, &own);
+    if (rc < 0) {
+        stanch_log(STANCH_LOG_ERROR, "run", "not recorded, nothing was started: %s", own.text);
+        if (err)
+            *err = own;
+    }
+    return rc;
+}
+
+struct stanch_run *stanch_engine__run(struct stanch_engine *engine, const char *id)
+{
+    for (struct stanch_run *run = engine->runs; run; run = run->next)
+        if (strcmp(run->id, id) == 0)
+            return run;
+    return NULL;
+}
+
+struct stanch_engine *stanch_engine_new(struct stanch_journal *journal, struct stanch_world *world,
+                                        struct stanch_policy *policy,
+                                        const struct stanch_engine_config *config)
+{
+    struct stanch_engine *engine = STANCH_NEW(struct stanch_engine);
+    engine->loop = world->loop;
+    engine->journal = journal;
+    engine->world = world;
+    engine->policy = policy;
+    engine->config = *config;
+    engine->config.state_dir = stanch_strdup(config->state_dir);
+    engine->targets = stanch_targets_new(engine->loop);
+    engine->counters = json_object();
+    return engine;
+}
+
+void stanch_run__free(struct stanch_run *run)
+{
+    stanch_run__drop_worker(run);
+    stanch_timer_stop(run->engine->loop, &run->timer);
+    for (int64_t i = 0; i < run->step_count; i++) {
+        free(run->steps[i].op);
+        free(run->steps[i].args);
+        free(run->steps[i].file);
+        json_decref(run->steps[i].answer);
+    }
+    free(run->steps);
+    json_decref(run->doc);
+    json_decref(run->symptom_seen);
+    free(run);
+}
+
+void stanch_engine_free(struct stanch_engine *engine)
+{
+    if (!engine)
+        return;
+    while (engine->ops) {
+        engine->ops->calls = 0;
+        stanch_op__free(engine->ops);
+    }
+    while (engine->runs) {
+        struct stanch_run *run = engine->runs;
+        engine->runs = run->next;
+        stanch_run__free(run);
+    }
+    stanch_approval__free_all(engine);
+    stanch_mitigation__free_all(engine);
+    stanch_targets_free(engine->targets);
+    stanch_revision_free(engine->revision);
+    json_decref(engine->counters);
+    free(engine->config.state_dir);
+    free(engine);
+}
+
+const json_t *stanch_engine_counters(const struct stanch_engine *engine)
+{
+    return engine->counters;
+}
+
+void stanch_engine_halt(struct stanch_engine *engine)
+{
+    stanch_engine_drain(engine);
+    engine->halted = true;
+}
+
+int stanch_engine_calls(const struct stanch_engine *engine)
+{
+    int calls = 0;
+    for (const struct stanch_op *op = engine->ops; op; op = op->next)
+        calls += op->calls;
+    return calls;
+}
+
+void stanch_engine_drain(struct stanch_engine *engine)
+{
+    engine->draining = true;
+    for (struct stanch_run *run = engine->runs; run; run = run->next)
+        stanch_run__drop_worker(run);
+}
+
+/* Every open noun of a kind, oldest first. each: borrowed. */
+static int each_open(struct stanch_engine *engine, const char *noun,
+                     void (*each)(struct stanch_engine *, const json_t *), struct stanch_err *err)
+{
+    STANCH_AUTO_JSON json_t *all = json_array();
+    int64_t before = 0;
+    for (;;) {
+        struct stanch_noun_query query = {.noun = noun, .open = 1, .before_seq = before, .limit = PAGE};
+        json_t *page = NULL;
+        int rc = stanch_journal_list(engine->journal, &query, &page, err);
+        if (rc < 0)
+            return rc;
+        size_t count = json_array_size(page);
+        json_array_extend(all, page);
+        if (count)
+            before = stanch_json_int(json_array_get(page, count - 1), "seq", 0);
+        json_decref(page);
+        if (count < PAGE)
+            break;
+    }
+    for (size_t i = json_array_size(all); i > 0; i--)
+        each(engine, json_array_get(all, i - 1));
+    return 0;
+}
+
+static struct stanch_run *add_run(struct stanch_engine *engine, const json_t *doc, const char *incident)
+{
+    struct stanch_run *run = STANCH_NEW(struct stanch_run);
+    run->engine = engine;
+    (void)snprintf(run->id, sizeof run->id, "%s", stanch_json_str(doc, "run", ""));
+    (void)snprintf(run->chain, sizeof run->chain, "%s", incident);
+    run->doc = json_deep_copy(doc);
+    run->acted_ms = stanch_engine__now(engine);
+    run->fed = -1;
+    struct stanch_run **end = &engine->runs;
+    while (*end)
+        end = &(*end)->next;
+    *end = run;
+    return run;
+}
+
+void stanch_engine_begin(struct stanch_engine *engine, const json_t *started, const char *incident)
+{
+    stanch_engine__count(engine, "runs_started");
+    stanch_run__pump(add_run(engine, started, incident));
+}
+
+/* A run's steps, in order of n. */
+static void load_steps(struct stanch_run *run)
+{
+    STANCH_AUTO_FREE char *prefix = stanch_asprintf("%s/", run->id);
+    int64_t before = 0;
+    STANCH_AUTO_JSON json_t *docs = json_object();
+    for (;;) {
+        struct stanch_noun_query query = {
+            .noun = "step", .id_prefix = prefix, .open = -1, .before_seq = before, .limit = PAGE};
+        json_t *page = NULL;
+        struct stanch_err err;
+        if (stanch_journal_list(run->engine->journal, &query, &page, &err) < 0) {
+            stanch_log(STANCH_LOG_ERROR, "run", "the steps of %s could not be read: %s", run->id, err.text);
+            return;
+        }
+        size_t count = json_array_size(page);
+        for (size_t i = 0; i < count; i++) {
+            json_t *doc = json_array_get(page, i);
+            char n[24];
+            (void)snprintf(n, sizeof n, "%lld", (long long)stanch_json_int(doc, "n", 0));
+            json_object_set(docs, n, doc);
+            before = stanch_json_int(doc, "seq", 0);
+        }
+        json_decref(page);
+        if (count < PAGE)
+            break;
+    }
+    stanch_run__load_steps(run, docs);
+}
+
+static void recover_run(struct stanch_engine *engine, const json_t *doc)
+{
+    struct stanch_run *run = add_run(engine, doc, stanch_json_str(doc, "incident", STANCH_CHAIN_NONE));
+    run->acted_ms = stanch_json_int(doc, "updated_ms", 0);
+    run->resolved = stanch_json_bool(doc, "resolved", false);
+    if (stanch_json_bool(doc, "stuck", false))
+        run->state = STANCH_RUN_PARKED;
+    load_steps(run);
+    run->gap_ms = stanch_engine__now(engine) - run->acted_ms;
+}
+
+static void pump_all(void *ctx)
+{
+    struct stanch_engine *engine = ctx;
+    for (struct stanch_run *run = engine->runs, *next; run; run = next) {
+        next = run->next;
+        stanch_run__pump(run);
+    }
+}
+
+int stanch_engine_recover(struct stanch_engine *engine, struct stanch_err *err)
+{
+    int rc = each_open(engine, "approval", stanch_approval__recover, err);
+    if (rc == 0)
+        rc = each_open(engine, "run", recover_run, err);
+    if (rc == 0)
+        rc = each_open(engine, "mitigation", stanch_mitigation__recover, err);
+    if (rc == 0)
+        stanch_loop_defer(engine->loop, pump_all, engine);
+    return rc;
+}

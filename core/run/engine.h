@@ -1,0 +1,272 @@
+/* engine.h: the engine of runs, as its own files see it. Flow uses run.h; nobody else includes this.
+ *
+ *   run --want--> op --answer--> step.answered --> worker
+ *                  |
+ *                  +-- simple.c   now, random, note, decide, page, sleep, recent_changes: answered by core
+ * itself
+ *                  +-- symptom.c  check, verify, wait_for: reads, polled
+ *                  +-- ask.c      ask: a free question to a role
+ *                  +-- action.c   action: read; or plan -> gate.c -> (approval.c) -> target.c -> effect.c
+ *                  +-- undo.c     undo of a mitigation: by a run, a person, a lease end
+ *
+ * An op lives from its want to its answer, with or without a worker: a waiting run has no worker
+ * (PROMISES.md 1.5: resume is a new worker, fed the journal). The journal holds each op's progress, so that
+ * it can be taken up again after a crash (`recover` of its kind). Thread: loop thread.
+ */
+#ifndef STANCH_RUN_ENGINE_H
+#define STANCH_RUN_ENGINE_H
+#include "base/buf.h"
+#include "base/json.h"
+#include "base/loop.h"
+#include "run/run.h"
+#include "run/target.h"
+#include "run/world.h"
+#include "timeline/journal.h"
+#include "rule/policy.h"
+#include <stdbool.h>
+
+struct stanch_op;
+
+struct stanch_op_kind {
+    const char *name;
+    /** Begin. The want is op->want. Answers now or later. */
+    void (*start)(struct stanch_op *op);
+    /** Take up again after a restart; doc: the step's document (state asked, planned, sent, acted, unknown).
+     */
+    void (*recover)(struct stanch_op *op, const json_t *doc);
+    /** A person answered this op's approval. */
+    void (*decided)(struct stanch_op *op, const char *decision, const char *by, const char *note);
+    /** Its approval expired or was voided from outside. */
+    void (*expired)(struct stanch_op *op);
+    /** The run was cancelled: let go of what can be let go of. Returns true when the op may be freed now,
+     * false when it must live on until its effect has an outcome (then it frees itself). */
+    bool (*cancel)(struct stanch_op *op);
+    void (*done)(struct stanch_op *op); /* free op->state */
+};
+
+/* One step in the making. */
+struct stanch_op {
+    struct stanch_op *next;
+    struct stanch_engine *engine;
+    struct stanch_run *run; /* NULL: asked by a person or by a lease end; or the run has ended under it */
+    const struct stanch_op_kind *kind;
+    char id[48]; /* step id "R-3/2"; for an undo without a run: the mitigation's */
+    char run_id[32];
+    char chain[64]; /* incident */
+    int64_t n;
+    json_t *want; /* {"op","args","file","line"} */
+    bool asked;   /* step.asked is appended */
+    bool cancelled;
+    bool granted;      /* op->approval was granted and is not consumed yet */
+    bool by_person;    /* a person ordered it: passes the stop switch */
+    char approval[32]; /* the question that is open, or "" */
+    struct stanch_timer *timer;
+    struct stanch_hold *hold;
+    int calls;   /* plugin calls and barriers under way: it is not freed before they came back */
+    bool over;   /* answered; freed when calls is 0 */
+    void *state; /* of the kind */
+    void *kept;  /* freed with the op: what a call that is still out points to */
+};
+
+struct stanch_step_record {
+    char *op;
+    char *args; /* canonical */
+    char *file;
+    int64_t line;
+    json_t *answer; /* NULL: not yet */
+    int64_t order;  /* of its answer within the run, from 1; 0: not yet */
+};
+
+enum stanch_run_state { STANCH_RUN_RUNNING, STANCH_RUN_PARKED, STANCH_RUN_ENDED };
+
+struct stanch_run {
+    struct stanch_run *next;
+    struct stanch_engine *engine;
+    char id[32];
+    char chain[64]; /* its incident */
+    json_t *doc;    /* data of run.started */
+    enum stanch_run_state state;
+    struct stanch_step_record *steps;
+    int64_t step_count;
+    int64_t answered; /* how many steps have an answer */
+    struct stanch_worker *worker;
+    bool blocked;      /* the worker waits for an answer */
+    int64_t wanted;    /* wants that this worker has put */
+    int64_t fed;       /* answers that the last worker of it had got when it was let go; -1: none yet */
+    int64_t delivered; /* answers that this worker has got, in their order */
+    int deaths;
+    int64_t death_at;     /* answers delivered when the worker died last */
+    json_t *symptom_seen; /* the last sample of its symptom: {"result","value","at_ms"}; NULL: none yet */
+    bool resolved;        /* its alert has resolved meanwhile */
+    int64_t gap_ms;    /* how long it lay still before a restart took it up again; 0: it was fresh */
+    bool confirmed;       /* a person confirmed after the last reason to ask for freshness */
+    int64_t acted_ms;     /* wall clock of its last step */
+    struct stanch_timer *timer; /* idle worker, or try to start a worker again */
+};
+
+struct stanch_question; /* approval.c */
+struct stanch_lease;    /* mitigation.c */
+
+struct stanch_engine {
+    struct stanch_loop *loop;
+    struct stanch_journal *journal;
+    struct stanch_world *world;
+    struct stanch_policy *policy;
+    struct stanch_engine_config config;
+    struct stanch_targets *targets;
+    struct stanch_run *runs;
+    struct stanch_op *ops;
+    struct stanch_question *questions;
+    struct stanch_lease *leases;
+    struct stanch_revision_files *revision; /* cache of one */
+    int64_t effects; /* effects that have ended: a plan older than one of them is made again */
+    bool draining; /* no new steps */
+    bool halted;   /* the end: callbacks that still come change nothing */
+    json_t *counters;
+};
+
+/* engine.c */
+void stanch_engine__count(struct stanch_engine *engine, const char *counter);
+int64_t stanch_engine__now(struct stanch_engine *engine);
+/** Append; an error that says the store takes no more is logged and given back. */
+int stanch_engine__append(struct stanch_engine *engine, struct stanch_batch *batch,
+                          void (*on_committed)(void *ctx), void *ctx, struct stanch_err *err);
+struct stanch_run *stanch_engine__run(struct stanch_engine *engine, const char *id);
+
+/* op.c */
+struct stanch_op *stanch_op__new(struct stanch_engine *engine, struct stanch_run *run,
+                                 const struct stanch_op_kind *kind, int64_t n, const json_t *want);
+/** Put step.asked into the batch unless it is appended already. extra: members merged into its data; taken;
+ * NULL. */
+void stanch_op__ask(struct stanch_op *op, struct stanch_batch *batch, json_t *extra);
+/** The end of an op: batch (taken; NULL: a new one) gets step.asked if it is missing and step.answered, is
+ * appended, the run goes on. answer: taken: {"ok":...} or {"error":{...}}. The op must not be touched
+ * afterwards. */
+void stanch_op__answer(struct stanch_op *op, struct stanch_batch *batch, json_t *answer);
+void stanch_op__answer_ok(struct stanch_op *op, json_t *value);
+void stanch_op__answer_error(struct stanch_op *op, const char *kind, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/** new: {"error":{"kind","text"}} */
+json_t *stanch_op__error(const char *kind, const char *text);
+/** A call or barrier begins / came back. `returned` says false when the op was over meanwhile and is gone
+ * now. */
+void stanch_op__away(struct stanch_op *op);
+bool stanch_op__returned(struct stanch_op *op);
+/** Free an op that has nothing to answer (cancelled, or not of a run). */
+void stanch_op__free(struct stanch_op *op);
+const json_t *stanch_op__args(const struct stanch_op *op);
+const struct stanch_op_kind *stanch_op__kind(const char *name);
+struct stanch_op *stanch_op__by_approval(struct stanch_engine *engine, const char *approval);
+
+/* the kinds */
+extern const struct stanch_op_kind stanch_op_now, stanch_op_random, stanch_op_note, stanch_op_decide,
+    stanch_op_page, stanch_op_sleep, stanch_op_recent_changes, stanch_op_check, stanch_op_verify,
+    stanch_op_wait_for, stanch_op_ask, stanch_op_action, stanch_op_undo;
+
+/* engine.c */
+void stanch_run__free(struct stanch_run *run);
+
+/* worker.c: a run and its worker */
+/** Fill a run that was read back with its steps; docs: {"1":step document,...}; those without an answer are
+ * taken up again. */
+void stanch_run__load_steps(struct stanch_run *run, const json_t *docs);
+void stanch_run__pump(struct stanch_run *run);
+void stanch_run__drop_worker(struct stanch_run *run);
+/* life.c */
+void stanch_run__park(struct stanch_run *run, const char *why);
+void stanch_run__resume(struct stanch_run *run);
+/** End it: kind "run.succeeded", "run.failed", "run.cancelled"; data: taken. */
+void stanch_run__end(struct stanch_run *run, const char *kind, const char *by, json_t *data);
+
+/* approval.c */
+struct stanch_question_spec {
+    const char *about; /* "action", "undo", "unknown", "freshness", "keep", "ask", "diverged" */
+    const char *role;
+    int quorum;
+    int64_t expires_ms;
+    const json_t *card; /* members for the person: plan, because, risk, why, rules, symptom, ...; borrowed */
+    const char *plan_digest; /* or NULL */
+    const json_t *choices;   /* or NULL: approve, deny; borrowed */
+};
+/** Put approval.requested into the batch and watch its expiry. op may be NULL (then about tells who handles
+ * it). ret: the id. */
+void stanch_approval__request(struct stanch_engine *engine, struct stanch_op *op, const char *chain,
+                              const char *run, const struct stanch_question_spec *spec,
+                              struct stanch_batch *batch, char ret[32]);
+/** Close an open question without a person. kind: "approval.voided" or "approval.consumed". */
+void stanch_approval__close(struct stanch_engine *engine, const char *id, const char *kind, const char *why,
+                            struct stanch_batch *batch);
+void stanch_approval__recover(struct stanch_engine *engine, const json_t *doc);
+void stanch_approval__free_all(struct stanch_engine *engine);
+
+/* gate.c */
+struct stanch_gate {
+    bool refused; /* why says it */
+    bool ask;
+    const char *kind; /* of the refusal: an error word */
+    char why[400];
+    struct stanch_policy_decision policy;
+};
+/** May this effect start? effect: "mitigate" or "undo". by_person: a person ordered it (a lease end or a run
+ * does not). ret: finish with stanch_gate__done. */
+void stanch_gate__decide(struct stanch_op *op, const char *effect, const json_t *plan, const json_t *declared,
+                         const char *action, const char *raised, struct stanch_gate *ret);
+void stanch_gate__done(struct stanch_gate *gate);
+
+/* effect.c: one intent, one call, one outcome */
+struct stanch_effect {
+    struct stanch_op *op;
+    const char *call_op; /* "apply" or "undo" */
+    char instance[64], action[64];
+    json_t *input; /* {"args","plan","key","epoch"} */
+    int attempt;
+    int64_t deadline_ms, settle_ms;
+    int reconcile_tries;
+    bool can_reconcile;
+    bool sendable_again; /* class convergent or idempotent */
+    bool looked;         /* ended as failed, but may be sent again: reconcile saw that it did not happen, or
+                              its class makes that safe */
+    /** Put the intent into the batch. */
+    void (*intend)(struct stanch_effect *effect, struct stanch_batch *batch);
+    /** The outcome, once; after reconciling when it was unknown. value, why: borrowed. */
+    void (*ended)(struct stanch_effect *effect, enum stanch_outcome outcome, const json_t *value,
+                  const struct stanch_err *why, bool retry);
+};
+/** Commit the intent, with what else is in the batch (taken), then call. */
+void stanch_effect__start(struct stanch_effect *effect, struct stanch_batch *batch);
+/** After a restart: an intent without outcome is unknown; ask the plugin what happened. */
+void stanch_effect__reconcile(struct stanch_effect *effect);
+/** Does an action (as stanch_plugins_describe gives it) have this op? */
+bool stanch_effect__declares(const json_t *act, const char *call_op);
+/** Fill from the instance's declaration. returns 0 | STANCH_E_NOT_FOUND */
+int stanch_effect__prepare(struct stanch_effect *effect, struct stanch_op *op, const char *call_op,
+                           const char *instance, const char *action, const json_t *args, const json_t *plan,
+                           const char *key_of, struct stanch_err *err);
+void stanch_effect__done(struct stanch_effect *effect);
+
+/* mitigation.c */
+void stanch_mitigation__applied(struct stanch_op *op, const char *instance, const char *action,
+                                const json_t *args, const json_t *plan, int64_t lease_ms, const char *because,
+                                struct stanch_batch *batch, char ret_id[32]);
+void stanch_mitigation__recover(struct stanch_engine *engine, const json_t *doc);
+void stanch_mitigation__forget(struct stanch_engine *engine, const char *id);
+/** The undo of a mitigation, ordered by a person (by) or by a lease end (by "stanch"). */
+void stanch_undo__start(struct stanch_engine *engine, const json_t *mitigation, const char *by,
+                        const char *reason, stanch_engine_done done, void *ctx);
+/** Take up an undo that was under way when the process ended, unless its run did. */
+void stanch_undo__recover(struct stanch_engine *engine, const json_t *mitigation);
+void stanch_mitigation__free_all(struct stanch_engine *engine);
+/** new array of {"id","instance","action","because"} that this run left in force. */
+json_t *stanch_mitigation__of_run(struct stanch_engine *engine, const char *run);
+
+/* symptom.c */
+/** One sample of a symptom outside of a run (a lease end). on_sample: once: "good", "bad", "between",
+ * "no_data". */
+void stanch_symptom__sample(struct stanch_engine *engine, const json_t *symptom,
+                            void (*on_sample)(void *ctx, const char *result, const json_t *value), void *ctx);
+
+/** SHA-256 of what an approval binds (PROMISES.md 1.4). */
+int stanch_plan__digest(const char *instance, const char *action, const char *class, const json_t *args,
+                        const json_t *plan, char ret[65], struct stanch_err *err);
+
+#endif

@@ -1,0 +1,83 @@
+/* gate.c: may this effect start by itself, must a person be asked, is it refused? Over a limit or on stale
+ * grounds it asks, instead of failing in the middle; only what the policy forbids is refused. */
+#include "run/engine.h"
+#include "base/mem.h"
+#include "base/times.h"
+#include "run/stop.h"
+#include <string.h>
+
+static void add_reason(struct stanch_gate *gate, const char *reason)
+{
+    size_t len = strlen(gate->why);
+    (void)snprintf(gate->why + len, sizeof gate->why - len, "%s%s", len ? "; " : "", reason);
+}
+
+static void ask_because(struct stanch_gate *gate, const char *reason)
+{
+    gate->ask = true;
+    add_reason(gate, reason);
+}
+
+/* PROMISES.md 1.14 */
+static void check_freshness(const struct stanch_run *run, struct stanch_gate *gate)
+{
+    if (run->confirmed)
+        return;
+    int64_t fresh_for = stanch_json_int(run->doc, "fresh_for_ms", run->engine->config.fresh_for_ms);
+    int64_t gap = stanch_engine__now(run->engine) - run->acted_ms;
+    if (gap < run->gap_ms)
+        gap = run->gap_ms;
+    if (gap > fresh_for) {
+        char gap_text[32];
+        stanch_duration_text(gap / 1000 * 1000, gap_text);
+        STANCH_AUTO_FREE char *reason = stanch_asprintf("the run last acted %s ago", gap_text);
+        ask_because(gate, reason);
+    }
+    if (run->resolved)
+        ask_because(gate, "its alert has resolved meanwhile");
+}
+
+void stanch_gate__decide(struct stanch_op *op, const char *effect, const json_t *plan, const json_t *declared,
+                         const char *action, const char *raised, struct stanch_gate *ret)
+{
+    struct stanch_engine *engine = op->engine;
+    *ret = (struct stanch_gate){0};
+    const json_t *described = json_object_get(declared, "instance");
+    const json_t *act = json_object_get(declared, "action");
+    STANCH_AUTO_JSON json_t *incident =
+        stanch_journal_get(engine->journal, STANCH_VIEW_APPENDED, "incident", op->chain);
+    bool undo = strcmp(effect, "undo") == 0;
+    struct stanch_policy_question question = {
+        .plugin = stanch_json_str(described, "plugin", ""),
+        .instance = stanch_json_str(described, "name", ""),
+        .action = action,
+        .effect = effect,
+        .environment = stanch_json_str(described, "environment", ""),
+        .severity = stanch_json_str(incident, "severity", ""),
+        .runbook = op->run ? stanch_json_str(op->run->doc, "runbook", "") : "",
+        .targets = json_object_get(plan, "targets"),
+        .reach = stanch_json_real(plan, "reach", -1),
+        .declared_risk = stanch_json_str(act, "risk", "high"),
+        .raised_risk = raised,
+    };
+    if (undo)
+        question.declared_risk = stanch_json_str(act, "undo_risk", question.declared_risk);
+    stanch_policy_decide(engine->policy, &question, &ret->policy);
+    if (ret->policy.forbidden) {
+        ret->refused = true;
+        ret->kind = "refused";
+        add_reason(ret, ret->policy.why);
+        return;
+    }
+    if (ret->policy.ask)
+        ask_because(ret, ret->policy.why);
+    if (stanch_stop_is_set(engine->config.state_dir))
+        ask_because(ret, "the stop switch is set");
+    if (op->run && !undo)
+        check_freshness(op->run, ret);
+}
+
+void stanch_gate__done(struct stanch_gate *gate)
+{
+    stanch_policy_decision_done(&gate->policy);
+}

@@ -1,0 +1,146 @@
+/* life.c: how a run is parked, goes on, is cancelled, ends. An end lets go of nothing in the world:
+ * mitigations stay in force, are listed, and unless all went well a person is asked: keep or undo
+ * (PROMISES.md 1.16). */
+#include "run/engine.h"
+#include "base/mem.h"
+#include <string.h>
+
+void stanch_run__park(struct stanch_run *run, const char *why)
+{
+    if (run->state == STANCH_RUN_ENDED)
+        return;
+    stanch_run__drop_worker(run);
+    run->state = STANCH_RUN_PARKED;
+    struct stanch_batch *batch = stanch_batch_new();
+    stanch_batch_add(batch, run->chain, "run.parked", STANCH_BY_STANCH, run->id,
+                     json_pack("{s:s, s:s, s:b}", "run", run->id, "why", why, "stuck", 1));
+    stanch_engine__count(run->engine, "runs_parked");
+    stanch_engine__append(run->engine, batch, NULL, NULL, NULL);
+}
+
+void stanch_run__resume(struct stanch_run *run)
+{
+    if (run->state == STANCH_RUN_PARKED)
+        run->state = STANCH_RUN_RUNNING;
+    stanch_run__pump(run);
+}
+
+static void unlink_run(struct stanch_run *run)
+{
+    for (struct stanch_run **at = &run->engine->runs; *at; at = &(*at)->next) {
+        if (*at == run) {
+            *at = run->next;
+            return;
+        }
+    }
+}
+
+static void on_free(void *ctx)
+{
+    stanch_run__free(ctx);
+}
+
+/* Steps under way: what waits is dropped, its question voided; an effect that is out lives on to its outcome.
+ */
+static void cancel_ops(struct stanch_run *run, struct stanch_batch *batch)
+{
+    for (struct stanch_op *op = run->engine->ops, *next; op; op = next) {
+        next = op->next;
+        if (op->run != run || op->over)
+            continue;
+        op->cancelled = true;
+        if (op->approval[0])
+            stanch_approval__close(run->engine, op->approval, "approval.voided", "the run ended", batch);
+        op->approval[0] = 0;
+        bool free_now = !op->kind->cancel || op->kind->cancel(op);
+        op->run = NULL;
+        if (free_now)
+            stanch_op__free(op);
+    }
+}
+
+static void ask_keep_or_undo(struct stanch_run *run, const char *kind, struct stanch_batch *batch)
+{
+    STANCH_AUTO_JSON json_t *left = stanch_mitigation__of_run(run->engine, run->id);
+    if (json_array_size(left) == 0)
+        return;
+    STANCH_AUTO_JSON json_t *choices = json_pack("[s,s]", "keep", "undo");
+    STANCH_AUTO_FREE char *because =
+        stanch_asprintf("%s %s with %zu mitigation%s in force. Keep or undo?", run->id, strchr(kind, '.') + 1,
+                        json_array_size(left), json_array_size(left) == 1 ? "" : "s");
+    STANCH_AUTO_JSON json_t *card = json_pack("{s:O, s:s}", "mitigations", left, "because", because);
+    struct stanch_question_spec spec = {.about = "keep",
+                                        .role = "ic",
+                                        .quorum = 1,
+                                        .expires_ms = run->engine->config.approval_expires_ms,
+                                        .card = card,
+                                        .choices = choices};
+    char id[32];
+    stanch_approval__request(run->engine, NULL, run->chain, run->id, &spec, batch, id);
+}
+
+void stanch_run__end(struct stanch_run *run, const char *kind, const char *by, json_t *data)
+{
+    if (run->state == STANCH_RUN_ENDED) {
+        json_decref(data);
+        return;
+    }
+    run->state = STANCH_RUN_ENDED;
+    stanch_run__drop_worker(run);
+    stanch_timer_stop(run->engine->loop, &run->timer);
+    struct stanch_batch *batch = stanch_batch_new();
+    json_object_set_new(data, "run", json_string(run->id));
+    stanch_json_set_str(data, "runbook", stanch_json_str(run->doc, "runbook", NULL));
+    cancel_ops(run, batch);
+    stanch_batch_add(batch, run->chain, kind, by, run->id, data);
+    if (strcmp(kind, "run.succeeded") != 0)
+        ask_keep_or_undo(run, kind, batch);
+    stanch_engine__count(run->engine, strcmp(kind, "run.succeeded") == 0 ? "runs_succeeded"
+                                      : strcmp(kind, "run.failed") == 0  ? "runs_failed"
+                                                                         : "runs_cancelled");
+    stanch_engine__append(run->engine, batch, NULL, NULL, NULL);
+    unlink_run(run);
+    /* callers up the stack still hold the run: it is freed when the loop turns */
+    stanch_loop_defer(run->engine->loop, on_free, run);
+}
+
+int stanch_engine_cancel(struct stanch_engine *engine, const char *id, const char *by, const char *reason,
+                         struct stanch_err *err)
+{
+    struct stanch_run *run = stanch_engine__run(engine, id);
+    if (!run) {
+        STANCH_AUTO_JSON json_t *doc = stanch_journal_get(engine->journal, STANCH_VIEW_APPENDED, "run", id);
+        if (!doc)
+            return stanch_err_set(err, STANCH_E_NOT_FOUND, "there is no run %s", id);
+        return stanch_err_set(err, STANCH_E_CONFLICT, "%s has ended already: %s", id,
+                              stanch_json_str(doc, "state", "?"));
+    }
+    stanch_run__end(run, "run.cancelled", by,
+                    json_pack("{s:s}", "why", reason && *reason ? reason : "no reason given"));
+    return 0;
+}
+
+/* on_resolved: `stop` ends the run; `ask` makes the next mitigation ask; `continue` changes nothing. */
+void stanch_engine_resolved(struct stanch_engine *engine, const char *event)
+{
+    for (struct stanch_run *run = engine->runs, *next; run; run = next) {
+        next = run->next;
+        const json_t *of = json_object_get(run->doc, "event");
+        if (strcmp(stanch_json_str(of, "id", ""), event) != 0)
+            continue;
+        const char *rule = stanch_json_str(run->doc, "on_resolved", "ask");
+        if (strcmp(rule, "continue") == 0)
+            continue;
+        if (strcmp(rule, "stop") == 0) {
+            stanch_run__end(
+                run, "run.cancelled", STANCH_BY_STANCH,
+                json_pack("{s:s}", "why", "its alert has resolved, and the runbook says on_resolved = stop"));
+            continue;
+        }
+        run->resolved = true;
+        struct stanch_batch *batch = stanch_batch_new();
+        stanch_batch_add(batch, run->chain, "run.resolved", STANCH_BY_STANCH, run->id,
+                         json_pack("{s:s, s:b}", "run", run->id, "resolved", 1));
+        stanch_engine__append(engine, batch, NULL, NULL, NULL);
+    }
+}

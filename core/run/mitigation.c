@@ -1,0 +1,176 @@
+/* mitigation.c: what is in force, and the end of its lease. A lease end undoes only what is proven no longer
+ * needed (the symptom is good); bad, no data or stopped: it stays, and a person is asked (PROMISES.md 1.16).
+ */
+#include "run/engine.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "run/stop.h"
+#include <string.h>
+
+struct stanch_lease {
+    struct stanch_lease *next;
+    struct stanch_engine *engine;
+    char id[32];
+    struct stanch_timer *timer;
+    bool sampling; /* freed by its sample when it was forgotten meanwhile */
+    bool forgotten;
+};
+
+static void on_lease_end(void *ctx);
+
+static void watch_lease(struct stanch_engine *engine, const char *id, int64_t left_ms)
+{
+    struct stanch_lease *lease = STANCH_NEW(struct stanch_lease);
+    lease->engine = engine;
+    (void)snprintf(lease->id, sizeof lease->id, "%s", id);
+    lease->timer = stanch_timer_start(engine->loop, left_ms > 0 ? left_ms : 0, on_lease_end, lease);
+    lease->next = engine->leases;
+    engine->leases = lease;
+}
+
+void stanch_mitigation__forget(struct stanch_engine *engine, const char *id)
+{
+    for (struct stanch_lease **at = &engine->leases; *at; at = &(*at)->next) {
+        struct stanch_lease *lease = *at;
+        if (strcmp(lease->id, id) == 0) {
+            *at = lease->next;
+            stanch_timer_stop(engine->loop, &lease->timer);
+            lease->forgotten = true;
+            if (!lease->sampling)
+                free(lease);
+            return;
+        }
+    }
+}
+
+void stanch_mitigation__free_all(struct stanch_engine *engine)
+{
+    while (engine->leases)
+        stanch_mitigation__forget(engine, engine->leases->id);
+}
+
+void stanch_mitigation__applied(struct stanch_op *op, const char *instance, const char *action,
+                                const json_t *args, const json_t *plan, int64_t lease_ms, const char *because,
+                                struct stanch_batch *batch, char ret_id[32])
+{
+    struct stanch_engine *engine = op->engine;
+    stanch_journal_next_id(engine->journal, "M", ret_id);
+    json_t *data = json_pack("{s:s, s:s, s:s, s:s, s:s, s:O, s:O, s:s}", "mitigation", ret_id, "step", op->id,
+                             "run", op->run_id, "instance", instance, "action", action, "args", args, "plan",
+                             plan, "because", because);
+    static const char *const shown[] = {"targets", "from", "to", "by_hand", "undo_by_hand", "impact"};
+    for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) {
+        json_t *member = json_object_get(plan, shown[i]);
+        if (member)
+            json_object_set(data, shown[i], member);
+    }
+    json_t *symptom = op->run ? json_object_get(op->run->doc, "symptom") : NULL;
+    if (json_is_object(symptom))
+        json_object_set(data, "symptom", symptom);
+    if (lease_ms > 0) {
+        json_object_set_new(data, "lease_ends_ms", json_integer(stanch_engine__now(engine) + lease_ms));
+        watch_lease(engine, ret_id, lease_ms);
+    }
+    stanch_engine__count(engine, "mitigations_applied");
+    stanch_batch_add(batch, op->chain, "mitigation.applied", STANCH_BY_STANCH, op->run_id, data);
+}
+
+/* ---- the end of a lease ---- */
+
+static void keep_and_ask(struct stanch_engine *engine, const json_t *doc, const char *why)
+{
+    struct stanch_batch *batch = stanch_batch_new();
+    const char *id = stanch_json_str(doc, "id", "");
+    const char *chain = stanch_json_str(doc, "incident", STANCH_CHAIN_NONE);
+    stanch_batch_add(batch, chain, "mitigation.overdue", STANCH_BY_STANCH, stanch_json_str(doc, "run", NULL),
+                     json_pack("{s:s, s:s, s:b}", "mitigation", id, "why", why, "overdue", 1));
+    STANCH_AUTO_JSON json_t *choices = json_pack("[s,s]", "keep", "undo");
+    STANCH_AUTO_FREE char *because =
+        stanch_asprintf("The lease of %s (%s.%s) has ended: %s. Keep or undo?", id,
+                        stanch_json_str(doc, "instance", ""), stanch_json_str(doc, "action", ""), why);
+    STANCH_AUTO_JSON json_t *card =
+        json_pack("{s:s, s:[{s:s}]}", "because", because, "mitigations", "id", id);
+    struct stanch_question_spec spec = {
+        .about = "keep", .role = "ic", .quorum = 1, .card = card, .choices = choices};
+    char approval[32];
+    stanch_approval__request(engine, NULL, chain, stanch_json_str(doc, "run", NULL), &spec, batch, approval);
+    stanch_engine__append(engine, batch, NULL, NULL, NULL);
+}
+
+static void on_lease_sample(void *ctx, const char *result, const json_t *value)
+{
+    struct stanch_lease *lease = ctx;
+    (void)value;
+    lease->sampling = false;
+    if (lease->forgotten) {
+        free(lease);
+        return;
+    }
+    struct stanch_engine *engine = lease->engine;
+    STANCH_AUTO_JSON json_t *doc =
+        stanch_journal_get(engine->journal, STANCH_VIEW_APPENDED, "mitigation", lease->id);
+    stanch_mitigation__forget(engine, stanch_json_str(doc, "id", ""));
+    if (strcmp(result, "good") == 0) {
+        stanch_undo__start(engine, doc, STANCH_BY_STANCH, "its lease has ended and the symptom is good", NULL,
+                           NULL);
+        return;
+    }
+    STANCH_AUTO_FREE char *why =
+        stanch_asprintf("the symptom is %s", strcmp(result, "no_data") == 0 ? "without data" : result);
+    keep_and_ask(engine, doc, why);
+}
+
+static void on_lease_end(void *ctx)
+{
+    struct stanch_lease *lease = ctx;
+    struct stanch_engine *engine = lease->engine;
+    lease->timer = NULL;
+    STANCH_AUTO_JSON json_t *doc =
+        stanch_journal_get(engine->journal, STANCH_VIEW_APPENDED, "mitigation", lease->id);
+    const json_t *symptom = json_object_get(doc, "symptom");
+    bool stopped = stanch_stop_is_set(engine->config.state_dir);
+    if (!doc || strcmp(stanch_json_str(doc, "state", ""), "in-force") != 0) {
+        stanch_mitigation__forget(engine, lease->id);
+    } else if (stopped || !json_is_object(symptom)) {
+        stanch_mitigation__forget(engine, stanch_json_str(doc, "id", ""));
+        keep_and_ask(engine, doc,
+                     stopped ? "the stop switch is set" : "its runbook has no symptom to ask for");
+    } else {
+        lease->sampling = true;
+        stanch_symptom__sample(engine, symptom, on_lease_sample, lease);
+    }
+}
+
+void stanch_mitigation__recover(struct stanch_engine *engine, const json_t *doc)
+{
+    const char *id = stanch_json_str(doc, "id", "");
+    if (strcmp(stanch_json_str(doc, "state", ""), "undoing") == 0) {
+        stanch_undo__recover(engine, doc);
+        return;
+    }
+    int64_t ends = stanch_json_int(doc, "lease_ends_ms", 0);
+    if (ends && !stanch_json_bool(doc, "overdue", false))
+        watch_lease(engine, id, ends - stanch_engine__now(engine));
+}
+
+json_t *stanch_mitigation__of_run(struct stanch_engine *engine, const char *run)
+{
+    struct stanch_noun_query query = {.noun = "mitigation", .open = 1, .limit = 1000};
+    json_t *docs = NULL, *list = json_array();
+    struct stanch_err err;
+    if (stanch_journal_list(engine->journal, &query, &docs, &err) < 0) {
+        stanch_log(STANCH_LOG_ERROR, "run", "what is in force could not be read: %s", err.text);
+        return list;
+    }
+    for (size_t i = 0; i < json_array_size(docs); i++) {
+        const json_t *doc = json_array_get(docs, i);
+        if (strcmp(stanch_json_str(doc, "run", ""), run) == 0)
+            json_array_append_new(list,
+                                  json_pack("{s:s, s:s, s:s, s:s}", "id", stanch_json_str(doc, "id", ""),
+                                            "instance", stanch_json_str(doc, "instance", ""), "action",
+                                            stanch_json_str(doc, "action", ""), "because",
+                                            stanch_json_str(doc, "because", "")));
+    }
+    json_decref(docs);
+    return list;
+}

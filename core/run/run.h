@@ -1,0 +1,69 @@
+/* run.h: the engine of runs, as flow sees it: start, cancel, decide, undo.
+ * Flow     match -> [run -> step -> guard -> action] -> timeline.   Callers: flow.c.
+ * Owner    the engine owns live runs; the journal owns what they are.
+ * Thread   loop thread.
+ */
+#ifndef STANCH_RUN_RUN_H
+#define STANCH_RUN_RUN_H
+#include "base/err.h"
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct stanch_engine;
+struct stanch_run;
+struct stanch_world;
+struct stanch_journal;
+struct stanch_policy;
+struct stanch_batch;
+
+struct stanch_engine_config {
+    char *state_dir;      /* where the stop switch is; copied */
+    int64_t fresh_for_ms; /* a longer gap since a run last acted: ask before the next mitigation */
+    int64_t approval_expires_ms;
+    int64_t max_steps;      /* of one run */
+    int64_t worker_idle_ms; /* the worker of a waiting run ends after this */
+    int64_t epoch;          /* of the store; goes to the plugin with every effect */
+};
+
+typedef void (*stanch_engine_done)(void *ctx, int rc, const struct stanch_err *err, const json_t *result);
+
+/** journal, world, policy: borrowed, must outlive it. config: copied. ret: new. */
+struct stanch_engine *stanch_engine_new(struct stanch_journal *journal, struct stanch_world *world,
+                                        struct stanch_policy *policy,
+                                        const struct stanch_engine_config *config);
+/** Ends nothing in the world: open runs stay open in the journal. Call when no callback can come any more. */
+void stanch_engine_free(struct stanch_engine *engine);
+
+/** Load every open run, question and mitigation from the journal and go on. */
+int stanch_engine_recover(struct stanch_engine *engine, struct stanch_err *err);
+/** No new steps; calls under way may finish (PROMISES.md 1.7). */
+void stanch_engine_drain(struct stanch_engine *engine);
+/** The end of the process is near: whatever still comes back changes nothing any more, and nothing is called or
+ *  appended. After it the world may be freed, then the journal flushed, then the engine freed. */
+void stanch_engine_halt(struct stanch_engine *engine);
+/** Effects whose outcome is still out. */
+int stanch_engine_calls(const struct stanch_engine *engine);
+
+/** A run whose run.started is appended: go. started: data of that entry; borrowed. */
+void stanch_engine_begin(struct stanch_engine *engine, const json_t *started, const char *incident);
+/** The alert behind these runs has resolved (`on_resolved` of PROMISES.md 1.14). */
+void stanch_engine_resolved(struct stanch_engine *engine, const char *event);
+/** returns 0 | STANCH_E_NOT_FOUND | STANCH_E_CONFLICT (ended already) */
+int stanch_engine_cancel(struct stanch_engine *engine, const char *run, const char *by, const char *reason,
+                         struct stanch_err *err);
+
+/** A person decides an open question; the one function that releases a held step.
+ *  decision: "approve", "deny", or one of the question's choices. plan: the digest that the person saw;
+ * needed where the question has one. returns 0 | STANCH_E_NOT_FOUND | STANCH_E_CONFLICT (decided, expired) |
+ * STANCH_E_STALE (another plan) | STANCH_E_INVALID (no such choice) | STANCH_E_STOPPED */
+int stanch_engine_decide(struct stanch_engine *engine, const char *by, const char *approval,
+                         const char *decision, const char *plan, const char *note, struct stanch_err *err);
+/** Undo a mitigation by a person's order; passes the stop switch. done: once, with the mitigation. */
+int stanch_engine_undo(struct stanch_engine *engine, const char *by, const char *mitigation,
+                       const char *reason, stanch_engine_done done, void *ctx, struct stanch_err *err);
+
+/** Counters of effects and questions, for status. borrowed. */
+const json_t *stanch_engine_counters(const struct stanch_engine *engine);
+
+#endif

@@ -1,0 +1,115 @@
+/* simple.c: the steps that core answers by itself. Their question and answer are one batch, so none of them
+ * is ever found half done; only `sleep` waits, for a time that is in the journal. */
+#include "run/engine.h"
+#include "base/digest.h"
+#include "base/mem.h"
+#include "base/times.h"
+#include <string.h>
+
+static void start_now(struct stanch_op *op)
+{
+    stanch_op__answer_ok(op, json_integer(stanch_engine__now(op->engine)));
+}
+const struct stanch_op_kind stanch_op_now = {.name = "now", .start = start_now};
+
+static void start_random(struct stanch_op *op)
+{
+    stanch_op__answer_ok(op,
+                         json_integer((json_int_t)(stanch_random_u64() & (uint64_t)STANCH_JSON_SAFE_INT)));
+}
+const struct stanch_op_kind stanch_op_random = {.name = "random", .start = start_random};
+
+static void say(struct stanch_op *op, const char *kind)
+{
+    struct stanch_batch *batch = stanch_batch_new();
+    stanch_op__ask(op, batch, NULL);
+    json_t *data = json_deep_copy(stanch_op__args(op));
+    json_object_set_new(data, "step", json_string(op->id));
+    STANCH_AUTO_FREE char *by = stanch_asprintf("run:%s", op->run_id);
+    stanch_batch_add(batch, op->chain, kind, by, op->run_id, data);
+    stanch_op__answer(op, batch, json_pack("{s:n}", "ok"));
+}
+
+static void start_note(struct stanch_op *op)
+{
+    say(op, "step.noted");
+}
+const struct stanch_op_kind stanch_op_note = {.name = "note", .start = start_note};
+
+static void start_decide(struct stanch_op *op)
+{
+    say(op, "step.decided");
+}
+const struct stanch_op_kind stanch_op_decide = {.name = "decide", .start = start_decide};
+
+static void start_page(struct stanch_op *op)
+{
+    say(op, "page.requested");
+}
+const struct stanch_op_kind stanch_op_page = {.name = "page", .start = start_page};
+
+/* ---- sleep ---- */
+
+static void on_slept(void *ctx)
+{
+    struct stanch_op *op = ctx;
+    op->timer = NULL;
+    stanch_op__answer(op, NULL, json_pack("{s:n}", "ok"));
+}
+
+static void sleep_until(struct stanch_op *op, int64_t until_ms)
+{
+    int64_t left = until_ms - stanch_engine__now(op->engine);
+    op->timer = stanch_timer_start(op->engine->loop, left > 0 ? left : 0, on_slept, op);
+}
+
+static void start_sleep(struct stanch_op *op)
+{
+    int64_t ms = stanch_json_int(stanch_op__args(op), "ms", 0);
+    int64_t until = stanch_engine__now(op->engine) + (ms > 0 ? ms : 0);
+    struct stanch_batch *batch = stanch_batch_new();
+    stanch_op__ask(op, batch, json_pack("{s:I}", "until_ms", (json_int_t)until));
+    if (stanch_engine__append(op->engine, batch, NULL, NULL, NULL) < 0)
+        op->asked = false;
+    sleep_until(op, until);
+}
+
+static void recover_sleep(struct stanch_op *op, const json_t *doc)
+{
+    sleep_until(op, stanch_json_int(doc, "until_ms", 0));
+}
+const struct stanch_op_kind stanch_op_sleep = {
+    .name = "sleep", .start = start_sleep, .recover = recover_sleep};
+
+/* ---- recent_changes: change events, newest first, out of the journal ---- */
+
+static bool is_change_of(const json_t *event, const char *service, int64_t since_ms)
+{
+    if (strcmp(stanch_json_str(event, "kind", ""), "change") != 0)
+        return false;
+    const char *of = stanch_json_str(json_object_get(event, "labels"), "service", "");
+    return (!*service || strcmp(of, service) == 0) && stanch_json_int(event, "starts_at_ms", 0) >= since_ms;
+}
+
+static void start_recent_changes(struct stanch_op *op)
+{
+    const char *service = stanch_json_str(stanch_op__args(op), "service", "");
+    int64_t within = stanch_json_int(stanch_op__args(op), "within_ms", 3600000);
+    struct stanch_noun_query query = {.noun = "event", .open = -1, .limit = 1000};
+    STANCH_AUTO_JSON json_t *events = NULL;
+    struct stanch_err err;
+    int rc = stanch_journal_list(op->engine->journal, &query, &events, &err);
+    if (rc < 0) {
+        stanch_op__answer_error(op, stanch_err_word(rc), "%s", err.text);
+        return;
+    }
+    json_t *changes = json_array();
+    for (size_t i = 0; i < json_array_size(events); i++) {
+        json_t *event = json_array_get(events, i);
+        if (is_change_of(event, service, stanch_engine__now(op->engine) - within))
+            json_array_append(changes, event);
+    }
+    stanch_op__answer_ok(op, changes);
+}
+const struct stanch_op_kind stanch_op_recent_changes = {.name = "recent_changes",
+                                                        .start = start_recent_changes};

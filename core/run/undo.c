@@ -1,0 +1,356 @@
+/* undo.c: taking a mitigation back: ordered by a run (through the gate), by a person, or by the end of a
+ * lease. It is a compare-and-set in the plugin on the value that was set, and has intent and outcome like
+ * every effect.
+ *
+ *   in-force --intent--> undoing --done--> undone
+ *                           |   \--failed--> in-force     (mitigation.undo-failed)
+ *                           \------unknown--> unknown     (a person looks, or orders it again)
+ */
+#include "run/engine.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include <string.h>
+
+#define MAX_SENDS 3
+
+struct undo {
+    struct stanch_effect effect; /* first */
+    json_t *mitigation;
+    char by[64];
+    char reason[200];
+    stanch_engine_done done;
+    void *done_ctx;
+    int done_rc;
+    struct stanch_err done_err;
+};
+
+static const char *mitigation_id(const struct undo *undo)
+{
+    return stanch_json_str(undo->mitigation, "id", "");
+}
+
+/* ---- telling the end ---- */
+
+static void on_told(void *ctx)
+{
+    struct stanch_op *op = ctx;
+    if (!stanch_op__returned(op))
+        return;
+    struct undo *undo = op->state;
+    STANCH_AUTO_JSON json_t *doc =
+        stanch_journal_get(op->engine->journal, STANCH_VIEW_COMMITTED, "mitigation", mitigation_id(undo));
+    if (undo->done)
+        undo->done(undo->done_ctx, undo->done_rc, &undo->done_err, doc);
+    stanch_op__free(op);
+}
+
+static void finish(struct stanch_op *op, struct stanch_batch *batch, int rc, const struct stanch_err *err)
+{
+    struct undo *undo = op->state;
+    stanch_targets_release(op->engine->targets, &op->hold);
+    if (op->run && !op->cancelled) {
+        json_t *answer = rc == 0 ? json_pack("{s:{s:s}}", "ok", "mitigation", mitigation_id(undo))
+                                 : stanch_op__error(stanch_err_word(rc), err->text);
+        stanch_op__answer(op, batch, answer);
+        return;
+    }
+    undo->done_rc = rc;
+    undo->done_err = *err;
+    stanch_engine__append(op->engine, batch, NULL, NULL, NULL);
+    stanch_op__away(op);
+    stanch_journal_barrier(op->engine->journal, on_told, op);
+}
+
+static void intend(struct stanch_effect *effect, struct stanch_batch *batch)
+{
+    struct stanch_op *op = effect->op;
+    struct undo *undo = op->state;
+    stanch_op__ask(op, batch, NULL);
+    json_t *data =
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:O}", "mitigation", mitigation_id(undo), "by", undo->by,
+                  "reason", undo->reason, "instance", effect->instance, "action", effect->action, "attempt",
+                  (json_int_t)effect->attempt, "undo_key", json_object_get(effect->input, "key"));
+    if (op->run_id[0])
+        json_object_set_new(data, "undo_step", json_string(op->id));
+    if (op->approval[0] && op->granted) {
+        stanch_approval__close(op->engine, op->approval, "approval.consumed", "used", batch);
+        op->approval[0] = 0;
+    }
+    stanch_batch_add(batch, op->chain, "mitigation.undoing", undo->by, op->run_id[0] ? op->run_id : NULL,
+                     data);
+}
+
+static void on_ended(struct stanch_effect *effect, enum stanch_outcome outcome, const json_t *value,
+                     const struct stanch_err *why, bool retry)
+{
+    struct stanch_op *op = effect->op;
+    struct undo *undo = op->state;
+    (void)retry;
+    bool again = effect->looked && effect->attempt < MAX_SENDS && !op->cancelled;
+    effect->looked = false;
+    if (again) {
+        stanch_effect__start(effect, stanch_batch_new());
+        return;
+    }
+    const char *kind = outcome == STANCH_OUTCOME_DONE     ? "mitigation.undone"
+                       : outcome == STANCH_OUTCOME_FAILED ? "mitigation.undo-failed"
+                                                          : "mitigation.undo-unknown";
+    json_t *data = json_pack("{s:s, s:s, s:s, s:s, s:s}", "mitigation", mitigation_id(undo), "by", undo->by,
+                             "instance", effect->instance, "action", effect->action, "reason", undo->reason);
+    if (value)
+        json_object_set_new(data, "undo_value", json_deep_copy(value));
+    if (outcome != STANCH_OUTCOME_DONE) {
+        json_object_set_new(data, "why", json_string(why->text));
+        stanch_json_set_str(data, "undo_by_hand", stanch_json_str(undo->mitigation, "undo_by_hand", NULL));
+    } else {
+        stanch_mitigation__forget(op->engine, mitigation_id(undo));
+        stanch_engine__count(op->engine, "mitigations_undone");
+    }
+    struct stanch_batch *batch = stanch_batch_new();
+    stanch_batch_add(batch, op->chain, kind, undo->by, op->run_id[0] ? op->run_id : NULL, data);
+    struct stanch_err err = {0};
+    int rc = 0;
+    if (outcome == STANCH_OUTCOME_FAILED)
+        rc = stanch_err_set(&err, why->code, "%s was not undone: %s", mitigation_id(undo), why->text);
+    else if (outcome == STANCH_OUTCOME_UNKNOWN)
+        rc = stanch_err_set(&err, STANCH_E_TIMEOUT, "whether %s was undone is unknown: %s. By hand: %s",
+                            mitigation_id(undo), why->text,
+                            stanch_json_str(undo->mitigation, "undo_by_hand", "(no command known)"));
+    finish(op, batch, rc, &err);
+}
+
+static void on_held(void *ctx)
+{
+    struct stanch_op *op = ctx;
+    struct undo *undo = op->state;
+    struct stanch_err err;
+    /* the state may have changed while it waited for the target */
+    STANCH_AUTO_JSON json_t *now =
+        stanch_journal_get(op->engine->journal, STANCH_VIEW_APPENDED, "mitigation", mitigation_id(undo));
+    const char *state = stanch_json_str(now, "state", "");
+    if (strcmp(state, "in-force") != 0 && strcmp(state, "unknown") != 0) {
+        stanch_err_set(&err, STANCH_E_CONFLICT, "%s is no longer in force: it is %s", mitigation_id(undo),
+                       state);
+        finish(op, stanch_batch_new(), err.code, &err);
+        return;
+    }
+    stanch_effect__start(&undo->effect, stanch_batch_new());
+}
+
+static int prepare(struct stanch_op *op, const json_t *mitigation, const char *by, const char *reason,
+                   struct stanch_err *err)
+{
+    struct undo *undo = STANCH_NEW(struct undo);
+    op->state = undo;
+    undo->mitigation = json_deep_copy(mitigation);
+    (void)snprintf(undo->by, sizeof undo->by, "%s", by);
+    (void)snprintf(undo->reason, sizeof undo->reason, "%s", reason);
+    undo->effect.intend = intend;
+    undo->effect.ended = on_ended;
+    STANCH_AUTO_FREE char *key_of = stanch_asprintf("undo:%s:%s", stanch_json_str(mitigation, "id", ""),
+                                                    stanch_json_str(mitigation, "step", ""));
+    return stanch_effect__prepare(&undo->effect, op, "undo", stanch_json_str(mitigation, "instance", ""),
+                                  stanch_json_str(mitigation, "action", ""),
+                                  json_object_get(mitigation, "args"), json_object_get(mitigation, "plan"),
+                                  key_of, err);
+}
+
+static void hold_and_go(struct stanch_op *op)
+{
+    struct undo *undo = op->state;
+    stanch_targets_hold(op->engine->targets, json_object_get(undo->mitigation, "targets"), on_held, op,
+                        &op->hold);
+}
+
+static struct stanch_op *new_op(struct stanch_engine *engine, const json_t *mitigation, const char *by)
+{
+    STANCH_AUTO_JSON json_t *want = json_pack("{s:s, s:{s:s}}", "op", "undo", "args", "mitigation",
+                                              stanch_json_str(mitigation, "id", ""));
+    struct stanch_op *op = stanch_op__new(engine, NULL, &stanch_op_undo, 0, want);
+    (void)snprintf(op->id, sizeof op->id, "%s", stanch_json_str(mitigation, "id", ""));
+    (void)snprintf(op->chain, sizeof op->chain, "%s",
+                   stanch_json_str(mitigation, "incident", STANCH_CHAIN_NONE));
+    op->by_person = strcmp(by, STANCH_BY_STANCH) != 0;
+    return op;
+}
+
+void stanch_undo__start(struct stanch_engine *engine, const json_t *mitigation, const char *by,
+                        const char *reason, stanch_engine_done done, void *ctx)
+{
+    struct stanch_op *op = new_op(engine, mitigation, by);
+    struct stanch_err err = {0};
+    int rc = prepare(op, mitigation, by, reason, &err);
+    struct undo *undo = op->state;
+    undo->done = done;
+    undo->done_ctx = ctx;
+    if (rc < 0)
+        finish(op, stanch_batch_new(), rc, &err);
+    else
+        hold_and_go(op);
+}
+
+void stanch_undo__recover(struct stanch_engine *engine, const json_t *mitigation)
+{
+    const char *id = stanch_json_str(mitigation, "id", "");
+    for (struct stanch_op *op = engine->ops; op; op = op->next)
+        if (op->kind == &stanch_op_undo &&
+            strcmp(stanch_json_str(stanch_op__args(op), "mitigation", ""), id) == 0)
+            return; /* its run took it up again */
+    const char *by = stanch_json_str(mitigation, "by", STANCH_BY_STANCH);
+    struct stanch_op *op = new_op(engine, mitigation, by);
+    struct stanch_err err = {0};
+    int rc = prepare(op, mitigation, by, stanch_json_str(mitigation, "reason", ""), &err);
+    struct undo *undo = op->state;
+    if (rc < 0)
+        on_ended(&undo->effect, STANCH_OUTCOME_UNKNOWN, NULL, &err, false);
+    else
+        stanch_effect__reconcile(&undo->effect);
+}
+
+int stanch_engine_undo(struct stanch_engine *engine, const char *by, const char *id, const char *reason,
+                       stanch_engine_done done, void *ctx, struct stanch_err *err)
+{
+    STANCH_AUTO_JSON json_t *doc =
+        stanch_journal_get(engine->journal, STANCH_VIEW_APPENDED, "mitigation", id);
+    if (!doc)
+        return stanch_err_set(err, STANCH_E_NOT_FOUND, "there is no mitigation %s", id);
+    const char *state = stanch_json_str(doc, "state", "");
+    if (strcmp(state, "in-force") != 0 && strcmp(state, "unknown") != 0)
+        return stanch_err_set(err, STANCH_E_CONFLICT, "%s is not in force: it is %s", id, state);
+    stanch_undo__start(engine, doc, by, reason && *reason ? reason : "no reason given", done, ctx);
+    return 0;
+}
+
+/* ---- asked for by a run ---- */
+
+static void request_approval(struct stanch_op *op, const struct stanch_gate *gate)
+{
+    struct undo *undo = op->state;
+    STANCH_AUTO_JSON json_t *card =
+        json_pack("{s:s, s:s, s:s, s:O, s:s, s:s, s:O, s:[{s:s}]}", "instance", undo->effect.instance,
+                  "action", undo->effect.action, "because", undo->reason, "plan",
+                  json_object_get(undo->mitigation, "plan"), "risk", gate->policy.risk, "why", gate->why,
+                  "rules", gate->policy.rules, "mitigations", "id", mitigation_id(undo));
+    struct stanch_question_spec spec = {.about = "undo",
+                                        .role = gate->policy.role,
+                                        .quorum = gate->policy.quorum,
+                                        .expires_ms = gate->policy.expires_ms,
+                                        .card = card};
+    struct stanch_batch *batch = stanch_batch_new();
+    char id[32];
+    stanch_approval__request(op->engine, op, op->chain, op->run_id, &spec, batch, id);
+    stanch_op__ask(op, batch, json_pack("{s:s}", "approval", id));
+    struct stanch_err err;
+    if (stanch_engine__append(op->engine, batch, NULL, NULL, &err) < 0)
+        finish(op, stanch_batch_new(), err.code, &err);
+}
+
+static void pass_gate(struct stanch_op *op)
+{
+    struct undo *undo = op->state;
+    const json_t *described = op->engine->world->describe(op->engine->world->ctx, undo->effect.instance);
+    STANCH_AUTO_JSON json_t *declared = json_object();
+    json_object_set(declared, "instance", (json_t *)(uintptr_t)described);
+    json_object_set(declared, "action",
+                    json_object_get(json_object_get(described, "actions"), undo->effect.action));
+    struct stanch_gate gate;
+    struct stanch_err err = {0};
+    stanch_gate__decide(op, "undo", json_object_get(undo->mitigation, "plan"), declared, undo->effect.action,
+                        NULL, &gate);
+    if (gate.refused) {
+        stanch_err_set(&err, STANCH_E_REFUSED, "%s", gate.why);
+        finish(op, stanch_batch_new(), err.code, &err);
+    } else if (gate.ask) {
+        request_approval(op, &gate);
+    } else {
+        hold_and_go(op);
+    }
+    stanch_gate__done(&gate);
+}
+
+/* The mitigation of the want; NULL: answered with an error. */
+static json_t *own_mitigation(struct stanch_op *op)
+{
+    const char *id = stanch_json_str(stanch_op__args(op), "mitigation", "");
+    json_t *doc = stanch_journal_get(op->engine->journal, STANCH_VIEW_APPENDED, "mitigation", id);
+    if (doc && strcmp(stanch_json_str(doc, "run", ""), op->run_id) == 0)
+        return doc;
+    json_decref(doc);
+    stanch_op__answer_error(op, "not-found", "%s is not a mitigation of this run", *id ? id : "that");
+    return NULL;
+}
+
+static void start(struct stanch_op *op)
+{
+    STANCH_AUTO_JSON json_t *doc = own_mitigation(op);
+    if (!doc)
+        return;
+    struct stanch_err err;
+    STANCH_AUTO_FREE char *by = stanch_asprintf("run:%s", op->run_id);
+    if (prepare(op, doc, by, stanch_json_str(stanch_op__args(op), "because", "the runbook takes it back"),
+                &err) < 0)
+        stanch_op__answer_error(op, stanch_err_word(err.code), "%s", err.text);
+    else
+        pass_gate(op);
+}
+
+static void decided(struct stanch_op *op, const char *decision, const char *by, const char *note)
+{
+    if (strcmp(decision, "approve") == 0) {
+        op->granted = true;
+        hold_and_go(op);
+        return;
+    }
+    op->approval[0] = 0;
+    STANCH_AUTO_FREE char *text = stanch_asprintf("%s denied the undo%s%s", by, *note ? ": " : "", note);
+    stanch_op__answer(op, NULL, stanch_op__error("denied", text));
+}
+
+static void recover(struct stanch_op *op, const json_t *step)
+{
+    STANCH_AUTO_JSON json_t *doc = own_mitigation(op);
+    if (!doc)
+        return;
+    (void)step;
+    struct stanch_err err = {0};
+    const char *state = stanch_json_str(doc, "state", "");
+    STANCH_AUTO_FREE char *by = stanch_asprintf("run:%s", op->run_id);
+    int rc = prepare(op, doc, by, stanch_json_str(stanch_op__args(op), "because", ""), &err);
+    struct undo *undo = op->state;
+    if (rc < 0)
+        on_ended(&undo->effect, STANCH_OUTCOME_UNKNOWN, NULL, &err, false);
+    else if (strcmp(state, "undoing") == 0)
+        stanch_effect__reconcile(&undo->effect);
+    else if (strcmp(state, "undone") == 0)
+        finish(op, stanch_batch_new(), 0, &err);
+    else if (!op->approval[0])
+        pass_gate(op);
+    else {
+        STANCH_AUTO_JSON json_t *approval =
+            stanch_journal_get(op->engine->journal, STANCH_VIEW_APPENDED, "approval", op->approval);
+        const char *decision = stanch_json_str(approval, "decision", NULL);
+        if (decision && strcmp(stanch_json_str(approval, "state", ""), "pending") != 0)
+            decided(op, decision, stanch_json_str(approval, "decided_by", ""),
+                    stanch_json_str(approval, "note", ""));
+    }
+}
+
+static bool cancel(struct stanch_op *op)
+{
+    const struct undo *undo = op->state;
+    return !undo || undo->effect.attempt == 0 || op->calls == 0;
+}
+
+static void done(struct stanch_op *op)
+{
+    struct undo *undo = op->state;
+    if (!undo)
+        return;
+    stanch_effect__done(&undo->effect);
+    json_decref(undo->mitigation);
+    undo->mitigation = NULL;
+    op->kept = undo;
+}
+
+const struct stanch_op_kind stanch_op_undo = {
+    .name = "undo", .start = start, .recover = recover, .decided = decided, .cancel = cancel, .done = done};

@@ -1,0 +1,363 @@
+/* worker.c: a run and its worker. The worker is fed answers in the order of the journal, one at a time,
+ * whether they are old or new; each want that the journal holds already is compared, and the first that
+ * differs parks the run (PROMISES.md 1.5).
+ *
+ *   no worker --start--> busy --wants--> blocked --answer--> busy ... --end--> run ends
+ *                          \--dies--> no worker (three times at one step: parked)
+ */
+#include "run/engine.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "run/revision.h"
+#include <string.h>
+
+#define MAX_DEATHS     3
+#define TRY_AGAIN_MS   500
+#define MAX_WANTS_ONCE 64
+
+static void on_wants(void *ctx, const json_t *wants);
+static void on_end(void *ctx, int rc, const struct stanch_err *err, const json_t *result);
+static const struct stanch_worker_events worker_events = {on_wants, on_end};
+
+void stanch_run__drop_worker(struct stanch_run *run)
+{
+    if (run->worker)
+        run->engine->world->worker_kill(run->engine->world->ctx, run->worker);
+    run->worker = NULL;
+    run->blocked = false;
+}
+
+static void on_retry(void *ctx)
+{
+    struct stanch_run *run = ctx;
+    run->timer = NULL;
+    stanch_run__pump(run);
+}
+
+static void try_again_later(struct stanch_run *run)
+{
+    if (!run->timer)
+        run->timer = stanch_timer_start(run->engine->loop, TRY_AGAIN_MS, on_retry, run);
+}
+
+static void on_idle(void *ctx)
+{
+    struct stanch_run *run = ctx;
+    run->timer = NULL;
+    if (!run->blocked || run->delivered < run->answered)
+        return;
+    run->fed = run->answered;
+    stanch_run__drop_worker(run);
+}
+
+static json_t *worker_input(struct stanch_run *run)
+{
+    json_t *input = json_object();
+    static const char *const copied[] = {"run",    "path", "runbook", "event",
+                                         "params", "seed", "uses",    "symptom"};
+    for (size_t i = 0; i < sizeof copied / sizeof *copied; i++) {
+        json_t *member = json_object_get(run->doc, copied[i]);
+        json_object_set(input, copied[i], member ? member : json_null());
+    }
+    json_object_set(input, "incident", json_object_get(run->doc, "incident_as_of"));
+    json_object_set(input, "instances", json_object_get(run->doc, "instances"));
+    return input;
+}
+
+static int start_worker(struct stanch_run *run, struct stanch_err *err)
+{
+    struct stanch_engine *engine = run->engine;
+    const char *commit = stanch_json_str(run->doc, "commit", "");
+    if (!engine->revision || strcmp(engine->revision->commit, commit) != 0) {
+        struct stanch_revision_files *revision = NULL;
+        int rc = stanch_revision_load(engine->journal, commit, &revision, err);
+        if (rc < 0)
+            return rc;
+        stanch_revision_free(engine->revision);
+        engine->revision = revision;
+    }
+    STANCH_AUTO_JSON json_t *input = worker_input(run);
+    struct stanch_worker_spec spec = {.kind = "run",
+                                      .input = input,
+                                      .sources = engine->revision->sources,
+                                      .source_count = engine->revision->count};
+    run->wanted = run->delivered = 0;
+    run->blocked = false;
+    return engine->world->worker_start(engine->world->ctx, &spec, &worker_events, run, &run->worker, err);
+}
+
+static int open_ops(const struct stanch_run *run)
+{
+    int count = 0;
+    for (const struct stanch_op *op = run->engine->ops; op; op = op->next)
+        count += op->run == run && !op->over;
+    return count;
+}
+
+static const struct stanch_step_record *find_answer(const struct stanch_run *run, int64_t order,
+                                                    int64_t *ret_n)
+{
+    for (int64_t i = 0; i < run->step_count; i++) {
+        if (run->steps[i].order == order) {
+            *ret_n = i + 1;
+            return &run->steps[i];
+        }
+    }
+    return NULL;
+}
+
+static void diverge(struct stanch_run *run, int64_t n, const char *held, const char *asked, const char *file,
+                    int64_t line)
+{
+    stanch_run__drop_worker(run);
+    STANCH_AUTO_FREE char *why =
+        stanch_asprintf("the replay asked another question at step %lld (%s:%lld): the journal holds %.150s, "
+                        "the runbook now asks "
+                        "%.150s. No call was made. Cancel the run, or start a new one",
+                        (long long)n, file ? file : "?", (long long)line, held, asked);
+    stanch_engine__count(run->engine, "runs_diverged");
+    stanch_run__park(run, why);
+}
+
+static void deliver(struct stanch_run *run)
+{
+    int64_t n = 0;
+    const struct stanch_step_record *record = find_answer(run, run->delivered + 1, &n);
+    if (!record)
+        return;
+    if (n > run->wanted) {
+        diverge(run, n, record->op, "nothing", record->file, record->line);
+        return;
+    }
+    struct stanch_err err;
+    run->blocked = false;
+    run->delivered++;
+    if (run->engine->world->worker_answer(run->engine->world->ctx, run->worker, n, record->answer, &err) < 0)
+        stanch_log(STANCH_LOG_WARN, "run", "the worker of %s took no answer: %s", run->id, err.text);
+}
+
+void stanch_run__pump(struct stanch_run *run)
+{
+    struct stanch_engine *engine = run->engine;
+    if (run->state == STANCH_RUN_ENDED || engine->draining)
+        return;
+    if (run->worker) {
+        if (!run->blocked)
+            return;
+        if (run->delivered < run->answered) {
+            stanch_timer_stop(engine->loop, &run->timer);
+            deliver(run);
+        } else if (!run->timer) {
+            run->timer = stanch_timer_start(engine->loop, engine->config.worker_idle_ms, on_idle, run);
+        }
+        return;
+    }
+    if (run->state == STANCH_RUN_PARKED || run->timer || (run->answered <= run->fed && open_ops(run) > 0))
+        return; /* waits: no worker until there is an answer that none has got yet */
+    struct stanch_err err;
+    int rc = start_worker(run, &err);
+    if (rc == STANCH_E_BUSY || rc == STANCH_E_UNAVAILABLE) {
+        try_again_later(run);
+    } else if (rc < 0) {
+        stanch_run__end(run, "run.failed", STANCH_BY_STANCH,
+                        json_pack("{s:{s:s, s:s}, s:s}", "error", "kind", stanch_err_word(rc), "text",
+                                  err.text, "why", err.text));
+    }
+}
+
+/* ---- wants ---- */
+
+static char *canonical_args(const json_t *want)
+{
+    struct stanch_buf text = {0};
+    struct stanch_err err;
+    const json_t *args = json_object_get(want, "args");
+    if (!args || stanch_json_canonical(args, &text, &err) < 0) {
+        stanch_buf_done(&text);
+        return NULL;
+    }
+    return stanch_buf_take(&text);
+}
+
+/* Steps of parallel branches reach the journal in any order: a crash can leave holes (op NULL). */
+static void put_record(struct stanch_run *run, int64_t n, const json_t *want, char *args)
+{
+    if (n > run->step_count) {
+        run->steps = stanch_realloc(run->steps, (size_t)n * sizeof *run->steps);
+        memset(run->steps + run->step_count, 0, (size_t)(n - run->step_count) * sizeof *run->steps);
+        run->step_count = n;
+    }
+    run->steps[n - 1] = (struct stanch_step_record){
+        .op = stanch_strdup(stanch_json_str(want, "op", "")),
+        .args = args,
+        .file = stanch_strdup(stanch_json_str(want, "file", NULL)),
+        .line = stanch_json_int(want, "line", 0),
+    };
+}
+
+/* The worker is not trusted: a want out of shape ends it. */
+static int take_want(struct stanch_run *run, const json_t *want, struct stanch_op **ret_new)
+{
+    int64_t n = stanch_json_int(want, "n", 0);
+    const char *name = stanch_json_str(want, "op", "");
+    const struct stanch_op_kind *kind = stanch_op__kind(name);
+    char *args = canonical_args(want);
+    if (n != run->wanted + 1 || !kind || !args) {
+        free(args);
+        return -1;
+    }
+    run->wanted = n;
+    if (n > run->step_count || !run->steps[n - 1].op) {
+        put_record(run, n, want, args);
+        *ret_new = stanch_op__new(run->engine, run, kind, n, want);
+        return 0;
+    }
+    const struct stanch_step_record *record = &run->steps[n - 1];
+    int rc = 0;
+    if (strcmp(record->op, name) != 0 || strcmp(record->args, args) != 0) {
+        STANCH_AUTO_FREE char *held = stanch_asprintf("%s %s", record->op, record->args);
+        STANCH_AUTO_FREE char *asked = stanch_asprintf("%s %s", name, args);
+        diverge(run, n, held, asked, stanch_json_str(want, "file", NULL), stanch_json_int(want, "line", 0));
+        rc = 1;
+    }
+    free(args);
+    return rc;
+}
+
+static void end_for_protocol(struct stanch_run *run)
+{
+    stanch_run__drop_worker(run);
+    stanch_run__end(run, "run.failed", STANCH_BY_STANCH,
+                    json_pack("{s:{s:s, s:s}, s:s}", "error", "kind", "protocol", "text",
+                              "its worker asked for what does not exist", "why",
+                              "its worker asked for what does not exist"));
+}
+
+static void on_wants(void *ctx, const json_t *wants)
+{
+    struct stanch_run *run = ctx;
+    struct stanch_engine *engine = run->engine;
+    if (run->state != STANCH_RUN_RUNNING || engine->draining)
+        return;
+    struct stanch_op *fresh[MAX_WANTS_ONCE];
+    size_t count = json_array_size(wants), new_count = 0;
+    if (count > MAX_WANTS_ONCE) {
+        end_for_protocol(run);
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct stanch_op *op = NULL;
+        int rc = take_want(run, json_array_get(wants, i), &op);
+        if (op)
+            fresh[new_count++] = op;
+        if (rc < 0)
+            end_for_protocol(run);
+        if (rc != 0)
+            return;
+    }
+    run->blocked = true;
+    bool over_limit = run->step_count > engine->config.max_steps;
+    /* all are begun before any answer is given: an answer may end the run and free what comes after */
+    for (size_t i = 0; i < new_count; i++) {
+        if (over_limit)
+            stanch_op__answer_error(fresh[i], "limit", "this run asked for more than %lld steps",
+                                    (long long)engine->config.max_steps);
+        else
+            fresh[i]->kind->start(fresh[i]);
+        if (run->state != STANCH_RUN_RUNNING)
+            break;
+    }
+    stanch_run__pump(run);
+}
+
+/* ---- the end of a worker ---- */
+
+static bool died_too_often(struct stanch_run *run)
+{
+    if (run->death_at != run->delivered) {
+        run->death_at = run->delivered;
+        run->deaths = 0;
+    }
+    return ++run->deaths >= MAX_DEATHS;
+}
+
+static void on_end(void *ctx, int rc, const struct stanch_err *err, const json_t *result)
+{
+    struct stanch_run *run = ctx;
+    run->worker = NULL;
+    run->blocked = false;
+    stanch_timer_stop(run->engine->loop, &run->timer);
+    if (run->state == STANCH_RUN_ENDED || run->engine->draining)
+        return;
+    if (rc == 0) {
+        stanch_run__end(run, "run.succeeded", STANCH_BY_STANCH,
+                        json_pack("{s:O}", "result", result ? result : json_null()));
+    } else if (rc == STANCH_E_SCRIPT || rc == STANCH_E_PROTOCOL || rc == STANCH_E_TOO_LARGE) {
+        json_t *what = result ? json_deep_copy(result) : stanch_op__error(stanch_err_word(rc), err->text);
+        stanch_run__end(run, "run.failed", STANCH_BY_STANCH,
+                        json_pack("{s:o, s:s}", "error", what, "why", err->text));
+    } else if (died_too_often(run)) {
+        STANCH_AUTO_FREE char *why = stanch_asprintf("its worker ended three times at the same step (after "
+                                                     "%lld answers): %s. Cancel the run, or mend the "
+                                                     "runbook and start a new one",
+                                                     (long long)run->delivered, err->text);
+        stanch_run__park(run, why);
+    } else {
+        stanch_log(STANCH_LOG_WARN, "run", "the worker of %s ended: %s; replaying", run->id, err->text);
+        try_again_later(run);
+    }
+}
+
+/* ---- read back ---- */
+
+/* Each answer followed its want before the next want came: then the worker had got all of them, and there is
+ * no need for a new one before the open step has its answer. */
+static bool was_sequential(const struct stanch_run *run)
+{
+    for (int64_t n = 1; n <= run->answered; n++)
+        if (run->steps[n - 1].order != n)
+            return false;
+    return run->step_count == run->answered + 1;
+}
+
+static void load_step(struct stanch_run *run, int64_t n, const json_t *doc)
+{
+    char *args = canonical_args(doc);
+    put_record(run, n, doc, args ? args : stanch_strdup("null"));
+    struct stanch_step_record *record = &run->steps[n - 1];
+    const json_t *answer = json_object_get(doc, "answer");
+    int64_t touched = stanch_json_int(doc, "updated_ms", 0);
+    if (touched > run->acted_ms)
+        run->acted_ms = touched;
+    if (answer) {
+        record->answer = json_deep_copy(answer);
+        record->order = stanch_json_int(doc, "order", 0);
+        run->answered++;
+    }
+}
+
+void stanch_run__load_steps(struct stanch_run *run, const json_t *docs)
+{
+    const char *key;
+    json_t *doc;
+    json_object_foreach((json_t *)(uintptr_t)docs, key, doc)
+    {
+        int64_t n = stanch_json_int(doc, "n", 0);
+        if (n > 0 && n <= run->engine->config.max_steps + MAX_WANTS_ONCE)
+            load_step(run, n, doc);
+    }
+    run->fed = was_sequential(run) ? run->answered : -1;
+    json_object_foreach((json_t *)(uintptr_t)docs, key, doc)
+    {
+        const struct stanch_op_kind *kind = stanch_op__kind(stanch_json_str(doc, "op", ""));
+        if (!kind || json_object_get(doc, "answer"))
+            continue;
+        struct stanch_op *op = stanch_op__new(run->engine, run, kind, stanch_json_int(doc, "n", 0), doc);
+        op->asked = true;
+        (void)snprintf(op->approval, sizeof op->approval, "%s", stanch_json_str(doc, "approval", ""));
+        if (kind->recover)
+            kind->recover(op, doc);
+        else
+            kind->start(op);
+    }
+}

@@ -1,0 +1,374 @@
+/* serve.c: the rooms put together.
+ *
+ *   runner -> configuration, policy -> store, journal -> plugin hosts -> engine, flow -> doors
+ *
+ * SIGTERM: no new events or steps, up to `drain` for calls under way, then the store is closed; exit 0.
+ */
+#include "serve.h"
+#include "api/api.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "flow_parts.h"
+#include "rule/policy.h"
+#include "setup.h"
+#include "timeline/store.h"
+#include "wire/channel.h"
+#include <argp.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <uv.h>
+
+struct options {
+    const char *config;
+    bool check;
+};
+
+struct stanch_daemon {
+    struct options options;
+    char *exe;
+    json_t *config, *policy_data;
+    struct stanch_loop *loop;
+    struct stanch_runner *runner;
+    struct stanch_store *store;
+    struct stanch_journal *journal;
+    struct stanch_plugins *plugins;
+    struct stanch_policy *policy;
+    struct stanch_world *world;
+    struct stanch_engine *engine;
+    struct stanch_flow *flow;
+    struct stanch_api *api;
+    uv_signal_t terminate, interrupt;
+    struct stanch_timer *drain_timer;
+    int64_t drain_until_mono_ms;
+    bool draining;
+    int64_t epoch;
+};
+
+static error_t on_option(int key, char *arg, struct argp_state *state)
+{
+    struct options *options = state->input;
+    switch (key) {
+    case 'c':
+        options->config = arg;
+        return 0;
+    case 'k':
+        options->check = true;
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp_option option_table[] = {
+    {"config", 'c', "FILE", 0, "the configuration (default /etc/stanch/stanch.lua)", 0},
+    {"check", 'k', NULL, 0, "check configuration and policy, start nothing", 0},
+    {0},
+};
+static const struct argp argp = {option_table, on_option, "", "The stanch daemon.", NULL, NULL, NULL};
+
+/* ---- shutting down ---- */
+
+static void look_whether_drained(void *ctx)
+{
+    struct stanch_daemon *daemon = ctx;
+    daemon->drain_timer = NULL;
+    bool late = stanch_loop_mono_ms(daemon->loop) >= daemon->drain_until_mono_ms;
+    if ((stanch_engine_calls(daemon->engine) == 0 && stanch_flow_receiving(daemon->flow) == 0) || late) {
+        stanch_loop_stop(daemon->loop);
+        return;
+    }
+    daemon->drain_timer = stanch_timer_start(daemon->loop, 20, look_whether_drained, daemon);
+}
+
+static void on_signal(uv_signal_t *signal, int number)
+{
+    struct stanch_daemon *daemon = signal->data;
+    if (daemon->draining)
+        return;
+    daemon->draining = true;
+    stanch_log(STANCH_LOG_INFO, "serve", "shutting down signal=%d", number);
+    stanch_api_drain(daemon->api);
+    stanch_flow_drain(daemon->flow);
+    daemon->drain_until_mono_ms =
+        stanch_loop_mono_ms(daemon->loop) + stanch_json_int(daemon->config, "drain_ms", 25000);
+    look_whether_drained(daemon);
+}
+
+static void append_life(struct stanch_daemon *daemon, const char *kind)
+{
+    struct stanch_batch *batch = stanch_batch_new();
+    struct stanch_err err;
+    stanch_batch_add(batch, STANCH_CHAIN_NONE, kind, STANCH_BY_STANCH, NULL,
+                     json_pack("{s:s, s:i, s:I}", "version", STANCH_VERSION, "pid", (int)getpid(), "epoch",
+                               (json_int_t)daemon->epoch));
+    if (stanch_journal_append(daemon->journal, batch, NULL, NULL, &err) < 0)
+        stanch_log(STANCH_LOG_ERROR, "serve", "%s could not be recorded: %s", kind, err.text);
+}
+
+/* ---- starting ---- */
+
+static int load_setup(struct stanch_daemon *daemon, struct stanch_err *err)
+{
+    int rc =
+        stanch_runner_start(daemon->loop, daemon->exe, &stanch_runner_default_limits, &daemon->runner, err);
+    if (rc == 0)
+        rc = stanch_setup_evaluate(daemon->loop, daemon->runner, "config", daemon->options.config,
+                                   &daemon->config, err);
+    if (rc < 0)
+        return rc;
+    STANCH_AUTO_FREE char *policy_path = stanch_setup_policy_path(daemon->config, daemon->options.config);
+    if (policy_path)
+        rc = stanch_setup_evaluate(daemon->loop, daemon->runner, "policy", policy_path, &daemon->policy_data,
+                                   err);
+    if (rc == 0)
+        rc = stanch_policy_new(daemon->policy_data, &daemon->policy, err);
+    if (rc == 0 && !policy_path)
+        stanch_log(STANCH_LOG_INFO, "serve", "no policy file: every mitigation asks");
+    return rc;
+}
+
+static int make_dir(const char *path, mode_t mode, struct stanch_err *err)
+{
+    if (mkdir(path, mode) < 0 && errno != EEXIST)
+        return stanch_err_errno(err, STANCH_E_SYSTEM, errno, "the directory %s could not be made", path);
+    return 0;
+}
+
+static int open_store(struct stanch_daemon *daemon, struct stanch_err *err)
+{
+    const char *state_dir = stanch_json_str(daemon->config, "state_dir", "");
+    int rc = make_dir(state_dir, 0700, err);
+    if (rc == 0)
+        rc = stanch_store_sqlite_open(state_dir, 1, 0, &daemon->store, err);
+    if (rc < 0)
+        return rc;
+    daemon->epoch = stanch_store_epoch(daemon->store);
+    rc = stanch_journal_open(daemon->loop, daemon->store, &daemon->journal, err);
+    if (rc == 0)
+        append_life(daemon, "daemon.started");
+    return rc;
+}
+
+static char *default_plugin_dir(const struct stanch_daemon *daemon)
+{
+    const char *slash = strrchr(daemon->exe, '/');
+    return stanch_asprintf("%.*s/../lib/stanch", slash ? (int)(slash - daemon->exe) : 0, daemon->exe);
+}
+
+struct readiness {
+    bool told;
+    struct stanch_err err;
+};
+
+static void on_plugins_ready(void *ctx, const struct stanch_err *err)
+{
+    struct readiness *readiness = ctx;
+    readiness->told = true;
+    readiness->err = *err;
+}
+
+static void on_plugin_change(void *ctx, const char *instance, const char *state, const char *why)
+{
+    struct stanch_daemon *daemon = ctx;
+    stanch_log(strcmp(state, "up") == 0 ? STANCH_LOG_INFO : STANCH_LOG_WARN, "plugin", "%s is %s %s",
+               instance, state, why ? why : "");
+    struct stanch_batch *batch = stanch_batch_new();
+    struct stanch_err err;
+    const char *kind = strcmp(state, "up") == 0         ? "plugin.up"
+                       : strcmp(state, "disabled") == 0 ? "plugin.disabled"
+                                                        : "plugin.down";
+    stanch_batch_add(batch, STANCH_CHAIN_NONE, kind, STANCH_BY_STANCH, NULL,
+                     json_pack("{s:s, s:s}", "instance", instance, "why", why ? why : ""));
+    if (stanch_journal_append(daemon->journal, batch, NULL, NULL, &err) < 0)
+        stanch_log(STANCH_LOG_ERROR, "serve", "%s could not be recorded: %s", kind, err.text);
+}
+
+static int start_plugins(struct stanch_daemon *daemon, struct stanch_err *err)
+{
+    STANCH_AUTO_FREE char *own_dir = default_plugin_dir(daemon);
+    const char *dir = stanch_json_str(daemon->config, "plugin_dir", own_dir);
+    STANCH_AUTO_FREE char *lock =
+        stanch_asprintf("%s/hosts.lock", stanch_json_str(daemon->config, "state_dir", ""));
+    int rc = stanch_plugins_new(daemon->loop, daemon->exe, dir, lock, &daemon->plugins, err);
+    if (rc < 0)
+        return rc;
+    stanch_plugins_on_change(daemon->plugins, on_plugin_change, daemon);
+    const json_t *instances = json_object_get(daemon->config, "instances");
+    for (size_t i = 0; i < json_array_size(instances); i++) {
+        const json_t *instance = json_array_get(instances, i);
+        rc = stanch_plugins_add(daemon->plugins, instance, err);
+        if (rc < 0)
+            return stanch_err_wrap(err, "%s:%lld: %s \"%s\"", daemon->options.config,
+                                   (long long)stanch_json_int(instance, "line", 0),
+                                   stanch_json_str(instance, "plugin", ""),
+                                   stanch_json_str(instance, "name", ""));
+    }
+    struct readiness readiness = {0};
+    stanch_plugins_when_ready(daemon->plugins, on_plugins_ready, &readiness);
+    while (!readiness.told)
+        uv_run(stanch_loop_uv(daemon->loop), UV_RUN_ONCE);
+    if (readiness.err.code == STANCH_E_INVALID || readiness.err.code == STANCH_E_NOT_FOUND) {
+        *err = readiness.err; /* a mistake in the configuration; a host that merely fails comes back */
+        return err->code;
+    }
+    return 0;
+}
+
+static int start_engine(struct stanch_daemon *daemon, struct stanch_err *err)
+{
+    const json_t *limits = json_object_get(daemon->config, "limits");
+    const char *state_dir = stanch_json_str(daemon->config, "state_dir", "");
+    STANCH_AUTO_FREE char *dir = stanch_strdup(state_dir);
+    struct stanch_engine_config config = {
+        .state_dir = dir,
+        .fresh_for_ms = stanch_json_int(daemon->config, "fresh_for_ms", 300000),
+        .approval_expires_ms =
+            stanch_json_int(json_object_get(daemon->config, "approvals"), "expires_ms", 900000),
+        .max_steps = stanch_json_int(limits, "max_steps", 1000),
+        .worker_idle_ms = 2000,
+        .epoch = daemon->epoch,
+    };
+    daemon->world = stanch_world_production(daemon->loop, daemon->plugins, daemon->runner);
+    daemon->engine = stanch_engine_new(daemon->journal, daemon->world, daemon->policy, &config);
+    struct stanch_flow_config flow = {.config = daemon->config, .exe = daemon->exe, .state_dir = state_dir};
+    int rc = stanch_flow_new(daemon->loop, daemon->journal, daemon->plugins, daemon->world, daemon->engine,
+                             &flow, &daemon->flow, err);
+    if (rc == 0)
+        rc = stanch_engine_recover(daemon->engine, err);
+    if (rc == 0)
+        rc = stanch_flow_start(daemon->flow, err);
+    return rc;
+}
+
+static int start_doors(struct stanch_daemon *daemon, struct stanch_err *err)
+{
+    const char *socket_path = stanch_json_str(daemon->config, "socket", NULL);
+    const char *slash = socket_path ? strrchr(socket_path, '/') : NULL;
+    if (slash && slash != socket_path) {
+        STANCH_AUTO_FREE char *dir = stanch_strndup(socket_path, (size_t)(slash - socket_path));
+        int rc = make_dir(dir, 0750, err);
+        if (rc < 0)
+            return rc;
+    }
+    struct stanch_http_config http = {
+        .listen = stanch_json_str(daemon->config, "listen", NULL),
+        .socket_path = socket_path,
+        .max_body_bytes =
+            (size_t)stanch_json_int(json_object_get(daemon->config, "limits"), "max_body_bytes", 1 << 20),
+    };
+    int rc = stanch_api_start(daemon->loop, &http, daemon->flow, daemon->journal, &daemon->api, err);
+    if (rc == 0)
+        stanch_log(STANCH_LOG_INFO, "serve", "ready version=%s pid=%d socket=%s port=%d", STANCH_VERSION,
+                   (int)getpid(), socket_path ? socket_path : "-", stanch_api_port(daemon->api));
+    return rc;
+}
+
+static void watch_signals(struct stanch_daemon *daemon)
+{
+    uv_signal_t *const watched[] = {&daemon->terminate, &daemon->interrupt};
+    static const int numbers[] = {SIGTERM, SIGINT};
+    for (int i = 0; i < 2; i++) {
+        uv_signal_init(stanch_loop_uv(daemon->loop), watched[i]);
+        watched[i]->data = daemon;
+        uv_signal_start(watched[i], on_signal, numbers[i]);
+    }
+}
+
+static void on_flushed(void *ctx)
+{
+    *(bool *)ctx = true;
+}
+
+/* Whoever waits for a commit is told, while all of them still live. */
+static void flush_journal(struct stanch_daemon *daemon)
+{
+    bool flushed = false;
+    append_life(daemon, "daemon.stopped");
+    stanch_journal_barrier(daemon->journal, on_flushed, &flushed);
+    while (!flushed)
+        uv_run(stanch_loop_uv(daemon->loop), UV_RUN_ONCE);
+}
+
+static void take_apart(struct stanch_daemon *daemon)
+{
+    stanch_timer_stop(daemon->loop, &daemon->drain_timer);
+    if (daemon->engine)
+        stanch_engine_halt(daemon->engine);
+    if (daemon->flow)
+        stanch_flow_halt(daemon->flow);
+    stanch_plugins_free(daemon->plugins);
+    stanch_runner_free(daemon->runner);
+    if (daemon->journal)
+        flush_journal(daemon);
+    stanch_api_free(daemon->api);
+    if (daemon->loop)
+        stanch_loop_run_once(daemon->loop); /* what was deferred */
+    stanch_flow_free(daemon->flow);
+    stanch_engine_free(daemon->engine);
+    stanch_world_free(daemon->world);
+    stanch_journal_close(daemon->journal);
+    stanch_policy_free(daemon->policy);
+    json_decref(daemon->config);
+    json_decref(daemon->policy_data);
+    if (daemon->terminate.data) {
+        uv_close((uv_handle_t *)&daemon->terminate, NULL);
+        uv_close((uv_handle_t *)&daemon->interrupt, NULL);
+    }
+    if (daemon->loop)
+        stanch_loop_run_once(daemon->loop);
+    stanch_loop_free(daemon->loop);
+    free(daemon->exe);
+}
+
+static int start_all(struct stanch_daemon *daemon, struct stanch_err *err)
+{
+    int rc = open_store(daemon, err);
+    if (rc == 0)
+        rc = start_plugins(daemon, err);
+    if (rc == 0)
+        rc = start_engine(daemon, err);
+    if (rc == 0)
+        rc = start_doors(daemon, err);
+    return rc;
+}
+
+/* No core dumps (secrets), no SIGPIPE, files for ourselves alone. */
+static void set_process(void)
+{
+    struct rlimit none = {0, 0};
+    setrlimit(RLIMIT_CORE, &none);
+    prctl(PR_SET_DUMPABLE, 0);
+    umask(0077);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+int stanch_serve_main(int argc, char **argv)
+{
+    struct stanch_daemon daemon = {.options = {.config = "/etc/stanch/stanch.lua"}};
+    struct stanch_err err = {0};
+    argp_parse(&argp, argc, argv, 0, NULL, &daemon.options);
+    daemon.exe = stanch_self_path(); /* before we stop being dumpable: then /proc/self/exe is closed to us */
+    set_process();
+    daemon.loop = stanch_loop_new(&err);
+    int rc = daemon.loop ? load_setup(&daemon, &err) : err.code;
+    if (rc == 0 && daemon.options.check) {
+        (void)printf("%s: good\n", daemon.options.config);
+    } else if (rc == 0) {
+        rc = start_all(&daemon, &err);
+        if (rc == 0) {
+            watch_signals(&daemon);
+            stanch_loop_run(daemon.loop);
+        }
+    }
+    if (rc < 0)
+        (void)fprintf(stderr, "stanch: %s\n", err.text);
+    take_apart(&daemon);
+    return stanch_err_exit(rc);
+}

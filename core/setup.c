@@ -1,0 +1,118 @@
+/* setup.c: a worker evaluates the file; what it found is told whole. */
+#include "setup.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <uv.h>
+
+#define MAX_FILE_BYTES (128u << 10)
+
+struct evaluation {
+    bool ended;
+    int rc;
+    struct stanch_err err;
+    json_t *result;
+};
+
+static void on_wants(void *ctx, const json_t *wants)
+{
+    (void)ctx;
+    (void)wants;
+}
+
+static void on_end(void *ctx, int rc, const struct stanch_err *err, const json_t *result)
+{
+    struct evaluation *evaluation = ctx;
+    evaluation->ended = true;
+    evaluation->rc = rc;
+    if (rc < 0)
+        evaluation->err = *err;
+    evaluation->result = result ? json_deep_copy(result) : NULL;
+}
+
+static int read_file(const char *path, struct stanch_buf *ret, struct stanch_err *err)
+{
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return stanch_err_errno(err, errno == ENOENT ? STANCH_E_NOT_FOUND : STANCH_E_SYSTEM, errno,
+                                "%s could not be read", path);
+    char bytes[8192];
+    size_t n;
+    while ((n = fread(bytes, 1, sizeof bytes, file)) > 0 && ret->len <= MAX_FILE_BYTES)
+        stanch_buf_add(ret, bytes, n);
+    int failed = ferror(file);
+    (void)fclose(file);
+    if (failed)
+        return stanch_err_errno(err, STANCH_E_SYSTEM, EIO, "%s could not be read", path);
+    if (ret->len > MAX_FILE_BYTES)
+        return stanch_err_set(err, STANCH_E_TOO_LARGE, "%s is larger than %u KiB", path,
+                              MAX_FILE_BYTES >> 10);
+    return 0;
+}
+
+static const char *file_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+static void print_errors(const json_t *errors)
+{
+    for (size_t i = 0; i < json_array_size(errors); i++) {
+        const json_t *error = json_array_get(errors, i);
+        const char *path = stanch_json_str(error, "path", "");
+        (void)fprintf(stderr, "%s:%lld: %s%s%s\n", stanch_json_str(error, "file", "?"),
+                      (long long)stanch_json_int(error, "line", 0), path, *path ? ": " : "",
+                      stanch_json_str(error, "text", ""));
+    }
+}
+
+int stanch_setup_evaluate(struct stanch_loop *loop, struct stanch_runner *runner, const char *kind,
+                          const char *path, json_t **ret, struct stanch_err *err)
+{
+    static const struct stanch_worker_events events = {on_wants, on_end};
+    STANCH_AUTO_BUF struct stanch_buf text = {0};
+    int rc = read_file(path, &text, err);
+    if (rc < 0)
+        return rc;
+    struct stanch_source source = {file_name(path), stanch_buf_str(&text), text.len};
+    STANCH_AUTO_JSON json_t *input = json_pack("{s:s}", "file", source.path);
+    struct stanch_worker_spec spec = {.kind = kind, .input = input, .sources = &source, .source_count = 1};
+    struct evaluation evaluation = {0};
+    struct stanch_worker *worker;
+    rc = stanch_worker_start(runner, &spec, &events, &evaluation, &worker, err);
+    while (rc == 0 && !evaluation.ended)
+        uv_run(stanch_loop_uv(loop), UV_RUN_ONCE);
+    if (rc < 0)
+        return stanch_err_wrap(err, "%s", path);
+    const json_t *errors = json_object_get(evaluation.result, "errors");
+    if (json_array_size(errors)) {
+        print_errors(errors);
+        json_decref(evaluation.result);
+        return stanch_err_set(err, STANCH_E_INVALID, "%s has %zu mistake(s)", path, json_array_size(errors));
+    }
+    if (evaluation.rc < 0) {
+        json_decref(evaluation.result);
+        *err = evaluation.err;
+        if (err->code == STANCH_E_SCRIPT)
+            err->code = STANCH_E_INVALID;
+        return err->code;
+    }
+    *ret = evaluation.result;
+    return 0;
+}
+
+char *stanch_setup_policy_path(const json_t *config, const char *config_path)
+{
+    const char *policy = stanch_json_str(config, "policy", NULL);
+    if (!policy)
+        return NULL;
+    const char *slash = strrchr(config_path, '/');
+    if (*policy == '/' || !slash)
+        return stanch_strdup(policy);
+    return stanch_asprintf("%.*s/%s", (int)(slash - config_path), config_path, policy);
+}
