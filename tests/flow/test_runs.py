@@ -273,7 +273,6 @@ def test_a_restart_goes_on_where_it_was(world):
 
 
 def test_waiting_events_are_matched_by_the_first_commit(world):
-    world.repo.commit({"README": "nothing yet"})
     daemon = world.daemon(policy=AUTO).start(ready=False)
     told = daemon.post_alert(alert())
     assert told["events"][0]["runs"] == []
