@@ -7,8 +7,7 @@
 
 struct check {
     char commit[72];
-    void (*on_checked)(void *ctx, struct stanch_catalogue *catalogue, const json_t *errors,
-                       const json_t *warnings);
+    void (*on_checked)(void *ctx, struct stanch_catalogue *catalogue, const json_t *errors, const json_t *warnings);
     void *ctx;
 };
 
@@ -35,9 +34,8 @@ const struct stanch_runbook *stanch_catalogue_find(const struct stanch_catalogue
 
 static void add_error(json_t *errors, const json_t *declared, const char *text)
 {
-    json_array_append_new(errors,
-                          json_pack("{s:s, s:I, s:s}", "path", stanch_json_str(declared, "path", ""), "line",
-                                    (json_int_t)stanch_json_int(declared, "line", 0), "text", text));
+    json_array_append_new(errors, json_pack("{s:s, s:I, s:s}", "path", stanch_json_str(declared, "path", ""), "line",
+                                            (json_int_t)stanch_json_int(declared, "line", 0), "text", text));
 }
 
 static void check_range(const json_t *declared, const char *member, json_t *errors)
@@ -81,9 +79,8 @@ static void on_end(void *ctx, int rc, const struct stanch_err *err, const json_t
     if (rc == 0) {
         catalogue = compile(check, result, errors);
     } else if (json_array_size(errors) == 0) {
-        json_array_append_new(
-            errors, json_pack("{s:s, s:I, s:s}", "path", stanch_json_str(result, "file", ""), "line",
-                              (json_int_t)stanch_json_int(result, "line", 0), "text", err->text));
+        json_array_append_new(errors, json_pack("{s:s, s:I, s:s}", "path", stanch_json_str(result, "file", ""), "line",
+                                                (json_int_t)stanch_json_int(result, "line", 0), "text", err->text));
     }
     if (json_array_size(errors)) {
         stanch_catalogue_free(catalogue);
@@ -100,10 +97,10 @@ static void on_wants(void *ctx, const json_t *wants)
     (void)wants; /* a declaration may not want anything; the worker's own deadline ends it */
 }
 
-int stanch_catalogue_check(struct stanch_world *world, const char *commit,
-                           const struct stanch_source *sources, int source_count, const json_t *instances,
-                           void (*on_checked)(void *ctx, struct stanch_catalogue *catalogue,
-                                              const json_t *errors, const json_t *warnings),
+int stanch_catalogue_check(struct stanch_world *world, const char *commit, const struct stanch_source *sources,
+                           int source_count, const json_t *instances,
+                           void (*on_checked)(void *ctx, struct stanch_catalogue *catalogue, const json_t *errors,
+                                              const json_t *warnings),
                            void *ctx, struct stanch_err *err)
 {
     static const struct stanch_worker_events events = {on_wants, on_end};
@@ -112,8 +109,7 @@ int stanch_catalogue_check(struct stanch_world *world, const char *commit,
     check->on_checked = on_checked;
     check->ctx = ctx;
     STANCH_AUTO_JSON json_t *input = json_pack("{s:O}", "instances", instances);
-    struct stanch_worker_spec spec = {
-        .kind = "load", .input = input, .sources = sources, .source_count = source_count};
+    struct stanch_worker_spec spec = {.kind = "load", .input = input, .sources = sources, .source_count = source_count};
     struct stanch_worker *worker;
     int rc = world->worker_start(world->ctx, &spec, &events, check, &worker, err);
     if (rc < 0)

@@ -9,8 +9,7 @@
 #include <stdbool.h>
 
 struct stanch_runbook {
-    json_t
-        *declared; /* script/DECLARATIONS.md: {"name","path","on","uses","params","limits","symptom",...} */
+    json_t *declared; /* script/DECLARATIONS.md: {"name","path","on","uses","params","limits","symptom",...} */
     struct stanch_triggers *triggers; /* NULL: only a person starts it */
 };
 struct stanch_catalogue {
@@ -23,13 +22,12 @@ struct stanch_catalogue {
 /** Evaluate and check. sources: borrowed for the time of the call. on_checked: once, later. catalogue: new,
  * or NULL when something is wrong; then errors says what: [{"path","line","text"}], borrowed. returns 0 | as
  * stanch_worker_start */
-int stanch_catalogue_check(struct stanch_world *world, const char *commit,
-                           const struct stanch_source *sources, int source_count, const json_t *instances,
-                           void (*on_checked)(void *ctx, struct stanch_catalogue *catalogue,
-                                              const json_t *errors, const json_t *warnings),
+int stanch_catalogue_check(struct stanch_world *world, const char *commit, const struct stanch_source *sources,
+                           int source_count, const json_t *instances,
+                           void (*on_checked)(void *ctx, struct stanch_catalogue *catalogue, const json_t *errors,
+                                              const json_t *warnings),
                            void *ctx, struct stanch_err *err);
 void stanch_catalogue_free(struct stanch_catalogue *catalogue);
-const struct stanch_runbook *stanch_catalogue_find(const struct stanch_catalogue *catalogue,
-                                                   const char *name);
+const struct stanch_runbook *stanch_catalogue_find(const struct stanch_catalogue *catalogue, const char *name);
 
 #endif

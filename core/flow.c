@@ -42,8 +42,7 @@ int64_t stanch_flow__now(struct stanch_flow *flow)
 
 void stanch_flow__count(struct stanch_flow *flow, const char *counter)
 {
-    json_object_set_new(flow->counters, counter,
-                        json_integer(stanch_json_int(flow->counters, counter, 0) + 1));
+    json_object_set_new(flow->counters, counter, json_integer(stanch_json_int(flow->counters, counter, 0) + 1));
 }
 
 static void free_delivery(struct delivery *delivery)
@@ -69,23 +68,19 @@ static int check_event(const json_t *event, size_t i, struct stanch_err *err)
 {
     const char *state = stanch_json_str(event, "state", "");
     const json_t *labels = json_object_get(event, "labels");
-    bool good =
-        *stanch_json_str(event, "fingerprint", "") &&
-        json_is_integer(json_object_get(event, "starts_at_ms")) &&
-        (strcmp(state, "firing") == 0 || strcmp(state, "resolved") == 0 || strcmp(state, "happened") == 0) &&
-        (!labels || json_is_object(labels));
-    return good
-               ? 0
-               : stanch_err_set(err, STANCH_E_PROTOCOL,
-                                "the source's event %zu lacks fingerprint, starts_at_ms, state or labels", i);
+    bool good = *stanch_json_str(event, "fingerprint", "") && json_is_integer(json_object_get(event, "starts_at_ms")) &&
+                (strcmp(state, "firing") == 0 || strcmp(state, "resolved") == 0 || strcmp(state, "happened") == 0) &&
+                (!labels || json_is_object(labels));
+    return good ? 0
+                : stanch_err_set(err, STANCH_E_PROTOCOL,
+                                 "the source's event %zu lacks fingerprint, starts_at_ms, state or labels", i);
 }
 
-static int event_key(const char *source, const json_t *event, const char *state, char ret[65],
-                     struct stanch_err *err)
+static int event_key(const char *source, const json_t *event, const char *state, char ret[65], struct stanch_err *err)
 {
-    STANCH_AUTO_JSON json_t *key = json_pack("{s:s, s:O, s:O, s:s}", "source", source, "fingerprint",
-                                             json_object_get(event, "fingerprint"), "starts_at_ms",
-                                             json_object_get(event, "starts_at_ms"), "state", state);
+    STANCH_AUTO_JSON json_t *key =
+        json_pack("{s:s, s:O, s:O, s:s}", "source", source, "fingerprint", json_object_get(event, "fingerprint"),
+                  "starts_at_ms", json_object_get(event, "starts_at_ms"), "state", state);
     return stanch_json_digest("stanch.event", 1, key, ret, err);
 }
 
@@ -193,8 +188,7 @@ static void store(struct delivery *delivery, const json_t *events)
             return;
         }
     }
-    if (json_object_size(seen) ==
-        0) { /* nothing but repeats: acknowledged once what they repeat is committed */
+    if (json_object_size(seen) == 0) { /* nothing but repeats: acknowledged once what they repeat is committed */
         stanch_batch_free(batch);
         stanch_journal_barrier(flow->journal, on_stored, delivery);
         return;
@@ -249,9 +243,8 @@ static bool is_over_rate(struct stanch_flow *flow, const char *source)
     if (tokens > (double)rate)
         tokens = (double)rate;
     bool over = tokens < 1;
-    json_object_set_new(
-        flow->buckets, source,
-        json_pack("{s:f, s:I}", "tokens", over ? tokens : tokens - 1, "at_ms", (json_int_t)now));
+    json_object_set_new(flow->buckets, source,
+                        json_pack("{s:f, s:I}", "tokens", over ? tokens : tokens - 1, "at_ms", (json_int_t)now));
     return over;
 }
 
@@ -268,8 +261,8 @@ int stanch_flow_receive(struct stanch_flow *flow, const struct stanch_webhook *w
     if (flow->draining)
         return stanch_err_set(err, STANCH_E_UNAVAILABLE, "stanch is shutting down; send it again");
     if (described && strcmp(stanch_json_str(described, "state", ""), "up") != 0)
-        return stanch_err_set(err, STANCH_E_UNAVAILABLE, "the source \"%s\" is %s; send it again",
-                              webhook->source, stanch_json_str(described, "state", "down"));
+        return stanch_err_set(err, STANCH_E_UNAVAILABLE, "the source \"%s\" is %s; send it again", webhook->source,
+                              stanch_json_str(described, "state", "down"));
     if (!described || !source)
         return stanch_err_set(err, STANCH_E_NOT_FOUND, "there is no source \"%.60s\" in the configuration",
                               webhook->source);
@@ -291,9 +284,8 @@ int stanch_flow_receive(struct stanch_flow *flow, const struct stanch_webhook *w
     delivery->body_len = webhook->body_len;
     delivery->began = json_array();
     delivery->result = json_pack("{s:s, s:[]}", "delivery", delivery->id, "events");
-    STANCH_AUTO_JSON json_t *input =
-        json_pack("{s:s, s:O, s:s, s:s}", "source", source, "headers", webhook->headers, "query",
-                  webhook->query, "remote", webhook->remote);
+    STANCH_AUTO_JSON json_t *input = json_pack("{s:s, s:O, s:s, s:s}", "source", source, "headers", webhook->headers,
+                                               "query", webhook->query, "remote", webhook->remote);
     struct stanch_plugin_request request = {.instance = webhook->source,
                                             .op = "receive",
                                             .action = source,
@@ -322,12 +314,10 @@ static void flush_repeats(struct stanch_flow *flow)
     json_t *count;
     json_object_foreach(flow->repeats, event, count)
     {
-        STANCH_AUTO_JSON json_t *doc =
-            stanch_journal_get(flow->journal, STANCH_VIEW_APPENDED, "event", event);
-        stanch_batch_add(batch, stanch_json_str(doc, "incident", STANCH_CHAIN_NONE), "event.repeated",
-                         STANCH_BY_STANCH, NULL,
-                         json_pack("{s:s, s:O, s:s}", "event", event, "count", count, "name",
-                                   stanch_json_str(doc, "name", "")));
+        STANCH_AUTO_JSON json_t *doc = stanch_journal_get(flow->journal, STANCH_VIEW_APPENDED, "event", event);
+        stanch_batch_add(
+            batch, stanch_json_str(doc, "incident", STANCH_CHAIN_NONE), "event.repeated", STANCH_BY_STANCH, NULL,
+            json_pack("{s:s, s:O, s:s}", "event", event, "count", count, "name", stanch_json_str(doc, "name", "")));
     }
     struct stanch_err err;
     if (stanch_journal_append(flow->journal, batch, NULL, NULL, &err) == 0)
@@ -366,8 +356,7 @@ static void look_at_clock(struct stanch_flow *flow)
     int64_t jump = offset - flow->wall_minus_mono_ms;
     flow->wall_minus_mono_ms = offset;
     if (jump > CLOCK_JUMP_MS || jump < -CLOCK_JUMP_MS)
-        append_one(flow, "daemon.clock-jumped", STANCH_BY_STANCH,
-                   json_pack("{s:I}", "jump_ms", (json_int_t)jump));
+        append_one(flow, "daemon.clock-jumped", STANCH_BY_STANCH, json_pack("{s:I}", "jump_ms", (json_int_t)jump));
 }
 
 static void on_tick(void *ctx)
@@ -382,8 +371,8 @@ static void on_tick(void *ctx)
 /* ---- life ---- */
 
 int stanch_flow_new(struct stanch_loop *loop, struct stanch_journal *journal, struct stanch_plugins *plugins,
-                    struct stanch_world *world, struct stanch_engine *engine,
-                    const struct stanch_flow_config *config, struct stanch_flow **ret, struct stanch_err *err)
+                    struct stanch_world *world, struct stanch_engine *engine, const struct stanch_flow_config *config,
+                    struct stanch_flow **ret, struct stanch_err *err)
 {
     struct stanch_flow *flow = STANCH_NEW(struct stanch_flow);
     flow->loop = loop;

@@ -30,8 +30,7 @@ static void swap_in(struct stanch_flow *flow, struct stanch_catalogue *catalogue
     flow->catalogue = catalogue;
     memcpy(flow->accepted_commit, catalogue->commit, sizeof flow->accepted_commit);
     set_book(flow, "ok", "");
-    stanch_log(STANCH_LOG_INFO, "flow", "%d runbook(s) loaded commit=%.12s", catalogue->count,
-               catalogue->commit);
+    stanch_log(STANCH_LOG_INFO, "flow", "%d runbook(s) loaded commit=%.12s", catalogue->count, catalogue->commit);
     if (first)
         stanch_flow__match_waiting(flow);
 }
@@ -57,8 +56,7 @@ static void record_accepted(struct stanch_flow *flow, const struct stanch_catalo
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *file = json_array_get(list, i);
         const json_t *text = json_object_get(file, "text");
-        stanch_batch_blob(batch, stanch_json_str(file, "blob", ""), json_string_value(text),
-                          json_string_length(text));
+        stanch_batch_blob(batch, stanch_json_str(file, "blob", ""), json_string_value(text), json_string_length(text));
         json_array_append_new(files, json_pack("{s:O, s:O}", "path", json_object_get(file, "path"), "blob",
                                                json_object_get(file, "blob")));
     }
@@ -66,12 +64,11 @@ static void record_accepted(struct stanch_flow *flow, const struct stanch_catalo
     append_one(flow, batch, "book.accepted",
                json_pack("{s:s, s:O, s:O, s:o, s:i, s:O}", "commit", catalogue->commit, "summary",
                          json_object_get(flow->candidate, "summary"), "author",
-                         json_object_get(flow->candidate, "author"), "files", files, "runbooks",
-                         catalogue->count, "warnings", catalogue->warnings));
+                         json_object_get(flow->candidate, "author"), "files", files, "runbooks", catalogue->count,
+                         "warnings", catalogue->warnings));
 }
 
-static void on_checked(void *ctx, struct stanch_catalogue *catalogue, const json_t *errors,
-                       const json_t *warnings)
+static void on_checked(void *ctx, struct stanch_catalogue *catalogue, const json_t *errors, const json_t *warnings)
 {
     struct stanch_flow *flow = ctx;
     (void)warnings;
@@ -86,8 +83,7 @@ static void on_checked(void *ctx, struct stanch_catalogue *catalogue, const json
         swap_in(flow, catalogue);
     } else {
         STANCH_AUTO_FREE char *why = errors_text(errors);
-        stanch_log(STANCH_LOG_WARN, "flow", "commit refused, the last good one stays commit=%.12s: %s",
-                   commit, why);
+        stanch_log(STANCH_LOG_WARN, "flow", "commit refused, the last good one stays commit=%.12s: %s", commit, why);
         append_one(flow, stanch_batch_new(), "book.refused",
                    json_pack("{s:s, s:s, s:O}", "commit", commit, "why", why, "errors", errors));
         set_book(flow, "refused", why);
@@ -120,13 +116,12 @@ static void check_candidate(void *ctx)
         candidate_sources(json_object_get(flow->candidate, "files"), &count);
     STANCH_AUTO_JSON json_t *instances = stanch_flow__instances(flow);
     struct stanch_err err;
-    int rc = stanch_catalogue_check(flow->world, stanch_json_str(flow->candidate, "commit", ""), sources,
-                                    count, instances, on_checked, flow, &err);
+    int rc = stanch_catalogue_check(flow->world, stanch_json_str(flow->candidate, "commit", ""), sources, count,
+                                    instances, on_checked, flow, &err);
     if (rc == STANCH_E_UNAVAILABLE || rc == STANCH_E_BUSY) {
         stanch_timer_start(flow->loop, CHECK_AGAIN_MS, check_candidate, flow);
     } else if (rc < 0) {
-        STANCH_AUTO_JSON json_t *errors =
-            json_pack("[{s:s, s:i, s:s}]", "path", "", "line", 0, "text", err.text);
+        STANCH_AUTO_JSON json_t *errors = json_pack("[{s:s, s:i, s:s}]", "path", "", "line", 0, "text", err.text);
         on_checked(flow, NULL, errors, NULL);
     }
 }
@@ -149,8 +144,8 @@ static void on_candidate(void *ctx, const struct stanch_revision *revision)
             stanch_book_refuse(flow->book, revision->commit, why);
             return;
         }
-        json_array_append_new(
-            files, json_pack("{s:s, s:s, s:o}", "path", file->path, "blob", file->blob_hex, "text", text));
+        json_array_append_new(files,
+                              json_pack("{s:s, s:s, s:o}", "path", file->path, "blob", file->blob_hex, "text", text));
     }
     flow->candidate = json_pack("{s:s, s:s, s:s, s:o}", "commit", revision->commit, "summary",
                                 revision->summary ? revision->summary : "", "author",
@@ -199,8 +194,7 @@ static int start_book(struct stanch_flow *flow, struct stanch_err *err)
     return stanch_book_start(flow->loop, &book, &events, flow, &flow->book, err);
 }
 
-static void on_kept_checked(void *ctx, struct stanch_catalogue *catalogue, const json_t *errors,
-                            const json_t *warnings)
+static void on_kept_checked(void *ctx, struct stanch_catalogue *catalogue, const json_t *errors, const json_t *warnings)
 {
     struct stanch_flow *flow = ctx;
     (void)warnings;
@@ -252,8 +246,8 @@ int stanch_flow__follow(struct stanch_flow *flow, struct stanch_err *err)
     if (rc < 0)
         return rc;
     STANCH_AUTO_JSON json_t *instances = stanch_flow__instances(flow);
-    rc = stanch_catalogue_check(flow->world, kept->commit, kept->sources, kept->count, instances,
-                                on_kept_checked, flow, err);
+    rc = stanch_catalogue_check(flow->world, kept->commit, kept->sources, kept->count, instances, on_kept_checked, flow,
+                                err);
     stanch_revision_free(kept);
     return rc;
 }
@@ -279,9 +273,9 @@ static void tell_synced(void *ctx)
     }
     struct stanch_err err;
     if (strcmp(flow->book_state, "ok") != 0) {
-        int rc = stanch_err_set(
-            &err, strcmp(flow->book_state, "refused") == 0 ? STANCH_E_REFUSED : STANCH_E_UNREACHABLE, "%s",
-            flow->book_why);
+        int rc =
+            stanch_err_set(&err, strcmp(flow->book_state, "refused") == 0 ? STANCH_E_REFUSED : STANCH_E_UNREACHABLE,
+                           "%s", flow->book_why);
         sync->done(sync->ctx, rc, &err, NULL);
     } else {
         STANCH_AUTO_JSON json_t *result = json_pack("{s:s, s:b}", "commit", flow->accepted_commit, "changed",
@@ -321,15 +315,14 @@ struct lint {
     void *ctx;
 };
 
-static void on_linted(void *ctx, struct stanch_catalogue *catalogue, const json_t *errors,
-                      const json_t *warnings)
+static void on_linted(void *ctx, struct stanch_catalogue *catalogue, const json_t *errors, const json_t *warnings)
 {
     struct lint *lint = ctx;
     STANCH_AUTO_JSON json_t *names = json_array();
     for (int i = 0; catalogue && i < catalogue->count; i++)
         json_array_append(names, json_object_get(catalogue->runbooks[i].declared, "name"));
-    STANCH_AUTO_JSON json_t *result = json_pack("{s:b, s:O, s:O, s:O}", "ok", catalogue != NULL, "errors",
-                                                errors, "warnings", warnings, "runbooks", names);
+    STANCH_AUTO_JSON json_t *result = json_pack("{s:b, s:O, s:O, s:O}", "ok", catalogue != NULL, "errors", errors,
+                                                "warnings", warnings, "runbooks", names);
     stanch_catalogue_free(catalogue);
     lint->done(lint->ctx, 0, NULL, result);
     free(lint);

@@ -18,8 +18,8 @@ struct stanch_reply {
     json_t *result;
 };
 
-struct stanch_reply *stanch_reply__new(struct stanch_flow *flow, stanch_flow_done done, void *ctx,
-                                       const char *noun, const char *id)
+struct stanch_reply *stanch_reply__new(struct stanch_flow *flow, stanch_flow_done done, void *ctx, const char *noun,
+                                       const char *id)
 {
     struct stanch_reply *reply = STANCH_NEW(struct stanch_reply);
     reply->flow = flow;
@@ -39,8 +39,7 @@ static void on_committed(void *ctx)
 {
     struct stanch_reply *reply = ctx;
     if (!reply->result)
-        reply->result =
-            stanch_journal_get(reply->flow->journal, STANCH_VIEW_COMMITTED, reply->noun, reply->id);
+        reply->result = stanch_journal_get(reply->flow->journal, STANCH_VIEW_COMMITTED, reply->noun, reply->id);
     reply->done(reply->ctx, 0, NULL, reply->result);
     json_decref(reply->result);
     free(reply);
@@ -81,8 +80,7 @@ static int incident_declare(const struct command *c, struct stanch_err *err)
 {
     struct stanch_batch *batch = stanch_batch_new();
     char id[64];
-    int rc = stanch_incident_declare(c->flow->incidents, c->by, c->input, stanch_flow__now(c->flow), batch,
-                                     id, err);
+    int rc = stanch_incident_declare(c->flow->incidents, c->by, c->input, stanch_flow__now(c->flow), batch, id, err);
     if (rc < 0) {
         stanch_batch_free(batch);
         return rc;
@@ -91,8 +89,7 @@ static int incident_declare(const struct command *c, struct stanch_err *err)
 }
 
 /* A command whose one entry belongs to the incident in the input. */
-static int finish_incident(const struct command *c, int rc, struct stanch_batch *batch,
-                           struct stanch_err *err)
+static int finish_incident(const struct command *c, int rc, struct stanch_batch *batch, struct stanch_err *err)
 {
     if (rc < 0) {
         stanch_batch_free(batch);
@@ -104,38 +101,33 @@ static int finish_incident(const struct command *c, int rc, struct stanch_batch 
 static int incident_set(const struct command *c, struct stanch_err *err)
 {
     struct stanch_batch *batch = stanch_batch_new();
-    return finish_incident(c, stanch_incident_set(c->flow->incidents, c->by, c->input, batch, err), batch,
-                           err);
+    return finish_incident(c, stanch_incident_set(c->flow->incidents, c->by, c->input, batch, err), batch, err);
 }
 
 static int incident_resolve(const struct command *c, struct stanch_err *err)
 {
     struct stanch_batch *batch = stanch_batch_new();
-    return finish_incident(c, stanch_incident_resolve(c->flow->incidents, c->by, c->input, batch, err), batch,
-                           err);
+    return finish_incident(c, stanch_incident_resolve(c->flow->incidents, c->by, c->input, batch, err), batch, err);
 }
 
 static int incident_note(const struct command *c, struct stanch_err *err)
 {
     struct stanch_batch *batch = stanch_batch_new();
-    return finish_incident(
-        c, stanch_incident_say(c->flow->incidents, c->by, "incident.noted", c->input, batch, err), batch,
-        err);
+    return finish_incident(c, stanch_incident_say(c->flow->incidents, c->by, "incident.noted", c->input, batch, err),
+                           batch, err);
 }
 
 static int incident_decide(const struct command *c, struct stanch_err *err)
 {
     struct stanch_batch *batch = stanch_batch_new();
-    return finish_incident(
-        c, stanch_incident_say(c->flow->incidents, c->by, "incident.decided", c->input, batch, err), batch,
-        err);
+    return finish_incident(c, stanch_incident_say(c->flow->incidents, c->by, "incident.decided", c->input, batch, err),
+                           batch, err);
 }
 
 static int incident_merge(const struct command *c, struct stanch_err *err)
 {
     struct stanch_batch *batch = stanch_batch_new();
-    return finish_incident(c, stanch_incident_merge(c->flow->incidents, c->by, c->input, batch, err), batch,
-                           err);
+    return finish_incident(c, stanch_incident_merge(c->flow->incidents, c->by, c->input, batch, err), batch, err);
 }
 
 static int check_incident(struct stanch_flow *flow, const char *id, struct stanch_err *err)
@@ -167,16 +159,14 @@ static int run_start(const struct command *c, struct stanch_err *err)
         rc = check_incident(flow, incident, err);
     } else {
         STANCH_AUTO_FREE char *title = stanch_asprintf("%s started by hand", name);
-        STANCH_AUTO_JSON json_t *input =
-            json_pack("{s:s}", "title", stanch_json_str(c->input, "title", title));
-        rc = stanch_incident_declare(flow->incidents, c->by, input, stanch_flow__now(flow), batch, incident,
-                                     err);
+        STANCH_AUTO_JSON json_t *input = json_pack("{s:s}", "title", stanch_json_str(c->input, "title", title));
+        rc = stanch_incident_declare(flow->incidents, c->by, input, stanch_flow__now(flow), batch, incident, err);
     }
     STANCH_AUTO_JSON json_t *began = json_array();
     const json_t *data = NULL;
     if (rc == 0) {
-        data = stanch_flow__start_run(flow, runbook, NULL, json_object_get(c->input, "params"), incident,
-                                      c->by, batch, began, err);
+        data = stanch_flow__start_run(flow, runbook, NULL, json_object_get(c->input, "params"), incident, c->by, batch,
+                                      began, err);
         rc = data ? 0 : err->code;
     }
     if (rc < 0) {
@@ -201,19 +191,17 @@ static int run_cancel(const struct command *c, struct stanch_err *err)
 static int approval_decide(const struct command *c, struct stanch_err *err)
 {
     const char *id = stanch_json_str(c->input, "approval", "");
-    int rc = stanch_engine_decide(c->flow->engine, c->by, id, stanch_json_str(c->input, "decision", ""),
-                                  stanch_json_str(c->input, "plan", NULL),
-                                  stanch_json_str(c->input, "note", NULL), err);
+    int rc =
+        stanch_engine_decide(c->flow->engine, c->by, id, stanch_json_str(c->input, "decision", ""),
+                             stanch_json_str(c->input, "plan", NULL), stanch_json_str(c->input, "note", NULL), err);
     if (rc == 0) {
         stanch_reply__barrier(stanch_reply__new(c->flow, c->done, c->ctx, "approval", id));
     } else if (rc == STANCH_E_STALE || rc == STANCH_E_STOPPED || rc == STANCH_E_CONFLICT) {
         /* a refusal that a person should find again in the story */
-        STANCH_AUTO_JSON json_t *doc =
-            stanch_journal_get(c->flow->journal, STANCH_VIEW_APPENDED, "approval", id);
+        STANCH_AUTO_JSON json_t *doc = stanch_journal_get(c->flow->journal, STANCH_VIEW_APPENDED, "approval", id);
         struct stanch_batch *batch = stanch_batch_new();
         struct stanch_err own;
-        stanch_batch_add(batch, stanch_json_str(doc, "incident", STANCH_CHAIN_NONE), "approval.refused",
-                         c->by, NULL,
+        stanch_batch_add(batch, stanch_json_str(doc, "incident", STANCH_CHAIN_NONE), "approval.refused", c->by, NULL,
                          json_pack("{s:s, s:s, s:s}", "approval", id, "decision",
                                    stanch_json_str(c->input, "decision", ""), "why", err->text));
         if (stanch_journal_append(c->flow->journal, batch, NULL, NULL, &own) < 0)
@@ -280,9 +268,8 @@ static int resume(const struct command *c, struct stanch_err *err)
     if (rc < 0)
         return rc;
     c->flow->stopped = false;
-    return switch_changed(
-        c, "stop.released",
-        json_pack("{s:s}", "reason", stanch_json_str(c->input, "reason", "no reason given")), err);
+    return switch_changed(c, "stop.released",
+                          json_pack("{s:s}", "reason", stanch_json_str(c->input, "reason", "no reason given")), err);
 }
 
 static const struct {

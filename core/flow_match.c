@@ -15,8 +15,8 @@ json_t *stanch_flow__instances(struct stanch_flow *flow)
     json_t *instances = json_object();
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *described = json_array_get(list, i);
-        json_t *one = json_pack("{s:s, s:s}", "plugin", stanch_json_str(described, "plugin", ""),
-                                "environment", stanch_json_str(described, "environment", ""));
+        json_t *one = json_pack("{s:s, s:s}", "plugin", stanch_json_str(described, "plugin", ""), "environment",
+                                stanch_json_str(described, "environment", ""));
         json_t *actions = json_object_get(described, "actions");
         json_object_set_new(one, "actions", actions ? json_deep_copy(actions) : json_object());
         json_object_set_new(instances, stanch_json_str(described, "name", ""), one);
@@ -87,12 +87,11 @@ static json_t *run_data(struct stanch_flow *flow, const struct stanch_runbook *r
     unsigned char noise[16];
     stanch_random_bytes(noise, sizeof noise);
     stanch_hex(noise, sizeof noise, seed);
-    json_t *data = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o}", "run", id, "runbook",
-                             stanch_json_str(declared, "name", ""), "path",
-                             stanch_json_str(declared, "path", ""), "commit", flow->catalogue->commit,
-                             "world", flow->world->name, "seed", seed, "params", params);
-    static const char *const copied[] = {"uses", "symptom", "on_resolved", "fresh_for_ms",
-                                         "risk", "owner",   "digest"};
+    json_t *data =
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o}", "run", id, "runbook", stanch_json_str(declared, "name", ""),
+                  "path", stanch_json_str(declared, "path", ""), "commit", flow->catalogue->commit, "world",
+                  flow->world->name, "seed", seed, "params", params);
+    static const char *const copied[] = {"uses", "symptom", "on_resolved", "fresh_for_ms", "risk", "owner", "digest"};
     for (size_t i = 0; i < sizeof copied / sizeof *copied; i++) {
         json_t *member = json_object_get(declared, copied[i]);
         if (member && !json_is_null(member))
@@ -102,26 +101,22 @@ static json_t *run_data(struct stanch_flow *flow, const struct stanch_runbook *r
         json_object_set(data, "event", (json_t *)(uintptr_t)event);
         stanch_json_set_str(data, "event_key", stanch_json_str(event, "key", NULL));
     }
-    STANCH_AUTO_JSON json_t *doc =
-        stanch_journal_get(flow->journal, STANCH_VIEW_APPENDED, "incident", incident);
-    json_object_set_new(
-        data, "incident_as_of",
-        json_pack("{s:s, s:s, s:s}", "id", incident, "title",
-                  stanch_json_str(doc, "title", stanch_json_str(event, "name", "")), "severity",
-                  stanch_json_str(doc, "severity", stanch_json_str(event, "severity", "sev3"))));
+    STANCH_AUTO_JSON json_t *doc = stanch_journal_get(flow->journal, STANCH_VIEW_APPENDED, "incident", incident);
+    json_object_set_new(data, "incident_as_of",
+                        json_pack("{s:s, s:s, s:s}", "id", incident, "title",
+                                  stanch_json_str(doc, "title", stanch_json_str(event, "name", "")), "severity",
+                                  stanch_json_str(doc, "severity", stanch_json_str(event, "severity", "sev3"))));
     json_object_set_new(data, "instances", stanch_flow__instances(flow));
-    STANCH_AUTO_FREE char *because =
-        event ? stanch_asprintf("%s is %s", stanch_json_str(event, "name", "an event"),
-                                stanch_json_str(event, "state", ""))
-              : stanch_asprintf("started by %s", by);
+    STANCH_AUTO_FREE char *because = event ? stanch_asprintf("%s is %s", stanch_json_str(event, "name", "an event"),
+                                                             stanch_json_str(event, "state", ""))
+                                           : stanch_asprintf("started by %s", by);
     json_object_set_new(data, "because", json_string(because));
     return data;
 }
 
 const json_t *stanch_flow__start_run(struct stanch_flow *flow, const struct stanch_runbook *runbook,
-                                     const json_t *event, const json_t *given, const char *incident,
-                                     const char *by, struct stanch_batch *batch, json_t *began,
-                                     struct stanch_err *err)
+                                     const json_t *event, const json_t *given, const char *incident, const char *by,
+                                     struct stanch_batch *batch, json_t *began, struct stanch_err *err)
 {
     json_t *params = NULL;
     if (stanch_params_resolve(json_object_get(runbook->declared, "params"), event, given, &params, err) < 0)
@@ -145,8 +140,8 @@ static void hold_run(struct stanch_flow *flow, const struct stanch_runbook *runb
                      json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "run", id, "runbook",
                                stanch_json_str(runbook->declared, "name", ""), "path",
                                stanch_json_str(runbook->declared, "path", ""), "event",
-                               stanch_json_str(event, "id", ""), "event_key",
-                               stanch_json_str(event, "key", ""), "why", why));
+                               stanch_json_str(event, "id", ""), "event_key", stanch_json_str(event, "key", ""), "why",
+                               why));
 }
 
 /* ---- match ---- */
@@ -164,13 +159,13 @@ static void start_or_hold(struct stanch_flow *flow, const struct stanch_runbook 
     char why[200];
     struct stanch_err err;
     if (stanch_stop_is_set(flow->state_dir)) {
-        hold_run(flow, runbook, event, incident,
-                 "the stop switch is set; it does not start by itself at resume", batch);
+        hold_run(flow, runbook, event, incident, "the stop switch is set; it does not start by itself at resume",
+                 batch);
     } else if (is_over_limit(flow, runbook->declared, why)) {
         hold_run(flow, runbook, event, incident, why, batch);
     } else {
-        const json_t *data = stanch_flow__start_run(flow, runbook, event, NULL, incident, STANCH_BY_STANCH,
-                                                    batch, began, &err);
+        const json_t *data =
+            stanch_flow__start_run(flow, runbook, event, NULL, incident, STANCH_BY_STANCH, batch, began, &err);
         if (data)
             json_array_append(ret_runs, json_object_get(data, "run"));
         else
@@ -188,32 +183,29 @@ static int find_matches(struct stanch_flow *flow, const json_t *event, const str
         const char *name = stanch_json_str(runbook->declared, "name", "");
         const char *path = stanch_json_str(runbook->declared, "path", "");
         char why[256] = "it has no trigger: only a person starts it";
-        bool match = runbook->triggers && stanch_triggers_match(runbook->triggers, event,
-                                                                stanch_flow__now(flow), why) == STANCH_MATCH;
+        bool match = runbook->triggers &&
+                     stanch_triggers_match(runbook->triggers, event, stanch_flow__now(flow), why) == STANCH_MATCH;
         if (match && ran_already(flow, stanch_json_str(event, "key", ""), path)) {
             match = false;
             (void)snprintf(why, sizeof why, "it ran for this event already");
         }
         if (match)
             ret[count++] = runbook;
-        json_array_append_new(considered, json_pack("{s:s, s:b, s:s}", "runbook", name, "match", match, "why",
-                                                    match ? "" : why));
+        json_array_append_new(considered,
+                              json_pack("{s:s, s:b, s:s}", "runbook", name, "match", match, "why", match ? "" : why));
     }
     return count;
 }
 
-void stanch_flow__take(struct stanch_flow *flow, json_t *event, struct stanch_batch *batch, json_t *began,
-                       json_t *told)
+void stanch_flow__take(struct stanch_flow *flow, json_t *event, struct stanch_batch *batch, json_t *began, json_t *told)
 {
     const char *id = stanch_json_str(event, "id", "");
     STANCH_AUTO_JSON json_t *considered = json_array();
     int known = flow->catalogue ? flow->catalogue->count : 0;
-    STANCH_AUTO_FREE const struct stanch_runbook **matches =
-        stanch_alloc((size_t)(known + 1) * sizeof *matches);
+    STANCH_AUTO_FREE const struct stanch_runbook **matches = stanch_alloc((size_t)(known + 1) * sizeof *matches);
     int count = find_matches(flow, event, matches, considered);
     char incident[64];
-    stanch_batch_add(batch, STANCH_CHAIN_NONE, "event.received", STANCH_BY_STANCH, NULL,
-                     json_deep_copy(event));
+    stanch_batch_add(batch, STANCH_CHAIN_NONE, "event.received", STANCH_BY_STANCH, NULL, json_deep_copy(event));
     stanch_incident_for_event(flow->incidents, event, stanch_flow__now(flow), count > 0, batch, incident);
     const char *chain = *incident ? incident : STANCH_CHAIN_NONE;
     json_t *runs = json_array();
@@ -224,9 +216,9 @@ void stanch_flow__take(struct stanch_flow *flow, json_t *event, struct stanch_ba
     stanch_batch_add(batch, chain, "event.matched", STANCH_BY_STANCH, NULL, matched);
     for (int i = 0; i < count; i++)
         start_or_hold(flow, matches[i], event, chain, batch, runs, began);
-    json_array_append_new(told, json_pack("{s:s, s:O, s:b, s:s?, s:o}", "id", id, "state",
-                                          json_object_get(event, "state"), "repeat", 0, "incident",
-                                          *incident ? incident : NULL, "runs", runs));
+    json_array_append_new(told,
+                          json_pack("{s:s, s:O, s:b, s:s?, s:o}", "id", id, "state", json_object_get(event, "state"),
+                                    "repeat", 0, "incident", *incident ? incident : NULL, "runs", runs));
     json_decref(event);
 }
 
@@ -257,9 +249,8 @@ void stanch_flow__match_waiting(struct stanch_flow *flow)
             stanch_incident_for_event(flow->incidents, event, stanch_flow__now(flow), true, batch, incident);
         const char *chain = *incident ? incident : STANCH_CHAIN_NONE;
         stanch_batch_add(batch, chain, "event.matched", STANCH_BY_STANCH, NULL,
-                         json_pack("{s:s, s:O, s:b, s:s}", "event", stanch_json_str(event, "id", ""),
-                                   "considered", considered, "matched", 1, "name",
-                                   stanch_json_str(event, "name", "")));
+                         json_pack("{s:s, s:O, s:b, s:s}", "event", stanch_json_str(event, "id", ""), "considered",
+                                   considered, "matched", 1, "name", stanch_json_str(event, "name", "")));
         for (int m = 0; m < count; m++)
             start_or_hold(flow, matches[m], event, chain, batch, runs, began);
         if (stanch_journal_append(flow->journal, batch, NULL, NULL, &err) == 0)

@@ -50,9 +50,8 @@ struct stanch_flow {
 
 /** ret: new. All are borrowed and must outlive it. Reads counters of limits back. */
 int stanch_flow_new(struct stanch_loop *loop, struct stanch_journal *journal, struct stanch_plugins *plugins,
-                    struct stanch_world *world, struct stanch_engine *engine,
-                    const struct stanch_flow_config *config, struct stanch_flow **ret,
-                    struct stanch_err *err);
+                    struct stanch_world *world, struct stanch_engine *engine, const struct stanch_flow_config *config,
+                    struct stanch_flow **ret, struct stanch_err *err);
 /** Load the last accepted commit from the journal, then follow the repository. Plugins must be ready. */
 int stanch_flow_start(struct stanch_flow *flow, struct stanch_err *err);
 void stanch_flow_drain(struct stanch_flow *flow);
@@ -64,8 +63,8 @@ void stanch_flow_free(struct stanch_flow *flow);
 
 /* A caller that is told once something is committed, with a noun's document as the result. */
 struct stanch_reply;
-struct stanch_reply *stanch_reply__new(struct stanch_flow *flow, stanch_flow_done done, void *ctx,
-                                       const char *noun, const char *id);
+struct stanch_reply *stanch_reply__new(struct stanch_flow *flow, stanch_flow_done done, void *ctx, const char *noun,
+                                       const char *id);
 /** Append (batch: taken) and tell the caller when it is committed. returns 0, or the error of append: the
  * caller is not told then. reply: taken. */
 int stanch_reply__append(struct stanch_reply *reply, struct stanch_batch *batch, struct stanch_err *err);
@@ -88,9 +87,8 @@ void stanch_flow__take(struct stanch_flow *flow, json_t *event, struct stanch_ba
 void stanch_flow__recall_starts(struct stanch_flow *flow);
 /** Put one run into the batch. returns its data, borrowed from began, or NULL with err set. */
 const json_t *stanch_flow__start_run(struct stanch_flow *flow, const struct stanch_runbook *runbook,
-                                     const json_t *event, const json_t *given, const char *incident,
-                                     const char *by, struct stanch_batch *batch, json_t *began,
-                                     struct stanch_err *err);
+                                     const json_t *event, const json_t *given, const char *incident, const char *by,
+                                     struct stanch_batch *batch, json_t *began, struct stanch_err *err);
 /** Match what came in before there was a commit. */
 void stanch_flow__match_waiting(struct stanch_flow *flow);
 void stanch_flow__begin_all(struct stanch_flow *flow, const json_t *began);

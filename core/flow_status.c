@@ -46,9 +46,8 @@ static void check_plugins(const json_t *plugins, json_t *why)
         const char *state = stanch_json_str(plugin, "state", "");
         if (strcmp(state, "up") == 0)
             continue;
-        STANCH_AUTO_FREE char *text =
-            stanch_asprintf("plugin %s is %s: %s", stanch_json_str(plugin, "name", ""), state,
-                            stanch_json_str(plugin, "why", "?"));
+        STANCH_AUTO_FREE char *text = stanch_asprintf("plugin %s is %s: %s", stanch_json_str(plugin, "name", ""), state,
+                                                      stanch_json_str(plugin, "why", "?"));
         say_why(why, text);
     }
 }
@@ -69,13 +68,12 @@ json_t *stanch_flow_status(struct stanch_flow *flow)
     json_object_update(counters, (json_t *)(uintptr_t)stanch_engine_counters(flow->engine));
     json_t *stopped = stanch_stop_read(flow->state_dir);
     return json_pack("{s:b, s:o, s:o, s:o, s:o, s:o, s:{s:I, s:I}, s:I, s:I, s:o, s:s, s:I, s:s}", "ready",
-                     json_array_size(why) == 0, "why", why, "stopped", stopped ? stopped : json_null(),
-                     "journal", journal, "plugins", plugins, "book", book_status(flow), "runs", "open",
+                     json_array_size(why) == 0, "why", why, "stopped", stopped ? stopped : json_null(), "journal",
+                     journal, "plugins", plugins, "book", book_status(flow), "runs", "open",
                      count_open(flow, "run", NULL), "parked", count_open(flow, "run", "parked"), "approvals",
                      count_open(flow, "approval", NULL), "mitigations", count_open(flow, "mitigation", NULL),
                      "counters", counters, "version", STANCH_VERSION, "uptime_ms",
-                     (json_int_t)(stanch_loop_mono_ms(flow->loop) - flow->began_mono_ms), "state_dir",
-                     flow->state_dir);
+                     (json_int_t)(stanch_loop_mono_ms(flow->loop) - flow->began_mono_ms), "state_dir", flow->state_dir);
 }
 
 json_t *stanch_flow_runbooks(struct stanch_flow *flow)

@@ -116,17 +116,15 @@ static void append_life(struct stanch_daemon *daemon, const char *kind)
 
 static int load_setup(struct stanch_daemon *daemon, struct stanch_err *err)
 {
-    int rc =
-        stanch_runner_start(daemon->loop, daemon->exe, &stanch_runner_default_limits, &daemon->runner, err);
+    int rc = stanch_runner_start(daemon->loop, daemon->exe, &stanch_runner_default_limits, &daemon->runner, err);
     if (rc == 0)
-        rc = stanch_setup_evaluate(daemon->loop, daemon->runner, "config", daemon->options.config,
-                                   &daemon->config, err);
+        rc =
+            stanch_setup_evaluate(daemon->loop, daemon->runner, "config", daemon->options.config, &daemon->config, err);
     if (rc < 0)
         return rc;
     STANCH_AUTO_FREE char *policy_path = stanch_setup_policy_path(daemon->config, daemon->options.config);
     if (policy_path)
-        rc = stanch_setup_evaluate(daemon->loop, daemon->runner, "policy", policy_path, &daemon->policy_data,
-                                   err);
+        rc = stanch_setup_evaluate(daemon->loop, daemon->runner, "policy", policy_path, &daemon->policy_data, err);
     if (rc == 0)
         rc = stanch_policy_new(daemon->policy_data, &daemon->policy, err);
     if (rc == 0 && !policy_path)
@@ -177,8 +175,8 @@ static void on_plugins_ready(void *ctx, const struct stanch_err *err)
 static void on_plugin_change(void *ctx, const char *instance, const char *state, const char *why)
 {
     struct stanch_daemon *daemon = ctx;
-    stanch_log(strcmp(state, "up") == 0 ? STANCH_LOG_INFO : STANCH_LOG_WARN, "plugin", "%s is %s %s",
-               instance, state, why ? why : "");
+    stanch_log(strcmp(state, "up") == 0 ? STANCH_LOG_INFO : STANCH_LOG_WARN, "plugin", "%s is %s %s", instance, state,
+               why ? why : "");
     struct stanch_batch *batch = stanch_batch_new();
     struct stanch_err err;
     const char *kind = strcmp(state, "up") == 0         ? "plugin.up"
@@ -194,8 +192,7 @@ static int start_plugins(struct stanch_daemon *daemon, struct stanch_err *err)
 {
     STANCH_AUTO_FREE char *own_dir = default_plugin_dir(daemon);
     const char *dir = stanch_json_str(daemon->config, "plugin_dir", own_dir);
-    STANCH_AUTO_FREE char *lock =
-        stanch_asprintf("%s/hosts.lock", stanch_json_str(daemon->config, "state_dir", ""));
+    STANCH_AUTO_FREE char *lock = stanch_asprintf("%s/hosts.lock", stanch_json_str(daemon->config, "state_dir", ""));
     int rc = stanch_plugins_new(daemon->loop, daemon->exe, dir, lock, &daemon->plugins, err);
     if (rc < 0)
         return rc;
@@ -207,8 +204,7 @@ static int start_plugins(struct stanch_daemon *daemon, struct stanch_err *err)
         if (rc < 0)
             return stanch_err_wrap(err, "%s:%lld: %s \"%s\"", daemon->options.config,
                                    (long long)stanch_json_int(instance, "line", 0),
-                                   stanch_json_str(instance, "plugin", ""),
-                                   stanch_json_str(instance, "name", ""));
+                                   stanch_json_str(instance, "plugin", ""), stanch_json_str(instance, "name", ""));
     }
     struct readiness readiness = {0};
     stanch_plugins_when_ready(daemon->plugins, on_plugins_ready, &readiness);
@@ -229,8 +225,7 @@ static int start_engine(struct stanch_daemon *daemon, struct stanch_err *err)
     struct stanch_engine_config config = {
         .state_dir = dir,
         .fresh_for_ms = stanch_json_int(daemon->config, "fresh_for_ms", 300000),
-        .approval_expires_ms =
-            stanch_json_int(json_object_get(daemon->config, "approvals"), "expires_ms", 900000),
+        .approval_expires_ms = stanch_json_int(json_object_get(daemon->config, "approvals"), "expires_ms", 900000),
         .max_steps = stanch_json_int(limits, "max_steps", 1000),
         .worker_idle_ms = 2000,
         .epoch = daemon->epoch,
@@ -238,8 +233,8 @@ static int start_engine(struct stanch_daemon *daemon, struct stanch_err *err)
     daemon->world = stanch_world_production(daemon->loop, daemon->plugins, daemon->runner);
     daemon->engine = stanch_engine_new(daemon->journal, daemon->world, daemon->policy, &config);
     struct stanch_flow_config flow = {.config = daemon->config, .exe = daemon->exe, .state_dir = state_dir};
-    int rc = stanch_flow_new(daemon->loop, daemon->journal, daemon->plugins, daemon->world, daemon->engine,
-                             &flow, &daemon->flow, err);
+    int rc = stanch_flow_new(daemon->loop, daemon->journal, daemon->plugins, daemon->world, daemon->engine, &flow,
+                             &daemon->flow, err);
     if (rc == 0)
         rc = stanch_engine_recover(daemon->engine, err);
     if (rc == 0)
@@ -260,13 +255,12 @@ static int start_doors(struct stanch_daemon *daemon, struct stanch_err *err)
     struct stanch_http_config http = {
         .listen = stanch_json_str(daemon->config, "listen", NULL),
         .socket_path = socket_path,
-        .max_body_bytes =
-            (size_t)stanch_json_int(json_object_get(daemon->config, "limits"), "max_body_bytes", 1 << 20),
+        .max_body_bytes = (size_t)stanch_json_int(json_object_get(daemon->config, "limits"), "max_body_bytes", 1 << 20),
     };
     int rc = stanch_api_start(daemon->loop, &http, daemon->flow, daemon->journal, &daemon->api, err);
     if (rc == 0)
-        stanch_log(STANCH_LOG_INFO, "serve", "ready version=%s pid=%d socket=%s port=%d", STANCH_VERSION,
-                   (int)getpid(), socket_path ? socket_path : "-", stanch_api_port(daemon->api));
+        stanch_log(STANCH_LOG_INFO, "serve", "ready version=%s pid=%d socket=%s port=%d", STANCH_VERSION, (int)getpid(),
+                   socket_path ? socket_path : "-", stanch_api_port(daemon->api));
     return rc;
 }
 

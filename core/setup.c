@@ -49,8 +49,7 @@ static int read_file(const char *path, struct stanch_buf *ret, struct stanch_err
     if (failed)
         return stanch_err_errno(err, STANCH_E_SYSTEM, EIO, "%s could not be read", path);
     if (ret->len > MAX_FILE_BYTES)
-        return stanch_err_set(err, STANCH_E_TOO_LARGE, "%s is larger than %u KiB", path,
-                              MAX_FILE_BYTES >> 10);
+        return stanch_err_set(err, STANCH_E_TOO_LARGE, "%s is larger than %u KiB", path, MAX_FILE_BYTES >> 10);
     return 0;
 }
 
@@ -71,8 +70,8 @@ static void print_errors(const json_t *errors)
     }
 }
 
-int stanch_setup_evaluate(struct stanch_loop *loop, struct stanch_runner *runner, const char *kind,
-                          const char *path, json_t **ret, struct stanch_err *err)
+int stanch_setup_evaluate(struct stanch_loop *loop, struct stanch_runner *runner, const char *kind, const char *path,
+                          json_t **ret, struct stanch_err *err)
 {
     static const struct stanch_worker_events events = {on_wants, on_end};
     STANCH_AUTO_BUF struct stanch_buf text = {0};

@@ -10,8 +10,8 @@
 /** Evaluate `path` as "config" or "policy". errors: every mistake found is written to stderr, one a line,
  * with file, line, key path and what was expected. ret: new. returns 0 | STANCH_E_INVALID |
  * STANCH_E_NOT_FOUND | STANCH_E_TIMEOUT, ... */
-int stanch_setup_evaluate(struct stanch_loop *loop, struct stanch_runner *runner, const char *kind,
-                          const char *path, json_t **ret, struct stanch_err *err);
+int stanch_setup_evaluate(struct stanch_loop *loop, struct stanch_runner *runner, const char *kind, const char *path,
+                          json_t **ret, struct stanch_err *err);
 /** The policy file that a configuration names, beside the configuration when it is relative. new; NULL: none.
  */
 char *stanch_setup_policy_path(const json_t *config, const char *config_path);

@@ -42,6 +42,7 @@ struct stanch_http__server { /* one daemon of the library */
     uv_timer_t tick; /* deadlines and heartbeats; runs while there are connections */
     int open_handles;
     bool local, stopping;
+    bool pump_soon; /* a pump is deferred */
     struct stanch_http__connection *first;
     int count;
 };

@@ -46,6 +46,13 @@ static void on_due(uv_timer_t *timer)
     pump(container_of(timer, struct stanch_http__server, due));
 }
 
+static void on_pump_soon(void *ctx)
+{
+    struct stanch_http__server *server = ctx;
+    server->pump_soon = false;
+    pump(server);
+}
+
 void stanch_http__suspend(struct stanch_http__connection *connection)
 {
     connection->suspended = true;
@@ -58,7 +65,12 @@ void stanch_http__resume(struct stanch_http__connection *connection)
     if (!connection->suspended)
         return;
     connection->suspended = false;
-    MHD_resume_connection(connection->mhd); /* wakes the epoll descriptor */
+    MHD_resume_connection(connection->mhd);
+    /* the library's own wake-up can be swallowed by a run that is under way: make sure of one more */
+    if (!connection->server->pump_soon && !connection->server->stopping) {
+        connection->server->pump_soon = true;
+        stanch_loop_defer(connection->server->http->loop, on_pump_soon, connection->server);
+    }
 }
 
 void stanch_http__stage(struct stanch_http__connection *connection, enum stanch_http__stage stage)
@@ -293,6 +305,7 @@ void stanch_http__server_stop(struct stanch_http__server *server)
     if (!server)
         return;
     server->stopping = true;
+    stanch_loop_forget(server->http->loop, on_pump_soon, server);
     for (struct stanch_http__connection *c = server->first; c; c = c->next)
         stanch_http__resume(c);
     MHD_run(server->mhd); /* what waited is told 503, streams end */

@@ -63,8 +63,8 @@ static void on_verified(void *ctx, const struct stanch_plugin_answer *answer)
     }
     struct stanch_batch *batch = stanch_batch_new();
     json_t *seen = json_object_get(answer->value, "seen");
-    json_t *data =
-        json_pack("{s:s, s:b, s:O}", "step", op->id, "holds", holds, "seen", seen ? seen : json_null());
+    json_t *data = json_pack("{s:s, s:s, s:s, s:b, s:O}", "step", op->id, "instance", stanch_action__instance(op),
+                             "action", stanch_action__name(op), "holds", holds, "seen", seen ? seen : json_null());
     if (answer->err.text[0])
         json_object_set_new(data, "why", json_string(answer->err.text));
     stanch_batch_add(batch, op->chain, "action.verified", STANCH_BY_STANCH, op->run_id, data);
@@ -77,8 +77,7 @@ static void call_verify(void *ctx)
     struct stanch_op *op = ctx;
     struct stanch_action *action = stanch_action__of(op);
     op->timer = NULL;
-    STANCH_AUTO_JSON json_t *input =
-        json_pack("{s:O, s:O}", "args", stanch_action__args(op), "plan", action->plan);
+    STANCH_AUTO_JSON json_t *input = json_pack("{s:O, s:O}", "args", stanch_action__args(op), "plan", action->plan);
     struct stanch_plugin_request request = {.instance = stanch_action__instance(op),
                                             .op = "verify",
                                             .action = stanch_action__name(op),
@@ -107,11 +106,11 @@ static void prove(struct stanch_op *op)
 
 /* ---- the outcome ---- */
 
-static void add_answered(struct stanch_op *op, struct stanch_batch *batch, const char *outcome,
-                         const json_t *value, const struct stanch_err *why)
+static void add_answered(struct stanch_op *op, struct stanch_batch *batch, const char *outcome, const json_t *value,
+                         const struct stanch_err *why)
 {
-    json_t *data = json_pack("{s:s, s:s, s:s, s:s}", "step", op->id, "instance", stanch_action__instance(op),
-                             "action", stanch_action__name(op), "outcome", outcome);
+    json_t *data = json_pack("{s:s, s:s, s:s, s:s}", "step", op->id, "instance", stanch_action__instance(op), "action",
+                             stanch_action__name(op), "outcome", outcome);
     if (value)
         json_object_set_new(data, "value", json_deep_copy(value));
     if (why && why->text[0]) {
@@ -127,21 +126,20 @@ static void record_done(struct stanch_op *op, const json_t *value, struct stanch
     action->value = value ? json_deep_copy(value) : NULL;
     add_answered(op, batch, "done", value, NULL);
     if (declares(op, "undo"))
-        stanch_mitigation__applied(
-            op, stanch_action__instance(op), stanch_action__name(op), stanch_action__args(op), action->plan,
-            stanch_json_int(stanch_op__args(op), "lease_ms", 0),
-            stanch_json_str(stanch_op__args(op), "because", ""), batch, action->mitigation);
+        stanch_mitigation__applied(op, stanch_action__instance(op), stanch_action__name(op), stanch_action__args(op),
+                                   action->plan, stanch_json_int(stanch_op__args(op), "lease_ms", 0),
+                                   stanch_json_str(stanch_op__args(op), "because", ""), batch, action->mitigation);
 }
 
 static void ask_what_happened(struct stanch_op *op, const struct stanch_err *why, struct stanch_batch *batch)
 {
     struct stanch_action *action = stanch_action__of(op);
     STANCH_AUTO_JSON json_t *choices = json_pack("[s,s,s]", "happened", "did-not", "abandon");
-    STANCH_AUTO_FREE char *because = stanch_asprintf("Did %s.%s happen? %s", stanch_action__instance(op),
-                                                     stanch_action__name(op), why->text);
+    STANCH_AUTO_FREE char *because =
+        stanch_asprintf("Did %s.%s happen? %s", stanch_action__instance(op), stanch_action__name(op), why->text);
     STANCH_AUTO_JSON json_t *card =
-        json_pack("{s:s, s:s, s:s, s:O}", "because", because, "instance", stanch_action__instance(op),
-                  "action", stanch_action__name(op), "args", stanch_action__args(op));
+        json_pack("{s:s, s:s, s:s, s:O}", "because", because, "instance", stanch_action__instance(op), "action",
+                  stanch_action__name(op), "args", stanch_action__args(op));
     if (action->plan)
         json_object_set(card, "plan", action->plan);
     struct stanch_question_spec spec = {
@@ -226,15 +224,13 @@ void stanch_action__told(struct stanch_op *op, const char *decision, const char 
         answer_done(op, true);
         return;
     }
-    STANCH_AUTO_FREE char *text =
-        stanch_asprintf("%s.%s did not happen, says %s%s%s", stanch_action__instance(op),
-                        stanch_action__name(op), by, *note ? ": " : "", note);
+    STANCH_AUTO_FREE char *text = stanch_asprintf("%s.%s did not happen, says %s%s%s", stanch_action__instance(op),
+                                                  stanch_action__name(op), by, *note ? ": " : "", note);
     if (strcmp(decision, "abandon") == 0) {
         struct stanch_run *run = op->run;
         stanch_engine__append(op->engine, batch, NULL, NULL, NULL);
         if (run)
-            stanch_run__end(run, "run.cancelled", by,
-                            json_pack("{s:s}", "why", "abandoned after an unknown outcome"));
+            stanch_run__end(run, "run.cancelled", by, json_pack("{s:s}", "why", "abandoned after an unknown outcome"));
         return;
     }
     stanch_op__answer(op, batch, stanch_op__error("remote", text));
@@ -248,12 +244,12 @@ static void intend(struct stanch_effect *effect, struct stanch_batch *batch)
     struct stanch_op *op = effect->op;
     const json_t *described = op->engine->world->describe(op->engine->world->ctx, effect->instance);
     stanch_op__ask(op, batch, NULL);
-    json_t *data = json_pack(
-        "{s:s, s:I, s:s, s:s, s:s, s:s, s:O, s:O, s:I}", "step", op->id, "attempt",
-        (json_int_t)effect->attempt, "instance", effect->instance, "action", effect->action, "plugin_version",
-        stanch_json_str(described, "version", ""), "plugin_digest", stanch_json_str(described, "digest", ""),
-        "sent_args", json_object_get(effect->input, "args"), "key", json_object_get(effect->input, "key"),
-        "epoch", (json_int_t)op->engine->config.epoch);
+    json_t *data =
+        json_pack("{s:s, s:I, s:s, s:s, s:s, s:s, s:O, s:O, s:I}", "step", op->id, "attempt",
+                  (json_int_t)effect->attempt, "instance", effect->instance, "action", effect->action, "plugin_version",
+                  stanch_json_str(described, "version", ""), "plugin_digest", stanch_json_str(described, "digest", ""),
+                  "sent_args", json_object_get(effect->input, "args"), "key", json_object_get(effect->input, "key"),
+                  "epoch", (json_int_t)op->engine->config.epoch);
     if (action->plan) {
         json_object_set_new(data, "plan_digest", json_string(action->digest));
         stanch_json_set_str(data, "impact", stanch_json_str(action->plan, "impact", NULL));
@@ -277,9 +273,8 @@ static int prepare(struct stanch_op *op, const char *call_op, struct stanch_err 
     /* the run's seed makes the key unique over all stores; it stays the same for every attempt of the step */
     STANCH_AUTO_FREE char *key_of =
         stanch_asprintf("%s/%s", op->run ? stanch_json_str(op->run->doc, "seed", "") : "", op->id);
-    return stanch_effect__prepare(&action->effect, op, call_op, stanch_action__instance(op),
-                                  stanch_action__name(op), stanch_action__args(op),
-                                  action->plan ? action->plan : json_null(), key_of, err);
+    return stanch_effect__prepare(&action->effect, op, call_op, stanch_action__instance(op), stanch_action__name(op),
+                                  stanch_action__args(op), action->plan ? action->plan : json_null(), key_of, err);
 }
 
 void stanch_action__send(struct stanch_op *op)
@@ -298,8 +293,7 @@ void stanch_action__recover_effect(struct stanch_op *op, const json_t *doc)
     struct stanch_action *action = stanch_action__of(op);
     const char *state = stanch_json_str(doc, "state", "");
     struct stanch_err err = {0};
-    (void)snprintf(action->mitigation, sizeof action->mitigation, "%s",
-                   stanch_json_str(doc, "mitigation", ""));
+    (void)snprintf(action->mitigation, sizeof action->mitigation, "%s", stanch_json_str(doc, "mitigation", ""));
     action->effect.attempt = (int)stanch_json_int(doc, "attempt", 1);
     if (prepare(op, action->plan ? "apply" : "read", &err) < 0) {
         on_ended(&action->effect, STANCH_OUTCOME_UNKNOWN, NULL, &err, false);
@@ -315,8 +309,7 @@ void stanch_action__recover_effect(struct stanch_op *op, const json_t *doc)
         return;
     }
     if (strcmp(state, "sent") == 0) {
-        stanch_log(STANCH_LOG_WARN, "run", "%s: an intent without outcome was found; looking what happened",
-                   op->id);
+        stanch_log(STANCH_LOG_WARN, "run", "%s: an intent without outcome was found; looking what happened", op->id);
         stanch_effect__reconcile(&action->effect);
         return;
     }
@@ -327,8 +320,7 @@ void stanch_action__recover_effect(struct stanch_op *op, const json_t *doc)
         prove(op);
         return;
     }
-    stanch_op__answer_error(op, stanch_json_str(doc, "kind", "remote"), "%s",
-                            stanch_json_str(doc, "why", "it failed"));
+    stanch_op__answer_error(op, stanch_json_str(doc, "kind", "remote"), "%s", stanch_json_str(doc, "why", "it failed"));
 }
 
 /* ---- reads: no intent, the answer alone is recorded; notices: intent and outcome, no plan ---- */
@@ -342,8 +334,8 @@ static void on_read(void *ctx, const struct stanch_plugin_answer *answer)
         stanch_op__answer_ok(
             op, json_pack("{s:O, s:n}", "value", answer->value ? answer->value : json_null(), "mitigation"));
     else
-        stanch_op__answer_error(op, stanch_err_word(answer->err.code), "%s.%s: %s",
-                                stanch_action__instance(op), stanch_action__name(op), answer->err.text);
+        stanch_op__answer_error(op, stanch_err_word(answer->err.code), "%s.%s: %s", stanch_action__instance(op),
+                                stanch_action__name(op), answer->err.text);
 }
 
 static void on_may_read(void *ctx)
@@ -352,12 +344,12 @@ static void on_may_read(void *ctx)
     if (!stanch_op__returned(op))
         return;
     STANCH_AUTO_JSON json_t *input = json_pack("{s:O}", "args", stanch_action__args(op));
-    struct stanch_plugin_request request = {
-        .instance = stanch_action__instance(op),
-        .op = "read",
-        .action = stanch_action__name(op),
-        .input = input,
-        .deadline_ms = stanch_json_int(stanch_action__declared(op), "deadline_ms", 10000)};
+    struct stanch_plugin_request request = {.instance = stanch_action__instance(op),
+                                            .op = "read",
+                                            .action = stanch_action__name(op),
+                                            .input = input,
+                                            .deadline_ms =
+                                                stanch_json_int(stanch_action__declared(op), "deadline_ms", 10000)};
     struct stanch_err err;
     stanch_op__away(op);
     if (op->engine->world->call(op->engine->world->ctx, &request, on_read, op, NULL, &err) < 0) {

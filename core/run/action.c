@@ -24,8 +24,7 @@ const json_t *stanch_action__args(const struct stanch_op *op)
 
 const json_t *stanch_action__declared(const struct stanch_op *op)
 {
-    const json_t *described =
-        op->engine->world->describe(op->engine->world->ctx, stanch_action__instance(op));
+    const json_t *described = op->engine->world->describe(op->engine->world->ctx, stanch_action__instance(op));
     return json_object_get(json_object_get(described, "actions"), stanch_action__name(op));
 }
 
@@ -42,8 +41,8 @@ struct stanch_action *stanch_action__of(struct stanch_op *op)
 int stanch_plan__digest(const char *instance, const char *action, const char *class, const json_t *args,
                         const json_t *plan, char ret[65], struct stanch_err *err)
 {
-    STANCH_AUTO_JSON json_t *bound = json_pack("{s:s, s:s, s:s, s:O}", "instance", instance, "action", action,
-                                               "class", class, "args", args);
+    STANCH_AUTO_JSON json_t *bound =
+        json_pack("{s:s, s:s, s:s, s:O}", "instance", instance, "action", action, "class", class, "args", args);
     static const char *const members[] = {"targets", "from", "to", "undo", "preconditions"};
     for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
         json_t *member = json_object_get(plan, members[i]);
@@ -80,11 +79,11 @@ static void request_approval(struct stanch_op *op, const struct stanch_gate *gat
     struct stanch_engine *engine = op->engine;
     const json_t *args = stanch_op__args(op);
     const json_t *described = engine->world->describe(engine->world->ctx, stanch_action__instance(op));
-    STANCH_AUTO_JSON json_t *card = json_pack(
-        "{s:s, s:s, s:O, s:O, s:s, s:s, s:s, s:O, s:s}", "instance", stanch_action__instance(op), "action",
-        stanch_action__name(op), "args", stanch_action__args(op), "plan", action->plan, "because",
-        stanch_json_str(args, "because", ""), "risk", gate->policy.risk ? gate->policy.risk : "high", "why",
-        gate->why, "rules", gate->policy.rules, "environment", stanch_json_str(described, "environment", ""));
+    STANCH_AUTO_JSON json_t *card =
+        json_pack("{s:s, s:s, s:O, s:O, s:s, s:s, s:s, s:O, s:s}", "instance", stanch_action__instance(op), "action",
+                  stanch_action__name(op), "args", stanch_action__args(op), "plan", action->plan, "because",
+                  stanch_json_str(args, "because", ""), "risk", gate->policy.risk ? gate->policy.risk : "high", "why",
+                  gate->why, "rules", gate->policy.rules, "environment", stanch_json_str(described, "environment", ""));
     json_t *lease = json_object_get(args, "lease_ms");
     if (lease)
         json_object_set(card, "lease_ms", lease);
@@ -127,12 +126,11 @@ static void pass_gate(struct stanch_op *op)
 {
     struct stanch_action *action = stanch_action__of(op);
     STANCH_AUTO_JSON json_t *declared = json_object();
-    json_object_set(declared, "instance",
-                    (json_t *)(uintptr_t)op->engine->world->describe(op->engine->world->ctx,
-                                                                     stanch_action__instance(op)));
+    json_object_set(
+        declared, "instance",
+        (json_t *)(uintptr_t)op->engine->world->describe(op->engine->world->ctx, stanch_action__instance(op)));
     json_object_set(declared, "action", (json_t *)(uintptr_t)stanch_action__declared(op));
-    const char *raised =
-        stanch_json_str(stanch_op__args(op), "risk", stanch_json_str(op->run->doc, "risk", NULL));
+    const char *raised = stanch_json_str(stanch_op__args(op), "risk", stanch_json_str(op->run->doc, "risk", NULL));
     struct stanch_gate gate;
     stanch_gate__decide(op, "mitigate", action->plan, declared, stanch_action__name(op), raised, &gate);
     if (gate.refused) {
@@ -145,8 +143,7 @@ static void pass_gate(struct stanch_op *op)
     } else if (op->hold) {
         stanch_action__send(op);
     } else {
-        stanch_targets_hold(op->engine->targets, json_object_get(action->plan, "targets"), on_held, op,
-                            &op->hold);
+        stanch_targets_hold(op->engine->targets, json_object_get(action->plan, "targets"), on_held, op, &op->hold);
     }
     stanch_gate__done(&gate);
 }
@@ -157,8 +154,7 @@ static void void_and_ask_anew(struct stanch_op *op)
     struct stanch_action *action = stanch_action__of(op);
     struct stanch_batch *batch = stanch_batch_new();
     stanch_approval__close(op->engine, action->granted, "approval.voided",
-                           "just before apply the plan was made again, and it differs from the approved one",
-                           batch);
+                           "just before apply the plan was made again, and it differs from the approved one", batch);
     stanch_engine__append(op->engine, batch, NULL, NULL, NULL);
     action->granted[0] = 0;
     stanch_targets_release(op->engine->targets, &op->hold);
@@ -177,14 +173,12 @@ static void answer_no_change(struct stanch_op *op, const json_t *plan)
     struct stanch_batch *batch = stanch_batch_new();
     stanch_op__ask(op, batch, NULL);
     if (action->granted[0])
-        stanch_approval__close(op->engine, action->granted, "approval.voided",
-                               "there is nothing left to change", batch);
+        stanch_approval__close(op->engine, action->granted, "approval.voided", "there is nothing left to change",
+                               batch);
     stanch_batch_add(batch, op->chain, "action.unneeded", STANCH_BY_STANCH, op->run_id,
-                     json_pack("{s:s, s:s, s:s, s:s}", "step", op->id, "instance",
-                               stanch_action__instance(op), "action", stanch_action__name(op), "impact",
-                               stanch_json_str(plan, "impact", "")));
-    stanch_op__answer(op, batch,
-                      json_pack("{s:{s:b, s:n, s:n}}", "ok", "no_change", 1, "mitigation", "value"));
+                     json_pack("{s:s, s:s, s:s, s:s}", "step", op->id, "instance", stanch_action__instance(op),
+                               "action", stanch_action__name(op), "impact", stanch_json_str(plan, "impact", "")));
+    stanch_op__answer(op, batch, json_pack("{s:{s:b, s:n, s:n}}", "ok", "no_change", 1, "mitigation", "value"));
 }
 
 static void on_planned(void *ctx, const struct stanch_plugin_answer *answer)
@@ -209,8 +203,8 @@ static void on_planned(void *ctx, const struct stanch_plugin_answer *answer)
         answer_no_change(op, answer->value);
         return;
     }
-    if (stanch_plan__digest(stanch_action__instance(op), stanch_action__name(op), class,
-                            stanch_action__args(op), answer->value, digest, &err) < 0) {
+    if (stanch_plan__digest(stanch_action__instance(op), stanch_action__name(op), class, stanch_action__args(op),
+                            answer->value, digest, &err) < 0) {
         fail(op, &err);
         return;
     }
@@ -292,8 +286,7 @@ static void start(struct stanch_op *op)
 static void go_on_granted(struct stanch_op *op)
 {
     struct stanch_action *action = stanch_action__of(op);
-    stanch_targets_hold(op->engine->targets, json_object_get(action->plan, "targets"), on_held, op,
-                        &op->hold);
+    stanch_targets_hold(op->engine->targets, json_object_get(action->plan, "targets"), on_held, op, &op->hold);
 }
 
 static void decided(struct stanch_op *op, const char *decision, const char *by, const char *note)
@@ -341,8 +334,7 @@ static void recover(struct stanch_op *op, const json_t *doc)
     if (strcmp(stanch_json_str(approval, "state", ""), "pending") == 0)
         return; /* still open: it waits */
     if (decision) {
-        decided(op, decision, stanch_json_str(approval, "decided_by", ""),
-                stanch_json_str(approval, "note", ""));
+        decided(op, decision, stanch_json_str(approval, "decided_by", ""), stanch_json_str(approval, "note", ""));
         return;
     }
     op->approval[0] = 0;

@@ -71,9 +71,8 @@ static json_t *bound(const json_t *data)
     return value;
 }
 
-void stanch_approval__request(struct stanch_engine *engine, struct stanch_op *op, const char *chain,
-                              const char *run_id, const struct stanch_question_spec *spec,
-                              struct stanch_batch *batch, char ret[32])
+void stanch_approval__request(struct stanch_engine *engine, struct stanch_op *op, const char *chain, const char *run_id,
+                              const struct stanch_question_spec *spec, struct stanch_batch *batch, char ret[32])
 {
     stanch_journal_next_id(engine->journal, "A", ret);
     json_t *data = spec->card ? json_deep_copy(spec->card) : json_object();
@@ -93,8 +92,7 @@ void stanch_approval__request(struct stanch_engine *engine, struct stanch_op *op
     stanch_json_set_str(data, "impact", stanch_json_str(json_object_get(data, "plan"), "impact", NULL));
     stanch_json_set_str(data, "run", run_id);
     json_object_set_new(data, "choices",
-                        spec->choices ? json_deep_copy(spec->choices)
-                                      : json_pack("[s,s]", "approve", "deny"));
+                        spec->choices ? json_deep_copy(spec->choices) : json_pack("[s,s]", "approve", "deny"));
     if (op && op->run_id[0])
         json_object_set_new(data, "step", json_string(op->id));
     if (op && op->run) {
@@ -140,9 +138,8 @@ void stanch_approval__recover(struct stanch_engine *engine, const json_t *doc)
 static void ask_anew(struct stanch_engine *engine, const json_t *doc, struct stanch_batch *batch)
 {
     STANCH_AUTO_JSON json_t *card = json_deep_copy(doc);
-    static const char *const own[] = {"id",         "state",      "incident",    "created_ms",
-                                      "updated_ms", "seq",        "updated_seq", "digest",
-                                      "granted_by", "expires_ms", "closed"};
+    static const char *const own[] = {"id",          "state",  "incident",   "created_ms", "updated_ms", "seq",
+                                      "updated_seq", "digest", "granted_by", "expires_ms", "closed"};
     for (size_t i = 0; i < sizeof own / sizeof *own; i++)
         json_object_del(card, own[i]);
     json_object_set_new(card, "again", json_integer(stanch_json_int(doc, "again", 0) + 1));
@@ -200,8 +197,8 @@ static bool is_choice(const json_t *doc, const char *decision)
     return false;
 }
 
-static int check_decision(struct stanch_engine *engine, const json_t *doc, const char *id,
-                          const char *decision, const char *plan, struct stanch_err *err)
+static int check_decision(struct stanch_engine *engine, const json_t *doc, const char *id, const char *decision,
+                          const char *plan, struct stanch_err *err)
 {
     if (!doc)
         return stanch_err_set(err, STANCH_E_NOT_FOUND, "there is no approval %s", id);
@@ -216,16 +213,13 @@ static int check_decision(struct stanch_engine *engine, const json_t *doc, const
     bool binds = digest && strcmp(decision, "deny") != 0 && strcmp(decision, "keep") != 0;
     if (binds && !plan)
         return stanch_err_set(err, STANCH_E_INVALID,
-                              "%s is about a plan: say which one you saw, by its digest (it is %.12s...)", id,
-                              digest);
+                              "%s is about a plan: say which one you saw, by its digest (it is %.12s...)", id, digest);
     if (binds && strcmp(plan, digest) != 0)
-        return stanch_err_set(err, STANCH_E_STALE,
-                              "%s is about another plan now (%.12s..., not %.12s...): look again", id, digest,
-                              plan);
+        return stanch_err_set(err, STANCH_E_STALE, "%s is about another plan now (%.12s..., not %.12s...): look again",
+                              id, digest, plan);
     if (strcmp(decision, "approve") == 0 && stanch_stop_is_set(engine->config.state_dir))
-        return stanch_err_set(
-            err, STANCH_E_STOPPED,
-            "the stop switch is set: nothing that stanch starts leaves; `stanch resume` first");
+        return stanch_err_set(err, STANCH_E_STOPPED,
+                              "the stop switch is set: nothing that stanch starts leaves; `stanch resume` first");
     return 0;
 }
 
@@ -239,8 +233,7 @@ static int count_granted(json_t *granted, const char *by)
 }
 
 /* Questions that no step waits for: what a run or a lease left in force. */
-static void act_without_op(struct stanch_engine *engine, const json_t *doc, const char *decision,
-                           const char *by)
+static void act_without_op(struct stanch_engine *engine, const json_t *doc, const char *decision, const char *by)
 {
     if (strcmp(decision, "undo") != 0 && strcmp(decision, "approve") != 0)
         return;
@@ -280,9 +273,7 @@ int stanch_engine_decide(struct stanch_engine *engine, const char *by, const cha
     if (rc < 0 || !enough)
         return rc;
     forget_question(engine, id);
-    stanch_engine__count(engine, approve ? "approvals_granted"
-                                 : deny  ? "approvals_denied"
-                                         : "approvals_answered");
+    stanch_engine__count(engine, approve ? "approvals_granted" : deny ? "approvals_denied" : "approvals_answered");
     struct stanch_op *op = stanch_op__by_approval(engine, id);
     if (!op) {
         act_without_op(engine, doc, decision, by);

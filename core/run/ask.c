@@ -41,8 +41,7 @@ static void decided(struct stanch_op *op, const char *decision, const char *by, 
     stanch_batch_add(batch, op->chain, "run.resumed", by, op->run_id,
                      json_pack("{s:s, s:n}", "run", op->run_id, "waits_for"));
     op->approval[0] = 0;
-    stanch_op__answer(op, batch,
-                      json_pack("{s:{s:s, s:s, s:s}}", "ok", "choice", decision, "by", by, "note", note));
+    stanch_op__answer(op, batch, json_pack("{s:{s:s, s:s, s:s}}", "ok", "choice", decision, "by", by, "note", note));
 }
 
 static void expired(struct stanch_op *op)

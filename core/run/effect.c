@@ -71,13 +71,11 @@ static void on_reconciled(void *ctx, const struct stanch_plugin_answer *answer)
     if (!stanch_op__returned(effect->op))
         return;
     struct stanch_err why = {0};
-    const char *state =
-        answer->outcome == STANCH_OUTCOME_DONE ? stanch_json_str(answer->value, "state", "") : "";
+    const char *state = answer->outcome == STANCH_OUTCOME_DONE ? stanch_json_str(answer->value, "state", "") : "";
     if (strcmp(state, "done") == 0) {
         end(effect, STANCH_OUTCOME_DONE, answer->value, &why, false);
     } else if (strcmp(state, "not-done") == 0) {
-        stanch_err_set(&why, STANCH_E_UNREACHABLE,
-                       "the outcome was unknown; the plugin looked: it did not happen");
+        stanch_err_set(&why, STANCH_E_UNREACHABLE, "the outcome was unknown; the plugin looked: it did not happen");
         effect->looked = true;
         end(effect, STANCH_OUTCOME_FAILED, NULL, &why, true);
     } else {
@@ -105,8 +103,7 @@ static void call_reconcile(void *ctx)
     if (rc == 0)
         return;
     stanch_op__returned(op);
-    if (rc == STANCH_E_UNAVAILABLE ||
-        rc == STANCH_E_BUSY) { /* its host is coming back: a read, so ask again */
+    if (rc == STANCH_E_UNAVAILABLE || rc == STANCH_E_BUSY) { /* its host is coming back: a read, so ask again */
         if (++effect->reconcile_tries <= 40) {
             op->timer = stanch_timer_start(op->engine->loop, 250, call_reconcile, effect);
             return;
@@ -127,13 +124,12 @@ void stanch_effect__reconcile(struct stanch_effect *effect)
     }
     if (!effect->can_reconcile) {
         stanch_err_set(&why, STANCH_E_TIMEOUT,
-                       "the outcome is unknown, and %s.%s has no way to look whether it happened",
-                       effect->instance, effect->action);
+                       "the outcome is unknown, and %s.%s has no way to look whether it happened", effect->instance,
+                       effect->action);
         end(effect, STANCH_OUTCOME_UNKNOWN, NULL, &why, false);
         return;
     }
-    effect->op->timer =
-        stanch_timer_start(effect->op->engine->loop, effect->settle_ms, call_reconcile, effect);
+    effect->op->timer = stanch_timer_start(effect->op->engine->loop, effect->settle_ms, call_reconcile, effect);
 }
 
 /* ---- the call ---- */
@@ -145,8 +141,8 @@ static void on_answered(void *ctx, const struct stanch_plugin_answer *answer)
         return;
     stanch_crash_point("run.after-call");
     if (answer->outcome == STANCH_OUTCOME_UNKNOWN) {
-        stanch_log(STANCH_LOG_WARN, "run", "%s: outcome of %s.%s unknown: %s", effect->op->id,
-                   effect->instance, effect->action, answer->err.text);
+        stanch_log(STANCH_LOG_WARN, "run", "%s: outcome of %s.%s unknown: %s", effect->op->id, effect->instance,
+                   effect->action, answer->err.text);
         stanch_effect__reconcile(effect);
         return;
     }

@@ -14,12 +14,11 @@ int64_t stanch_engine__now(struct stanch_engine *engine)
 
 void stanch_engine__count(struct stanch_engine *engine, const char *counter)
 {
-    json_object_set_new(engine->counters, counter,
-                        json_integer(stanch_json_int(engine->counters, counter, 0) + 1));
+    json_object_set_new(engine->counters, counter, json_integer(stanch_json_int(engine->counters, counter, 0) + 1));
 }
 
-int stanch_engine__append(struct stanch_engine *engine, struct stanch_batch *batch,
-                          void (*on_committed)(void *ctx), void *ctx, struct stanch_err *err)
+int stanch_engine__append(struct stanch_engine *engine, struct stanch_batch *batch, void (*on_committed)(void *ctx),
+                          void *ctx, struct stanch_err *err)
 {
     struct stanch_err own = {0};
     if (engine->halted) {
@@ -44,8 +43,7 @@ struct stanch_run *stanch_engine__run(struct stanch_engine *engine, const char *
 }
 
 struct stanch_engine *stanch_engine_new(struct stanch_journal *journal, struct stanch_world *world,
-                                        struct stanch_policy *policy,
-                                        const struct stanch_engine_config *config)
+                                        struct stanch_policy *policy, const struct stanch_engine_config *config)
 {
     struct stanch_engine *engine = STANCH_NEW(struct stanch_engine);
     engine->loop = world->loop;
@@ -72,6 +70,7 @@ void stanch_run__free(struct stanch_run *run)
     free(run->steps);
     json_decref(run->doc);
     json_decref(run->symptom_seen);
+    json_decref(run->applied);
     free(run);
 }
 
@@ -157,6 +156,7 @@ static struct stanch_run *add_run(struct stanch_engine *engine, const json_t *do
     run->doc = json_deep_copy(doc);
     run->acted_ms = stanch_engine__now(engine);
     run->fed = -1;
+    run->applied = json_array();
     struct stanch_run **end = &engine->runs;
     while (*end)
         end = &(*end)->next;

@@ -95,12 +95,13 @@ struct stanch_run {
     int64_t fed;       /* answers that the last worker of it had got when it was let go; -1: none yet */
     int64_t delivered; /* answers that this worker has got, in their order */
     int deaths;
-    int64_t death_at;     /* answers delivered when the worker died last */
-    json_t *symptom_seen; /* the last sample of its symptom: {"result","value","at_ms"}; NULL: none yet */
-    bool resolved;        /* its alert has resolved meanwhile */
-    int64_t gap_ms;    /* how long it lay still before a restart took it up again; 0: it was fresh */
-    bool confirmed;       /* a person confirmed after the last reason to ask for freshness */
-    int64_t acted_ms;     /* wall clock of its last step */
+    int64_t death_at;           /* answers delivered when the worker died last */
+    json_t *symptom_seen;       /* the last sample of its symptom: {"result","value","at_ms"}; NULL: none yet */
+    json_t *applied;            /* ids of the mitigations that it applied */
+    bool resolved;              /* its alert has resolved meanwhile */
+    int64_t gap_ms;             /* how long it lay still before a restart took it up again; 0: it was fresh */
+    bool confirmed;             /* a person confirmed after the last reason to ask for freshness */
+    int64_t acted_ms;           /* wall clock of its last step */
     struct stanch_timer *timer; /* idle worker, or try to start a worker again */
 };
 
@@ -119,9 +120,9 @@ struct stanch_engine {
     struct stanch_question *questions;
     struct stanch_lease *leases;
     struct stanch_revision_files *revision; /* cache of one */
-    int64_t effects; /* effects that have ended: a plan older than one of them is made again */
-    bool draining; /* no new steps */
-    bool halted;   /* the end: callbacks that still come change nothing */
+    int64_t effects;                        /* effects that have ended: a plan older than one of them is made again */
+    bool draining;                          /* no new steps */
+    bool halted;                            /* the end: callbacks that still come change nothing */
     json_t *counters;
 };
 
@@ -129,8 +130,8 @@ struct stanch_engine {
 void stanch_engine__count(struct stanch_engine *engine, const char *counter);
 int64_t stanch_engine__now(struct stanch_engine *engine);
 /** Append; an error that says the store takes no more is logged and given back. */
-int stanch_engine__append(struct stanch_engine *engine, struct stanch_batch *batch,
-                          void (*on_committed)(void *ctx), void *ctx, struct stanch_err *err);
+int stanch_engine__append(struct stanch_engine *engine, struct stanch_batch *batch, void (*on_committed)(void *ctx),
+                          void *ctx, struct stanch_err *err);
 struct stanch_run *stanch_engine__run(struct stanch_engine *engine, const char *id);
 
 /* op.c */
@@ -159,9 +160,9 @@ const struct stanch_op_kind *stanch_op__kind(const char *name);
 struct stanch_op *stanch_op__by_approval(struct stanch_engine *engine, const char *approval);
 
 /* the kinds */
-extern const struct stanch_op_kind stanch_op_now, stanch_op_random, stanch_op_note, stanch_op_decide,
-    stanch_op_page, stanch_op_sleep, stanch_op_recent_changes, stanch_op_check, stanch_op_verify,
-    stanch_op_wait_for, stanch_op_ask, stanch_op_action, stanch_op_undo;
+extern const struct stanch_op_kind stanch_op_now, stanch_op_random, stanch_op_note, stanch_op_decide, stanch_op_page,
+    stanch_op_sleep, stanch_op_recent_changes, stanch_op_check, stanch_op_verify, stanch_op_wait_for, stanch_op_ask,
+    stanch_op_action, stanch_op_undo;
 
 /* engine.c */
 void stanch_run__free(struct stanch_run *run);
@@ -184,15 +185,14 @@ struct stanch_question_spec {
     const char *role;
     int quorum;
     int64_t expires_ms;
-    const json_t *card; /* members for the person: plan, because, risk, why, rules, symptom, ...; borrowed */
+    const json_t *card;      /* members for the person: plan, because, risk, why, rules, symptom, ...; borrowed */
     const char *plan_digest; /* or NULL */
     const json_t *choices;   /* or NULL: approve, deny; borrowed */
 };
 /** Put approval.requested into the batch and watch its expiry. op may be NULL (then about tells who handles
  * it). ret: the id. */
-void stanch_approval__request(struct stanch_engine *engine, struct stanch_op *op, const char *chain,
-                              const char *run, const struct stanch_question_spec *spec,
-                              struct stanch_batch *batch, char ret[32]);
+void stanch_approval__request(struct stanch_engine *engine, struct stanch_op *op, const char *chain, const char *run,
+                              const struct stanch_question_spec *spec, struct stanch_batch *batch, char ret[32]);
 /** Close an open question without a person. kind: "approval.voided" or "approval.consumed". */
 void stanch_approval__close(struct stanch_engine *engine, const char *id, const char *kind, const char *why,
                             struct stanch_batch *batch);
@@ -245,19 +245,19 @@ int stanch_effect__prepare(struct stanch_effect *effect, struct stanch_op *op, c
 void stanch_effect__done(struct stanch_effect *effect);
 
 /* mitigation.c */
-void stanch_mitigation__applied(struct stanch_op *op, const char *instance, const char *action,
-                                const json_t *args, const json_t *plan, int64_t lease_ms, const char *because,
-                                struct stanch_batch *batch, char ret_id[32]);
+void stanch_mitigation__applied(struct stanch_op *op, const char *instance, const char *action, const json_t *args,
+                                const json_t *plan, int64_t lease_ms, const char *because, struct stanch_batch *batch,
+                                char ret_id[32]);
 void stanch_mitigation__recover(struct stanch_engine *engine, const json_t *doc);
 void stanch_mitigation__forget(struct stanch_engine *engine, const char *id);
 /** The undo of a mitigation, ordered by a person (by) or by a lease end (by "stanch"). */
-void stanch_undo__start(struct stanch_engine *engine, const json_t *mitigation, const char *by,
-                        const char *reason, stanch_engine_done done, void *ctx);
+void stanch_undo__start(struct stanch_engine *engine, const json_t *mitigation, const char *by, const char *reason,
+                        stanch_engine_done done, void *ctx);
 /** Take up an undo that was under way when the process ended, unless its run did. */
 void stanch_undo__recover(struct stanch_engine *engine, const json_t *mitigation);
 void stanch_mitigation__free_all(struct stanch_engine *engine);
 /** new array of {"id","instance","action","because"} that this run left in force. */
-json_t *stanch_mitigation__of_run(struct stanch_engine *engine, const char *run);
+json_t *stanch_mitigation__of_run(const struct stanch_run *run);
 
 /* symptom.c */
 /** One sample of a symptom outside of a run (a lease end). on_sample: once: "good", "bad", "between",

@@ -61,7 +61,7 @@ static void cancel_ops(struct stanch_run *run, struct stanch_batch *batch)
 
 static void ask_keep_or_undo(struct stanch_run *run, const char *kind, struct stanch_batch *batch)
 {
-    STANCH_AUTO_JSON json_t *left = stanch_mitigation__of_run(run->engine, run->id);
+    STANCH_AUTO_JSON json_t *left = stanch_mitigation__of_run(run);
     if (json_array_size(left) == 0)
         return;
     STANCH_AUTO_JSON json_t *choices = json_pack("[s,s]", "keep", "undo");

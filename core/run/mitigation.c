@@ -49,15 +49,15 @@ void stanch_mitigation__free_all(struct stanch_engine *engine)
         stanch_mitigation__forget(engine, engine->leases->id);
 }
 
-void stanch_mitigation__applied(struct stanch_op *op, const char *instance, const char *action,
-                                const json_t *args, const json_t *plan, int64_t lease_ms, const char *because,
-                                struct stanch_batch *batch, char ret_id[32])
+void stanch_mitigation__applied(struct stanch_op *op, const char *instance, const char *action, const json_t *args,
+                                const json_t *plan, int64_t lease_ms, const char *because, struct stanch_batch *batch,
+                                char ret_id[32])
 {
     struct stanch_engine *engine = op->engine;
     stanch_journal_next_id(engine->journal, "M", ret_id);
-    json_t *data = json_pack("{s:s, s:s, s:s, s:s, s:s, s:O, s:O, s:s}", "mitigation", ret_id, "step", op->id,
-                             "run", op->run_id, "instance", instance, "action", action, "args", args, "plan",
-                             plan, "because", because);
+    json_t *data =
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:O, s:O, s:s}", "mitigation", ret_id, "step", op->id, "run", op->run_id,
+                  "instance", instance, "action", action, "args", args, "plan", plan, "because", because);
     static const char *const shown[] = {"targets", "from", "to", "by_hand", "undo_by_hand", "impact"};
     for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) {
         json_t *member = json_object_get(plan, shown[i]);
@@ -71,6 +71,8 @@ void stanch_mitigation__applied(struct stanch_op *op, const char *instance, cons
         json_object_set_new(data, "lease_ends_ms", json_integer(stanch_engine__now(engine) + lease_ms));
         watch_lease(engine, ret_id, lease_ms);
     }
+    if (op->run)
+        json_array_append_new(op->run->applied, json_string(ret_id));
     stanch_engine__count(engine, "mitigations_applied");
     stanch_batch_add(batch, op->chain, "mitigation.applied", STANCH_BY_STANCH, op->run_id, data);
 }
@@ -88,10 +90,8 @@ static void keep_and_ask(struct stanch_engine *engine, const json_t *doc, const 
     STANCH_AUTO_FREE char *because =
         stanch_asprintf("The lease of %s (%s.%s) has ended: %s. Keep or undo?", id,
                         stanch_json_str(doc, "instance", ""), stanch_json_str(doc, "action", ""), why);
-    STANCH_AUTO_JSON json_t *card =
-        json_pack("{s:s, s:[{s:s}]}", "because", because, "mitigations", "id", id);
-    struct stanch_question_spec spec = {
-        .about = "keep", .role = "ic", .quorum = 1, .card = card, .choices = choices};
+    STANCH_AUTO_JSON json_t *card = json_pack("{s:s, s:[{s:s}]}", "because", because, "mitigations", "id", id);
+    struct stanch_question_spec spec = {.about = "keep", .role = "ic", .quorum = 1, .card = card, .choices = choices};
     char approval[32];
     stanch_approval__request(engine, NULL, chain, stanch_json_str(doc, "run", NULL), &spec, batch, approval);
     stanch_engine__append(engine, batch, NULL, NULL, NULL);
@@ -107,12 +107,10 @@ static void on_lease_sample(void *ctx, const char *result, const json_t *value)
         return;
     }
     struct stanch_engine *engine = lease->engine;
-    STANCH_AUTO_JSON json_t *doc =
-        stanch_journal_get(engine->journal, STANCH_VIEW_APPENDED, "mitigation", lease->id);
+    STANCH_AUTO_JSON json_t *doc = stanch_journal_get(engine->journal, STANCH_VIEW_APPENDED, "mitigation", lease->id);
     stanch_mitigation__forget(engine, stanch_json_str(doc, "id", ""));
     if (strcmp(result, "good") == 0) {
-        stanch_undo__start(engine, doc, STANCH_BY_STANCH, "its lease has ended and the symptom is good", NULL,
-                           NULL);
+        stanch_undo__start(engine, doc, STANCH_BY_STANCH, "its lease has ended and the symptom is good", NULL, NULL);
         return;
     }
     STANCH_AUTO_FREE char *why =
@@ -125,16 +123,14 @@ static void on_lease_end(void *ctx)
     struct stanch_lease *lease = ctx;
     struct stanch_engine *engine = lease->engine;
     lease->timer = NULL;
-    STANCH_AUTO_JSON json_t *doc =
-        stanch_journal_get(engine->journal, STANCH_VIEW_APPENDED, "mitigation", lease->id);
+    STANCH_AUTO_JSON json_t *doc = stanch_journal_get(engine->journal, STANCH_VIEW_APPENDED, "mitigation", lease->id);
     const json_t *symptom = json_object_get(doc, "symptom");
     bool stopped = stanch_stop_is_set(engine->config.state_dir);
     if (!doc || strcmp(stanch_json_str(doc, "state", ""), "in-force") != 0) {
         stanch_mitigation__forget(engine, lease->id);
     } else if (stopped || !json_is_object(symptom)) {
         stanch_mitigation__forget(engine, stanch_json_str(doc, "id", ""));
-        keep_and_ask(engine, doc,
-                     stopped ? "the stop switch is set" : "its runbook has no symptom to ask for");
+        keep_and_ask(engine, doc, stopped ? "the stop switch is set" : "its runbook has no symptom to ask for");
     } else {
         lease->sampling = true;
         stanch_symptom__sample(engine, symptom, on_lease_sample, lease);
@@ -144,6 +140,9 @@ static void on_lease_end(void *ctx)
 void stanch_mitigation__recover(struct stanch_engine *engine, const json_t *doc)
 {
     const char *id = stanch_json_str(doc, "id", "");
+    struct stanch_run *run = stanch_engine__run(engine, stanch_json_str(doc, "run", ""));
+    if (run)
+        json_array_append_new(run->applied, json_string(id));
     if (strcmp(stanch_json_str(doc, "state", ""), "undoing") == 0) {
         stanch_undo__recover(engine, doc);
         return;
@@ -153,24 +152,18 @@ void stanch_mitigation__recover(struct stanch_engine *engine, const json_t *doc)
         watch_lease(engine, id, ends - stanch_engine__now(engine));
 }
 
-json_t *stanch_mitigation__of_run(struct stanch_engine *engine, const char *run)
+json_t *stanch_mitigation__of_run(const struct stanch_run *run)
 {
-    struct stanch_noun_query query = {.noun = "mitigation", .open = 1, .limit = 1000};
-    json_t *docs = NULL, *list = json_array();
-    struct stanch_err err;
-    if (stanch_journal_list(engine->journal, &query, &docs, &err) < 0) {
-        stanch_log(STANCH_LOG_ERROR, "run", "what is in force could not be read: %s", err.text);
-        return list;
+    json_t *list = json_array();
+    for (size_t i = 0; i < json_array_size(run->applied); i++) {
+        const char *id = json_string_value(json_array_get(run->applied, i));
+        STANCH_AUTO_JSON json_t *doc = stanch_journal_get(run->engine->journal, STANCH_VIEW_APPENDED, "mitigation", id);
+        const char *state = stanch_json_str(doc, "state", "");
+        if (strcmp(state, "in-force") == 0 || strcmp(state, "unknown") == 0)
+            json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s}", "id", id, "instance",
+                                                  stanch_json_str(doc, "instance", ""), "action",
+                                                  stanch_json_str(doc, "action", ""), "because",
+                                                  stanch_json_str(doc, "because", "")));
     }
-    for (size_t i = 0; i < json_array_size(docs); i++) {
-        const json_t *doc = json_array_get(docs, i);
-        if (strcmp(stanch_json_str(doc, "run", ""), run) == 0)
-            json_array_append_new(list,
-                                  json_pack("{s:s, s:s, s:s, s:s}", "id", stanch_json_str(doc, "id", ""),
-                                            "instance", stanch_json_str(doc, "instance", ""), "action",
-                                            stanch_json_str(doc, "action", ""), "because",
-                                            stanch_json_str(doc, "because", "")));
-    }
-    json_decref(docs);
     return list;
 }

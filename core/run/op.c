@@ -102,9 +102,8 @@ void stanch_op__ask(struct stanch_op *op, struct stanch_batch *batch, json_t *ex
         return;
     }
     op->asked = true;
-    json_t *data =
-        json_pack("{s:s, s:s, s:I, s:O, s:O}", "step", op->id, "run", op->run_id, "n", (json_int_t)op->n,
-                  "op", json_object_get(op->want, "op"), "args", json_object_get(op->want, "args"));
+    json_t *data = json_pack("{s:s, s:s, s:I, s:O, s:O}", "step", op->id, "run", op->run_id, "n", (json_int_t)op->n,
+                             "op", json_object_get(op->want, "op"), "args", json_object_get(op->want, "args"));
     stanch_json_set_str(data, "file", stanch_json_str(op->want, "file", NULL));
     int64_t line = stanch_json_int(op->want, "line", 0);
     if (line)
@@ -133,8 +132,7 @@ void stanch_op__answer(struct stanch_op *op, struct stanch_batch *batch, json_t 
             run->acted_ms = stanch_engine__now(op->engine);
             record->answer = json_incref(answer);
         } else {
-            record->order =
-                0; /* not recorded: the run stays where it is; a restart takes the step up again */
+            record->order = 0; /* not recorded: the run stays where it is; a restart takes the step up again */
         }
     } else {
         stanch_engine__append(op->engine, batch, NULL, NULL, NULL);

@@ -35,8 +35,8 @@ static int load_file(struct stanch_journal *journal, const json_t *file, struct 
     return 0;
 }
 
-int stanch_revision_load(struct stanch_journal *journal, const char *commit,
-                         struct stanch_revision_files **ret, struct stanch_err *err)
+int stanch_revision_load(struct stanch_journal *journal, const char *commit, struct stanch_revision_files **ret,
+                         struct stanch_err *err)
 {
     STANCH_AUTO_JSON json_t *doc = stanch_journal_get(journal, STANCH_VIEW_APPENDED, "revision", commit);
     if (!doc)

@@ -13,8 +13,8 @@ struct stanch_revision_files {
 };
 
 /** Read them. ret: new. returns 0 | STANCH_E_NOT_FOUND (the commit was never accepted) | STANCH_E_CORRUPT */
-int stanch_revision_load(struct stanch_journal *journal, const char *commit,
-                         struct stanch_revision_files **ret, struct stanch_err *err);
+int stanch_revision_load(struct stanch_journal *journal, const char *commit, struct stanch_revision_files **ret,
+                         struct stanch_err *err);
 void stanch_revision_free(struct stanch_revision_files *revision);
 
 #endif

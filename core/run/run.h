@@ -30,8 +30,7 @@ typedef void (*stanch_engine_done)(void *ctx, int rc, const struct stanch_err *e
 
 /** journal, world, policy: borrowed, must outlive it. config: copied. ret: new. */
 struct stanch_engine *stanch_engine_new(struct stanch_journal *journal, struct stanch_world *world,
-                                        struct stanch_policy *policy,
-                                        const struct stanch_engine_config *config);
+                                        struct stanch_policy *policy, const struct stanch_engine_config *config);
 /** Ends nothing in the world: open runs stay open in the journal. Call when no callback can come any more. */
 void stanch_engine_free(struct stanch_engine *engine);
 
@@ -57,11 +56,11 @@ int stanch_engine_cancel(struct stanch_engine *engine, const char *run, const ch
  *  decision: "approve", "deny", or one of the question's choices. plan: the digest that the person saw;
  * needed where the question has one. returns 0 | STANCH_E_NOT_FOUND | STANCH_E_CONFLICT (decided, expired) |
  * STANCH_E_STALE (another plan) | STANCH_E_INVALID (no such choice) | STANCH_E_STOPPED */
-int stanch_engine_decide(struct stanch_engine *engine, const char *by, const char *approval,
-                         const char *decision, const char *plan, const char *note, struct stanch_err *err);
+int stanch_engine_decide(struct stanch_engine *engine, const char *by, const char *approval, const char *decision,
+                         const char *plan, const char *note, struct stanch_err *err);
 /** Undo a mitigation by a person's order; passes the stop switch. done: once, with the mitigation. */
-int stanch_engine_undo(struct stanch_engine *engine, const char *by, const char *mitigation,
-                       const char *reason, stanch_engine_done done, void *ctx, struct stanch_err *err);
+int stanch_engine_undo(struct stanch_engine *engine, const char *by, const char *mitigation, const char *reason,
+                       stanch_engine_done done, void *ctx, struct stanch_err *err);
 
 /** Counters of effects and questions, for status. borrowed. */
 const json_t *stanch_engine_counters(const struct stanch_engine *engine);

@@ -14,8 +14,7 @@ const struct stanch_op_kind stanch_op_now = {.name = "now", .start = start_now};
 
 static void start_random(struct stanch_op *op)
 {
-    stanch_op__answer_ok(op,
-                         json_integer((json_int_t)(stanch_random_u64() & (uint64_t)STANCH_JSON_SAFE_INT)));
+    stanch_op__answer_ok(op, json_integer((json_int_t)(stanch_random_u64() & (uint64_t)STANCH_JSON_SAFE_INT)));
 }
 const struct stanch_op_kind stanch_op_random = {.name = "random", .start = start_random};
 
@@ -78,8 +77,7 @@ static void recover_sleep(struct stanch_op *op, const json_t *doc)
 {
     sleep_until(op, stanch_json_int(doc, "until_ms", 0));
 }
-const struct stanch_op_kind stanch_op_sleep = {
-    .name = "sleep", .start = start_sleep, .recover = recover_sleep};
+const struct stanch_op_kind stanch_op_sleep = {.name = "sleep", .start = start_sleep, .recover = recover_sleep};
 
 /* ---- recent_changes: change events, newest first, out of the journal ---- */
 
@@ -111,5 +109,4 @@ static void start_recent_changes(struct stanch_op *op)
     }
     stanch_op__answer_ok(op, changes);
 }
-const struct stanch_op_kind stanch_op_recent_changes = {.name = "recent_changes",
-                                                        .start = start_recent_changes};
+const struct stanch_op_kind stanch_op_recent_changes = {.name = "recent_changes", .start = start_recent_changes};

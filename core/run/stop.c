@@ -46,8 +46,7 @@ static int sync_dir(const char *dir, struct stanch_err *err)
     return rc;
 }
 
-int stanch_stop_set(const char *state_dir, const char *reason, const char *by, int64_t at_ms,
-                    struct stanch_err *err)
+int stanch_stop_set(const char *state_dir, const char *reason, const char *by, int64_t at_ms, struct stanch_err *err)
 {
     STANCH_AUTO_FREE char *path = stop_path(state_dir);
     char at[32];
@@ -65,8 +64,7 @@ int stanch_stop_set(const char *state_dir, const char *reason, const char *by, i
     int why = errno;
     close(fd);
     if (!ok)
-        return stanch_err_errno(err, STANCH_E_SYSTEM, why, "the switch %s is set but could not be synced",
-                                path);
+        return stanch_err_errno(err, STANCH_E_SYSTEM, why, "the switch %s is set but could not be synced", path);
     return sync_dir(state_dir, err);
 }
 

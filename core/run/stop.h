@@ -15,8 +15,7 @@ bool stanch_stop_is_set(const char *state_dir);
 json_t *stanch_stop_read(const char *state_dir);
 /** Write and sync the file and its directory. Idempotent: a switch that is set keeps its first reason.
  *  returns 0 | STANCH_E_SYSTEM */
-int stanch_stop_set(const char *state_dir, const char *reason, const char *by, int64_t at_ms,
-                    struct stanch_err *err);
+int stanch_stop_set(const char *state_dir, const char *reason, const char *by, int64_t at_ms, struct stanch_err *err);
 /** Remove it and sync the directory. returns 0 (also when it was not set) | STANCH_E_SYSTEM */
 int stanch_stop_clear(const char *state_dir, struct stanch_err *err);
 

@@ -76,10 +76,10 @@ static void remember(struct watch *watch, struct stanch_run *run)
     if (!run || watch->until)
         return;
     json_decref(run->symptom_seen);
-    run->symptom_seen = json_pack("{s:s, s:o, s:I, s:s, s:s}", "result", watch->last, "value",
-                                  watch_value(watch), "at_ms", (json_int_t)stanch_engine__now(watch->engine),
-                                  "good", stanch_json_str(watch->symptom, "good", ""), "bad",
-                                  stanch_json_str(watch->symptom, "bad", ""));
+    run->symptom_seen =
+        json_pack("{s:s, s:o, s:I, s:s, s:s}", "result", watch->last, "value", watch_value(watch), "at_ms",
+                  (json_int_t)stanch_engine__now(watch->engine), "good", stanch_json_str(watch->symptom, "good", ""),
+                  "bad", stanch_json_str(watch->symptom, "bad", ""));
 }
 
 static void drop(struct watch *watch)
@@ -98,20 +98,19 @@ static void finish(struct watch *watch, const char *result)
         return;
     }
     remember(watch, op->run);
-    json_t *answer = json_pack("{s:{s:s, s:o, s:I}}", "ok", "result", result, "value", watch_value(watch),
-                               "samples", (json_int_t)watch->samples);
+    json_t *answer = json_pack("{s:{s:s, s:o, s:I}}", "ok", "result", result, "value", watch_value(watch), "samples",
+                               (json_int_t)watch->samples);
     if (watch->why[0])
         json_object_set_new(json_object_get(answer, "ok"), "why", json_string(watch->why));
     struct stanch_batch *batch = stanch_batch_new();
     stanch_op__ask(op, batch, NULL);
     json_t *data = json_deep_copy(json_object_get(answer, "ok"));
     json_object_set_new(data, "step", json_string(op->id));
-    json_object_set_new(data, "took_ms",
-                        json_integer(stanch_loop_mono_ms(watch->engine->loop) - watch->began_mono_ms));
+    json_object_set_new(data, "took_ms", json_integer(stanch_loop_mono_ms(watch->engine->loop) - watch->began_mono_ms));
     json_object_set_new(data, "good",
                         json_string(stanch_json_str(watch->symptom, watch->until ? "until" : "good", "")));
-    stanch_batch_add(batch, op->chain, watch->once ? "step.checked" : "step.verified", STANCH_BY_STANCH,
-                     op->run_id, data);
+    stanch_batch_add(batch, op->chain, watch->once ? "step.checked" : "step.verified", STANCH_BY_STANCH, op->run_id,
+                     data);
     stanch_op__answer(op, batch, answer);
 }
 
@@ -204,9 +203,8 @@ static void start_watch(struct stanch_op *op, bool once, bool until)
     const json_t *args = stanch_op__args(op);
     const json_t *symptom = until ? args : json_object_get(args, "symptom");
     if (!json_is_object(json_object_get(symptom, "ask"))) {
-        stanch_op__answer_error(
-            op, "invalid",
-            "there is no symptom to ask for: declare `symptom = symptom {...}` in the runbook");
+        stanch_op__answer_error(op, "invalid",
+                                "there is no symptom to ask for: declare `symptom = symptom {...}` in the runbook");
         return;
     }
     struct watch *watch = STANCH_NEW(struct watch);
@@ -269,5 +267,4 @@ static void start_wait_for(struct stanch_op *op)
 }
 const struct stanch_op_kind stanch_op_check = {.name = "check", .start = start_check, .done = free_watch};
 const struct stanch_op_kind stanch_op_verify = {.name = "verify", .start = start_verify, .done = free_watch};
-const struct stanch_op_kind stanch_op_wait_for = {
-    .name = "wait_for", .start = start_wait_for, .done = free_watch};
+const struct stanch_op_kind stanch_op_wait_for = {.name = "wait_for", .start = start_wait_for, .done = free_watch};

@@ -91,8 +91,8 @@ static void look_soon(struct stanch_targets *targets)
     stanch_loop_defer(targets->loop, on_look, targets);
 }
 
-void stanch_targets_hold(struct stanch_targets *targets, const json_t *names, void (*on_held)(void *ctx),
-                         void *ctx, struct stanch_hold **ret)
+void stanch_targets_hold(struct stanch_targets *targets, const json_t *names, void (*on_held)(void *ctx), void *ctx,
+                         struct stanch_hold **ret)
 {
     struct stanch_hold *hold = STANCH_NEW(struct stanch_hold);
     hold->names = json_deep_copy(names);

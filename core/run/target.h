@@ -15,8 +15,8 @@ struct stanch_targets *stanch_targets_new(struct stanch_loop *loop);
 void stanch_targets_free(struct stanch_targets *targets);
 /** Wait for all of `names` (array of text); those who wait get them in the order in which they asked.
  *  on_held: called once, later. ret: shared handle, valid until released. */
-void stanch_targets_hold(struct stanch_targets *targets, const json_t *names, void (*on_held)(void *ctx),
-                         void *ctx, struct stanch_hold **ret);
+void stanch_targets_hold(struct stanch_targets *targets, const json_t *names, void (*on_held)(void *ctx), void *ctx,
+                         struct stanch_hold **ret);
 /** Let go, or stop waiting; after it on_held is not called. NULL is accepted; the pointer is cleared. */
 void stanch_targets_release(struct stanch_targets *targets, struct stanch_hold **hold);
 

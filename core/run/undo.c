@@ -66,18 +66,16 @@ static void intend(struct stanch_effect *effect, struct stanch_batch *batch)
     struct stanch_op *op = effect->op;
     struct undo *undo = op->state;
     stanch_op__ask(op, batch, NULL);
-    json_t *data =
-        json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:O}", "mitigation", mitigation_id(undo), "by", undo->by,
-                  "reason", undo->reason, "instance", effect->instance, "action", effect->action, "attempt",
-                  (json_int_t)effect->attempt, "undo_key", json_object_get(effect->input, "key"));
+    json_t *data = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:O}", "mitigation", mitigation_id(undo), "by", undo->by,
+                             "reason", undo->reason, "instance", effect->instance, "action", effect->action, "attempt",
+                             (json_int_t)effect->attempt, "undo_key", json_object_get(effect->input, "key"));
     if (op->run_id[0])
         json_object_set_new(data, "undo_step", json_string(op->id));
     if (op->approval[0] && op->granted) {
         stanch_approval__close(op->engine, op->approval, "approval.consumed", "used", batch);
         op->approval[0] = 0;
     }
-    stanch_batch_add(batch, op->chain, "mitigation.undoing", undo->by, op->run_id[0] ? op->run_id : NULL,
-                     data);
+    stanch_batch_add(batch, op->chain, "mitigation.undoing", undo->by, op->run_id[0] ? op->run_id : NULL, data);
 }
 
 static void on_ended(struct stanch_effect *effect, enum stanch_outcome outcome, const json_t *value,
@@ -95,8 +93,8 @@ static void on_ended(struct stanch_effect *effect, enum stanch_outcome outcome, 
     const char *kind = outcome == STANCH_OUTCOME_DONE     ? "mitigation.undone"
                        : outcome == STANCH_OUTCOME_FAILED ? "mitigation.undo-failed"
                                                           : "mitigation.undo-unknown";
-    json_t *data = json_pack("{s:s, s:s, s:s, s:s, s:s}", "mitigation", mitigation_id(undo), "by", undo->by,
-                             "instance", effect->instance, "action", effect->action, "reason", undo->reason);
+    json_t *data = json_pack("{s:s, s:s, s:s, s:s, s:s}", "mitigation", mitigation_id(undo), "by", undo->by, "instance",
+                             effect->instance, "action", effect->action, "reason", undo->reason);
     if (value)
         json_object_set_new(data, "undo_value", json_deep_copy(value));
     if (outcome != STANCH_OUTCOME_DONE) {
@@ -129,8 +127,7 @@ static void on_held(void *ctx)
         stanch_journal_get(op->engine->journal, STANCH_VIEW_APPENDED, "mitigation", mitigation_id(undo));
     const char *state = stanch_json_str(now, "state", "");
     if (strcmp(state, "in-force") != 0 && strcmp(state, "unknown") != 0) {
-        stanch_err_set(&err, STANCH_E_CONFLICT, "%s is no longer in force: it is %s", mitigation_id(undo),
-                       state);
+        stanch_err_set(&err, STANCH_E_CONFLICT, "%s is no longer in force: it is %s", mitigation_id(undo), state);
         finish(op, stanch_batch_new(), err.code, &err);
         return;
     }
@@ -147,35 +144,32 @@ static int prepare(struct stanch_op *op, const json_t *mitigation, const char *b
     (void)snprintf(undo->reason, sizeof undo->reason, "%s", reason);
     undo->effect.intend = intend;
     undo->effect.ended = on_ended;
-    STANCH_AUTO_FREE char *key_of = stanch_asprintf("undo:%s:%s", stanch_json_str(mitigation, "id", ""),
-                                                    stanch_json_str(mitigation, "step", ""));
+    STANCH_AUTO_FREE char *key_of =
+        stanch_asprintf("undo:%s:%s", stanch_json_str(mitigation, "id", ""), stanch_json_str(mitigation, "step", ""));
     return stanch_effect__prepare(&undo->effect, op, "undo", stanch_json_str(mitigation, "instance", ""),
-                                  stanch_json_str(mitigation, "action", ""),
-                                  json_object_get(mitigation, "args"), json_object_get(mitigation, "plan"),
-                                  key_of, err);
+                                  stanch_json_str(mitigation, "action", ""), json_object_get(mitigation, "args"),
+                                  json_object_get(mitigation, "plan"), key_of, err);
 }
 
 static void hold_and_go(struct stanch_op *op)
 {
     struct undo *undo = op->state;
-    stanch_targets_hold(op->engine->targets, json_object_get(undo->mitigation, "targets"), on_held, op,
-                        &op->hold);
+    stanch_targets_hold(op->engine->targets, json_object_get(undo->mitigation, "targets"), on_held, op, &op->hold);
 }
 
 static struct stanch_op *new_op(struct stanch_engine *engine, const json_t *mitigation, const char *by)
 {
-    STANCH_AUTO_JSON json_t *want = json_pack("{s:s, s:{s:s}}", "op", "undo", "args", "mitigation",
-                                              stanch_json_str(mitigation, "id", ""));
+    STANCH_AUTO_JSON json_t *want =
+        json_pack("{s:s, s:{s:s}}", "op", "undo", "args", "mitigation", stanch_json_str(mitigation, "id", ""));
     struct stanch_op *op = stanch_op__new(engine, NULL, &stanch_op_undo, 0, want);
     (void)snprintf(op->id, sizeof op->id, "%s", stanch_json_str(mitigation, "id", ""));
-    (void)snprintf(op->chain, sizeof op->chain, "%s",
-                   stanch_json_str(mitigation, "incident", STANCH_CHAIN_NONE));
+    (void)snprintf(op->chain, sizeof op->chain, "%s", stanch_json_str(mitigation, "incident", STANCH_CHAIN_NONE));
     op->by_person = strcmp(by, STANCH_BY_STANCH) != 0;
     return op;
 }
 
-void stanch_undo__start(struct stanch_engine *engine, const json_t *mitigation, const char *by,
-                        const char *reason, stanch_engine_done done, void *ctx)
+void stanch_undo__start(struct stanch_engine *engine, const json_t *mitigation, const char *by, const char *reason,
+                        stanch_engine_done done, void *ctx)
 {
     struct stanch_op *op = new_op(engine, mitigation, by);
     struct stanch_err err = {0};
@@ -193,8 +187,7 @@ void stanch_undo__recover(struct stanch_engine *engine, const json_t *mitigation
 {
     const char *id = stanch_json_str(mitigation, "id", "");
     for (struct stanch_op *op = engine->ops; op; op = op->next)
-        if (op->kind == &stanch_op_undo &&
-            strcmp(stanch_json_str(stanch_op__args(op), "mitigation", ""), id) == 0)
+        if (op->kind == &stanch_op_undo && strcmp(stanch_json_str(stanch_op__args(op), "mitigation", ""), id) == 0)
             return; /* its run took it up again */
     const char *by = stanch_json_str(mitigation, "by", STANCH_BY_STANCH);
     struct stanch_op *op = new_op(engine, mitigation, by);
@@ -210,8 +203,7 @@ void stanch_undo__recover(struct stanch_engine *engine, const json_t *mitigation
 int stanch_engine_undo(struct stanch_engine *engine, const char *by, const char *id, const char *reason,
                        stanch_engine_done done, void *ctx, struct stanch_err *err)
 {
-    STANCH_AUTO_JSON json_t *doc =
-        stanch_journal_get(engine->journal, STANCH_VIEW_APPENDED, "mitigation", id);
+    STANCH_AUTO_JSON json_t *doc = stanch_journal_get(engine->journal, STANCH_VIEW_APPENDED, "mitigation", id);
     if (!doc)
         return stanch_err_set(err, STANCH_E_NOT_FOUND, "there is no mitigation %s", id);
     const char *state = stanch_json_str(doc, "state", "");
@@ -226,11 +218,10 @@ int stanch_engine_undo(struct stanch_engine *engine, const char *by, const char 
 static void request_approval(struct stanch_op *op, const struct stanch_gate *gate)
 {
     struct undo *undo = op->state;
-    STANCH_AUTO_JSON json_t *card =
-        json_pack("{s:s, s:s, s:s, s:O, s:s, s:s, s:O, s:[{s:s}]}", "instance", undo->effect.instance,
-                  "action", undo->effect.action, "because", undo->reason, "plan",
-                  json_object_get(undo->mitigation, "plan"), "risk", gate->policy.risk, "why", gate->why,
-                  "rules", gate->policy.rules, "mitigations", "id", mitigation_id(undo));
+    STANCH_AUTO_JSON json_t *card = json_pack(
+        "{s:s, s:s, s:s, s:O, s:s, s:s, s:O, s:[{s:s}]}", "instance", undo->effect.instance, "action",
+        undo->effect.action, "because", undo->reason, "plan", json_object_get(undo->mitigation, "plan"), "risk",
+        gate->policy.risk, "why", gate->why, "rules", gate->policy.rules, "mitigations", "id", mitigation_id(undo));
     struct stanch_question_spec spec = {.about = "undo",
                                         .role = gate->policy.role,
                                         .quorum = gate->policy.quorum,
@@ -251,12 +242,11 @@ static void pass_gate(struct stanch_op *op)
     const json_t *described = op->engine->world->describe(op->engine->world->ctx, undo->effect.instance);
     STANCH_AUTO_JSON json_t *declared = json_object();
     json_object_set(declared, "instance", (json_t *)(uintptr_t)described);
-    json_object_set(declared, "action",
-                    json_object_get(json_object_get(described, "actions"), undo->effect.action));
+    json_object_set(declared, "action", json_object_get(json_object_get(described, "actions"), undo->effect.action));
     struct stanch_gate gate;
     struct stanch_err err = {0};
-    stanch_gate__decide(op, "undo", json_object_get(undo->mitigation, "plan"), declared, undo->effect.action,
-                        NULL, &gate);
+    stanch_gate__decide(op, "undo", json_object_get(undo->mitigation, "plan"), declared, undo->effect.action, NULL,
+                        &gate);
     if (gate.refused) {
         stanch_err_set(&err, STANCH_E_REFUSED, "%s", gate.why);
         finish(op, stanch_batch_new(), err.code, &err);
@@ -287,8 +277,7 @@ static void start(struct stanch_op *op)
         return;
     struct stanch_err err;
     STANCH_AUTO_FREE char *by = stanch_asprintf("run:%s", op->run_id);
-    if (prepare(op, doc, by, stanch_json_str(stanch_op__args(op), "because", "the runbook takes it back"),
-                &err) < 0)
+    if (prepare(op, doc, by, stanch_json_str(stanch_op__args(op), "because", "the runbook takes it back"), &err) < 0)
         stanch_op__answer_error(op, stanch_err_word(err.code), "%s", err.text);
     else
         pass_gate(op);
@@ -330,8 +319,7 @@ static void recover(struct stanch_op *op, const json_t *step)
             stanch_journal_get(op->engine->journal, STANCH_VIEW_APPENDED, "approval", op->approval);
         const char *decision = stanch_json_str(approval, "decision", NULL);
         if (decision && strcmp(stanch_json_str(approval, "state", ""), "pending") != 0)
-            decided(op, decision, stanch_json_str(approval, "decided_by", ""),
-                    stanch_json_str(approval, "note", ""));
+            decided(op, decision, stanch_json_str(approval, "decided_by", ""), stanch_json_str(approval, "note", ""));
     }
 }
 

@@ -53,8 +53,7 @@ static void on_idle(void *ctx)
 static json_t *worker_input(struct stanch_run *run)
 {
     json_t *input = json_object();
-    static const char *const copied[] = {"run",    "path", "runbook", "event",
-                                         "params", "seed", "uses",    "symptom"};
+    static const char *const copied[] = {"run", "path", "runbook", "event", "params", "seed", "uses", "symptom"};
     for (size_t i = 0; i < sizeof copied / sizeof *copied; i++) {
         json_t *member = json_object_get(run->doc, copied[i]);
         json_object_set(input, copied[i], member ? member : json_null());
@@ -77,10 +76,8 @@ static int start_worker(struct stanch_run *run, struct stanch_err *err)
         engine->revision = revision;
     }
     STANCH_AUTO_JSON json_t *input = worker_input(run);
-    struct stanch_worker_spec spec = {.kind = "run",
-                                      .input = input,
-                                      .sources = engine->revision->sources,
-                                      .source_count = engine->revision->count};
+    struct stanch_worker_spec spec = {
+        .kind = "run", .input = input, .sources = engine->revision->sources, .source_count = engine->revision->count};
     run->wanted = run->delivered = 0;
     run->blocked = false;
     return engine->world->worker_start(engine->world->ctx, &spec, &worker_events, run, &run->worker, err);
@@ -94,8 +91,7 @@ static int open_ops(const struct stanch_run *run)
     return count;
 }
 
-static const struct stanch_step_record *find_answer(const struct stanch_run *run, int64_t order,
-                                                    int64_t *ret_n)
+static const struct stanch_step_record *find_answer(const struct stanch_run *run, int64_t order, int64_t *ret_n)
 {
     for (int64_t i = 0; i < run->step_count; i++) {
         if (run->steps[i].order == order) {
@@ -159,9 +155,9 @@ void stanch_run__pump(struct stanch_run *run)
     if (rc == STANCH_E_BUSY || rc == STANCH_E_UNAVAILABLE) {
         try_again_later(run);
     } else if (rc < 0) {
-        stanch_run__end(run, "run.failed", STANCH_BY_STANCH,
-                        json_pack("{s:{s:s, s:s}, s:s}", "error", "kind", stanch_err_word(rc), "text",
-                                  err.text, "why", err.text));
+        stanch_run__end(
+            run, "run.failed", STANCH_BY_STANCH,
+            json_pack("{s:{s:s, s:s}, s:s}", "error", "kind", stanch_err_word(rc), "text", err.text, "why", err.text));
     }
 }
 
@@ -294,8 +290,7 @@ static void on_end(void *ctx, int rc, const struct stanch_err *err, const json_t
                         json_pack("{s:O}", "result", result ? result : json_null()));
     } else if (rc == STANCH_E_SCRIPT || rc == STANCH_E_PROTOCOL || rc == STANCH_E_TOO_LARGE) {
         json_t *what = result ? json_deep_copy(result) : stanch_op__error(stanch_err_word(rc), err->text);
-        stanch_run__end(run, "run.failed", STANCH_BY_STANCH,
-                        json_pack("{s:o, s:s}", "error", what, "why", err->text));
+        stanch_run__end(run, "run.failed", STANCH_BY_STANCH, json_pack("{s:o, s:s}", "error", what, "why", err->text));
     } else if (died_too_often(run)) {
         STANCH_AUTO_FREE char *why = stanch_asprintf("its worker ended three times at the same step (after "
                                                      "%lld answers): %s. Cancel the run, or mend the "

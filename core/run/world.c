@@ -13,8 +13,7 @@ static const json_t *describe(void *ctx, const char *instance)
     return stanch_plugins_describe(((struct production *)ctx)->plugins, instance);
 }
 
-static int check_args(void *ctx, const char *instance, const char *action, const json_t *args,
-                      struct stanch_err *err)
+static int check_args(void *ctx, const char *instance, const char *action, const json_t *args, struct stanch_err *err)
 {
     return stanch_plugins_check_args(((struct production *)ctx)->plugins, instance, action, args, err);
 }
@@ -32,9 +31,8 @@ static void cancel(void *ctx, struct stanch_plugin_call *plugin_call)
     stanch_plugin_call_cancel(plugin_call);
 }
 
-static int worker_start(void *ctx, const struct stanch_worker_spec *spec,
-                        const struct stanch_worker_events *events, void *worker_ctx,
-                        struct stanch_worker **ret, struct stanch_err *err)
+static int worker_start(void *ctx, const struct stanch_worker_spec *spec, const struct stanch_worker_events *events,
+                        void *worker_ctx, struct stanch_worker **ret, struct stanch_err *err)
 {
     return stanch_worker_start(((struct production *)ctx)->runner, spec, events, worker_ctx, ret, err);
 }

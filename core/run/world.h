@@ -14,17 +14,15 @@ struct stanch_world {
 
     /* plugin/plugin.h: stanch_plugins_describe, _check_args, _call, stanch_plugin_call_cancel */
     const json_t *(*describe)(void *ctx, const char *instance);
-    int (*check_args)(void *ctx, const char *instance, const char *action, const json_t *args,
-                      struct stanch_err *err);
+    int (*check_args)(void *ctx, const char *instance, const char *action, const json_t *args, struct stanch_err *err);
     int (*call)(void *ctx, const struct stanch_plugin_request *request,
                 void (*on_answer)(void *call_ctx, const struct stanch_plugin_answer *answer), void *call_ctx,
                 struct stanch_plugin_call **ret, struct stanch_err *err);
     void (*cancel)(void *ctx, struct stanch_plugin_call *call);
 
     /* script/runner.h: stanch_worker_start, _answer, _kill */
-    int (*worker_start)(void *ctx, const struct stanch_worker_spec *spec,
-                        const struct stanch_worker_events *events, void *worker_ctx,
-                        struct stanch_worker **ret, struct stanch_err *err);
+    int (*worker_start)(void *ctx, const struct stanch_worker_spec *spec, const struct stanch_worker_events *events,
+                        void *worker_ctx, struct stanch_worker **ret, struct stanch_err *err);
     int (*worker_answer)(void *ctx, struct stanch_worker *worker, int64_t n, const json_t *answer,
                          struct stanch_err *err);
     void (*worker_kill)(void *ctx, struct stanch_worker *worker);
