@@ -8,11 +8,10 @@
  * kept one. */
 #include "base/json.h"
 #include "base/mem.h"
-#include "plugin/host.h"
+#include "plugin/transfer.h"
 #include <curl/curl.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -33,24 +32,6 @@ struct watched { /* one socket of curl's on the loop */
     uv_poll_t poll;
     curl_socket_t fd;
     struct stanch_host_http *http;
-};
-
-struct transfer {
-    struct stanch_host_work work;
-    struct stanch_call *call;
-    struct stanch_host_http *http;
-    const struct stanch_host_place *place;
-    void (*on_ended)(struct stanch_call *, void *, const struct stanch_http_exchange *);
-    void *ctx;
-    CURL *easy;
-    struct curl_slist *headers;
-    struct stanch_timer *refusal; /* when there was nothing to start: tell it later */
-    struct stanch_buf body;
-    uint64_t max_body;
-    json_t *answer_headers;
-    size_t header_bytes;
-    char why[400];
-    char curl_why[CURL_ERROR_SIZE];
 };
 
 /* ---- curl on the loop ---- */
@@ -161,7 +142,7 @@ void stanch_host__http_free(struct stanch_host_http *http)
 
 /* ---- one transfer ---- */
 
-static void free_transfer(struct transfer *t)
+static void free_transfer(struct stanch_host_transfer *t)
 {
     if (t->easy) {
         curl_multi_remove_handle(t->http->multi, t->easy);
@@ -176,10 +157,10 @@ static void free_transfer(struct transfer *t)
 
 static void abandon(struct stanch_host_work *work)
 {
-    free_transfer(container_of(work, struct transfer, work));
+    free_transfer(container_of(work, struct stanch_host_transfer, work));
 }
 
-static void end_transfer(struct transfer *t, struct stanch_http_exchange *exchange)
+static void end_transfer(struct stanch_host_transfer *t, struct stanch_http_exchange *exchange)
 {
     struct stanch_call *call = t->call;
     char *headers = json_dumps(t->answer_headers, JSON_COMPACT);
@@ -195,15 +176,13 @@ static void end_transfer(struct transfer *t, struct stanch_http_exchange *exchan
 
 static void on_refusal(void *ctx)
 {
-    struct transfer *t = ctx;
+    struct stanch_host_transfer *t = ctx;
     struct stanch_http_exchange exchange = {.ended = STANCH_HTTP_NOT_SENT};
     t->refusal = NULL;
     end_transfer(t, &exchange);
 }
 
-/* The order cannot be followed: NOT_SENT, later. */
-static void refuse(struct transfer *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-static void refuse(struct transfer *t, const char *fmt, ...)
+void stanch_host__http_refuse(struct stanch_host_transfer *t, const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
@@ -213,7 +192,7 @@ static void refuse(struct transfer *t, const char *fmt, ...)
         t->refusal = stanch_timer_start(t->http->instance->loop, 0, on_refusal, t);
 }
 
-static void describe_end(struct transfer *t, CURLcode code, bool was_sent)
+static void describe_end(struct stanch_host_transfer *t, CURLcode code, bool was_sent)
 {
     const char *detail = t->curl_why[0] ? t->curl_why : curl_easy_strerror(code);
     char refused[sizeof t->why];
@@ -224,7 +203,7 @@ static void describe_end(struct transfer *t, CURLcode code, bool was_sent)
                    t->place->port, detail, was_sent ? "the request may have arrived" : "nothing was sent");
 }
 
-static void on_done(struct transfer *t, CURLcode code)
+static void on_done(struct stanch_host_transfer *t, CURLcode code)
 {
     struct stanch_http_exchange exchange = {0};
     long sent = 0, status = 0;
@@ -250,7 +229,7 @@ static void take_finished(struct stanch_host_http *http)
     CURLMsg *message;
     int left = 0;
     while ((message = curl_multi_info_read(http->multi, &left))) {
-        struct transfer *t = NULL;
+        struct stanch_host_transfer *t = NULL;
         CURLcode code = message->data.result;
         if (message->msg != CURLMSG_DONE)
             continue;
@@ -263,7 +242,7 @@ static void take_finished(struct stanch_host_http *http)
 
 static size_t on_body(char *bytes, size_t size, size_t count, void *ctx)
 {
-    struct transfer *t = ctx;
+    struct stanch_host_transfer *t = ctx;
     size_t len = size * count;
     if (t->body.len + len > t->max_body) {
         (void)snprintf(t->why, sizeof t->why, "the answer is over the limit of %llu bytes",
@@ -289,7 +268,7 @@ static json_t *header_value(const char *at, size_t len)
 
 static size_t on_header(char *line, size_t size, size_t count, void *ctx)
 {
-    struct transfer *t = ctx;
+    struct stanch_host_transfer *t = ctx;
     size_t len = size * count;
     char *colon = memchr(line, ':', len);
     t->header_bytes += len;
@@ -324,7 +303,7 @@ static size_t on_header(char *line, size_t size, size_t count, void *ctx)
  * can lead elsewhere. */
 static curl_socket_t on_open_socket(void *ctx, curlsocktype purpose, struct curl_sockaddr *address)
 {
-    struct transfer *t = ctx;
+    struct stanch_host_transfer *t = ctx;
     char why[300];
     (void)purpose;
     if (!stanch_host__address_ok(t->place, &address->addr, why)) {
@@ -335,148 +314,7 @@ static curl_socket_t on_open_socket(void *ctx, curlsocktype purpose, struct curl
     return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
-/* ---- from the order to the transfer ---- */
-
-static bool is_token(const char *text)
-{
-    size_t len =
-        strspn(text, "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
-    return len > 0 && text[len] == '\0';
-}
-
-static bool has_control(const char *text, size_t len)
-{
-    for (size_t i = 0; i < len; i++)
-        if ((unsigned char)text[i] < ' ' || text[i] == 0x7f)
-            return true;
-    return false;
-}
-
-static bool set_url(struct transfer *t, const char *text)
-{
-    CURLU *url = curl_url();
-    char *scheme = NULL, *host = NULL, *port = NULL, *user = NULL;
-    CURLUcode code = curl_url_set(url, CURLUPART_URL, text, 0);
-    bool is_whole = code == CURLUE_OK && curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
-                    curl_url_get(url, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
-                    curl_url_get(url, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK;
-    if (!is_whole)
-        refuse(t, "the URL is refused: %s", curl_url_strerror(code));
-    else if (curl_url_get(url, CURLUPART_USER, &user, 0) == CURLUE_OK)
-        refuse(t, "the URL is refused: a user name in it");
-    else if (!(t->place =
-                   stanch_host__place_find(t->call->instance, scheme, host, (int)strtol(port, NULL, 10))))
-        refuse(t, "%s://%.120s:%s is refused: no setting with \"format\":\"url\" names it", scheme, host,
-               port);
-    curl_free(scheme);
-    curl_free(host);
-    curl_free(port);
-    curl_free(user);
-    curl_url_cleanup(url);
-    if (t->place)
-        curl_easy_setopt(t->easy, CURLOPT_URL, text);
-    return t->place != NULL;
-}
-
-static bool add_header(struct transfer *t, const char *name, const char *value, size_t len)
-{
-    static const char *const own[] = {"host", "content-length", "transfer-encoding", "connection", NULL};
-    for (const char *const *o = own; *o; o++)
-        if (strcasecmp(*o, name) == 0)
-            return refuse(t, "the header %s is the host's own", name), false;
-    if (!is_token(name) || has_control(value, len))
-        return refuse(t, "the header %.60s is refused: a character in it", name), false;
-    STANCH_AUTO_FREE char *line =
-        len ? stanch_asprintf("%s: %.*s", name, (int)len, value) : stanch_asprintf("%s;", name);
-    t->headers = curl_slist_append(t->headers, line);
-    explicit_bzero(line, strlen(line));
-    return true;
-}
-
-static bool set_headers(struct transfer *t, struct stanch_text text)
-{
-    const char *name;
-    json_t *value, *headers = NULL;
-    struct stanch_err err;
-    bool ok = true;
-    t->headers = curl_slist_append(t->headers, "Expect:");
-    if (text.len == 0)
-        return true;
-    if (stanch_json_parse(text.data, text.len, &stanch_json_own_limits, &headers, &err) < 0)
-        return refuse(t, "the headers are no JSON object: %s", err.text), false;
-    json_object_foreach(headers, name, value) if (ok) ok =
-        json_is_string(value) ? add_header(t, name, json_string_value(value), json_string_length(value))
-                              : (refuse(t, "the header %.60s is not a text", name), false);
-    json_decref(headers);
-    return ok;
-}
-
-/* Whether that setting is declared as a secret, set or not. */
-static bool is_secret_setting(struct stanch_instance *instance, const char *name)
-{
-    const json_t *setting = json_object_get(json_object_get(instance->declaration, "settings"), name);
-    return stanch_json_bool(setting, "secret", false);
-}
-
-static bool set_bearer(struct transfer *t, struct stanch_text name_text)
-{
-    STANCH_AUTO_FREE char *name = stanch_strndup(name_text.data ? name_text.data : "", name_text.len);
-    if (name_text.len == 0)
-        return true;
-    if (!is_secret_setting(t->call->instance, name))
-        return refuse(t, "bearer: \"%s\" is no secret setting", name), false;
-    const struct stanch_host_secret *secret =
-        stanch_host__secret_find(t->call->instance, name, name_text.len);
-    if (!secret)
-        return true; /* not set: without credentials */
-    STANCH_AUTO_FREE char *value = stanch_asprintf("Bearer %s", secret->value);
-    if (has_control(secret->value, secret->len))
-        return refuse(t, "the secret %s has a control character in it", name), false;
-    bool ok = add_header(t, "Authorization", value, strlen(value));
-    explicit_bzero(value, strlen(value));
-    return ok;
-}
-
-static bool set_basic(struct transfer *t, struct stanch_text pair)
-{
-    struct stanch_instance *instance = t->call->instance;
-    STANCH_AUTO_FREE char *user_name = stanch_strndup(pair.data ? pair.data : "", pair.len);
-    char *colon = strchr(user_name, ':');
-    if (pair.len == 0)
-        return true;
-    if (!colon || !is_secret_setting(instance, colon + 1))
-        return refuse(t, "basic: \"%s\" is not SETTING:SECRET", user_name), false;
-    *colon = '\0';
-    const char *user = stanch_json_str(instance->settings, user_name, NULL);
-    const struct stanch_host_secret *secret =
-        stanch_host__secret_find(instance, colon + 1, strlen(colon + 1));
-    if (!user || !secret)
-        return true;
-    curl_easy_setopt(t->easy, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
-    curl_easy_setopt(t->easy, CURLOPT_USERNAME, user);
-    curl_easy_setopt(t->easy, CURLOPT_PASSWORD, secret->value);
-    return true;
-}
-
-static bool set_method(struct transfer *t, const struct stanch_http_order *order)
-{
-    STANCH_AUTO_FREE char *method =
-        stanch_strndup(order->method.data ? order->method.data : "", order->method.len);
-    bool is_read = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
-    if (!is_token(method) || strcmp(method, "CONNECT") == 0)
-        return refuse(t, "\"%.40s\" is no method", method), false;
-    if (strcmp(method, "HEAD") == 0)
-        curl_easy_setopt(t->easy, CURLOPT_NOBODY, 1L);
-    if (order->body.len || strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0) {
-        curl_easy_setopt(t->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)order->body.len);
-        curl_easy_setopt(t->easy, CURLOPT_COPYPOSTFIELDS, order->body.len ? order->body.data : "");
-    }
-    curl_easy_setopt(t->easy, CURLOPT_CUSTOMREQUEST, method);
-    curl_easy_setopt(t->easy, CURLOPT_FRESH_CONNECT, is_read ? 0L : 1L);
-    return true;
-}
-
-static void set_options(struct transfer *t, long timeout_ms)
+static void set_options(struct stanch_host_transfer *t, long timeout_ms)
 {
     CURL *easy = t->easy;
     curl_easy_setopt(easy, CURLOPT_PRIVATE, t);
@@ -510,11 +348,10 @@ static long timeout_of(const struct stanch_call *call, uint32_t wanted_ms)
 }
 
 void stanch_host__http_start(struct stanch_call *call, const struct stanch_http_order *order,
-                             void (*on_ended)(struct stanch_call *, void *,
-                                              const struct stanch_http_exchange *),
+                             void (*on_ended)(struct stanch_call *, void *, const struct stanch_http_exchange *),
                              void *ctx)
 {
-    struct transfer *t = STANCH_NEW(struct transfer);
+    struct stanch_host_transfer *t = STANCH_NEW(struct stanch_host_transfer);
     STANCH_AUTO_FREE char *url = stanch_strndup(order->url.data ? order->url.data : "", order->url.len);
     t->work.abandon = abandon;
     t->call = call;
@@ -527,11 +364,10 @@ void stanch_host__http_start(struct stanch_call *call, const struct stanch_http_
     t->easy = curl_easy_init();
     stanch_host__work_add(call, &t->work);
     if (order->size < sizeof *order)
-        refuse(t, "the order is of another ABI");
-    else if (strlen(url) != order->url.len || order->url.len > MAX_URL || has_control(url, order->url.len))
-        refuse(t, "the URL is refused: a control character in it, or over %d bytes", MAX_URL);
-    else if (set_url(t, url) && set_headers(t, order->headers) && set_bearer(t, order->bearer) &&
-             set_basic(t, order->basic) && set_method(t, order)) {
+        stanch_host__http_refuse(t, "the order is of another ABI");
+    else if (strlen(url) != order->url.len || order->url.len > MAX_URL || stanch_host__has_control(url, order->url.len))
+        stanch_host__http_refuse(t, "the URL is refused: a control character in it, or over %d bytes", MAX_URL);
+    else if (stanch_host__http_follow(t, url, order)) {
         set_options(t, timeout_of(call, order->deadline_ms));
         curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, t->headers);
         curl_multi_add_handle(t->http->multi, t->easy);

@@ -25,6 +25,8 @@
 #define MAX_BACKOFF_MS   30000
 #define DRAIN_MS         200
 #define MAX_SECRETS      24
+#define LOG_WINDOW_MS    10000
+#define LOG_LINES        200
 
 static void start_again(void *ctx);
 
@@ -34,8 +36,7 @@ static void set_text(char **text, const char *value)
     *text = stanch_strdup(value);
 }
 
-static void set_state(struct stanch_plugin_instance *instance, enum stanch_plugin_state state,
-                      const char *why)
+static void set_state(struct stanch_plugin_instance *instance, enum stanch_plugin_state state, const char *why)
 {
     instance->state = state;
     set_text(&instance->why, why);
@@ -57,8 +58,7 @@ static int count_death(struct stanch_plugin_instance *instance)
     int64_t now = stanch_loop_mono_ms(instance->plugins->loop), kept[STANCH_PLUGIN_MAX_DEATHS];
     int n = 0;
     for (int i = 0; i < instance->death_count; i++)
-        if (now - instance->deaths_mono_ms[i] < STANCH_PLUGIN_DEATH_WINDOW &&
-            n < STANCH_PLUGIN_MAX_DEATHS - 1)
+        if (now - instance->deaths_mono_ms[i] < STANCH_PLUGIN_DEATH_WINDOW && n < STANCH_PLUGIN_MAX_DEATHS - 1)
             kept[n++] = instance->deaths_mono_ms[i];
     kept[n++] = now;
     memcpy(instance->deaths_mono_ms, kept, (size_t)n * sizeof *kept);
@@ -84,8 +84,7 @@ static void after_death(struct stanch_plugin_instance *instance, const char *why
         text = stanch_asprintf("died %d times within 10 minutes, last: %s", deaths, why);
         set_state(instance, STANCH_PLUGIN_DISABLED, text);
     } else {
-        instance->timer =
-            stanch_timer_start(instance->plugins->loop, backoff_ms(deaths), start_again, instance);
+        instance->timer = stanch_timer_start(instance->plugins->loop, backoff_ms(deaths), start_again, instance);
         set_state(instance, STANCH_PLUGIN_DOWN, why);
     }
 }
@@ -165,14 +164,30 @@ static void on_failed(struct stanch_plugin_instance *instance, const json_t *hea
     stanch_plugin__kill(instance, "%s", stanch_json_str(head, "text", "the plugin could not be opened"));
 }
 
+/* A plugin that logs without end must not drown the log: some lines a while, then the count of what was left out. */
+static bool may_log(struct stanch_plugin_instance *instance)
+{
+    int64_t now = stanch_loop_mono_ms(instance->plugins->loop);
+    if (now - instance->log_since_mono_ms > LOG_WINDOW_MS) {
+        if (instance->log_lines > LOG_LINES)
+            stanch_log(STANCH_LOG_WARN, "plugin", "%d lines of its log were left out instance=%s",
+                       instance->log_lines - LOG_LINES, instance->name);
+        instance->log_since_mono_ms = now;
+        instance->log_lines = 0;
+    }
+    return ++instance->log_lines <= LOG_LINES;
+}
+
 static void on_log(struct stanch_plugin_instance *instance, const json_t *head)
 {
     static const char *const words[] = {"error", "warn", "info", "debug"};
     const char *word = stanch_json_str(head, "level", "info");
+    if (!may_log(instance))
+        return;
     for (int level = 0; level < 4; level++)
         if (strcmp(word, words[level]) == 0)
-            stanch_log((enum stanch_log_level)level, "plugin", "%s instance=%s",
-                       stanch_json_str(head, "text", ""), instance->name);
+            stanch_log((enum stanch_log_level)level, "plugin", "%s instance=%s", stanch_json_str(head, "text", ""),
+                       instance->name);
 }
 
 static void on_frame(void *ctx, const json_t *head, const void *attachment, size_t len, int fd)
@@ -205,8 +220,7 @@ static void on_closed(void *ctx, const struct stanch_err *why)
     if (why->code)
         stanch_plugin__kill(instance, "garbage from the host: %s", why->text);
     else if (!instance->has_exited)
-        stanch_plugin__kill(instance,
-                            "the host closed its channel"); /* or is on its way to exit: on_exit knows more */
+        stanch_plugin__kill(instance, "the host closed its channel"); /* or is on its way to exit: on_exit knows more */
     check_dead(instance);
 }
 
@@ -217,10 +231,9 @@ static void on_exit_(void *ctx, int status)
     instance->has_exited = true;
     instance->state = STANCH_PLUGIN_DYING;
     if (!is_ours || strcmp(instance->death_why, "the host closed its channel") == 0) {
-        STANCH_AUTO_FREE char *text = status > 128
-                                          ? stanch_asprintf("the host was ended by signal %d (%s)",
-                                                            status - 128, strsignal(status - 128))
-                                          : stanch_asprintf("the host ended with exit code %d", status);
+        STANCH_AUTO_FREE char *text = status > 128 ? stanch_asprintf("the host was ended by signal %d (%s)",
+                                                                     status - 128, strsignal(status - 128))
+                                                   : stanch_asprintf("the host ended with exit code %d", status);
         set_text(&instance->death_why, text);
     }
     check_dead(instance);
@@ -267,9 +280,8 @@ static int open_secrets(struct stanch_plugin_instance *instance, json_t *plain, 
 static int send_open(struct stanch_plugin_instance *instance, json_t *plain, json_t *secrets, int lock_fd,
                      struct stanch_err *err)
 {
-    json_t *head =
-        json_pack("{s:s, s:s, s:s, s:O, s:O, s:i}", "t", "open", "so", instance->so_path, "instance",
-                  instance->name, "settings", plain, "secrets", secrets, "lock_fd", lock_fd);
+    json_t *head = json_pack("{s:s, s:s, s:s, s:O, s:O, s:i}", "t", "open", "so", instance->so_path, "instance",
+                             instance->name, "settings", plain, "secrets", secrets, "lock_fd", lock_fd);
     int rc = stanch_channel_send(stanch_child_channel(instance->child), head, NULL, 0, err);
     json_decref(head);
     return rc;

@@ -37,6 +37,8 @@ struct stanch_plugin_instance {
     struct stanch_child *child;
     bool has_exited, has_closed;
     struct stanch_timer *timer; /* hello, drain or restart, by state */
+    int64_t log_since_mono_ms;
+    int log_lines;
     char digest[65];
     json_t *declaration, *actions, *description;
     struct stanch_plugin_call *calls;
@@ -89,8 +91,7 @@ void stanch_plugin__instance_free(struct stanch_plugin_instance *instance);
 
 /* call.c */
 /** An answer frame. returns 0 | STANCH_E_PROTOCOL */
-int stanch_plugin__answered(struct stanch_plugin_instance *instance, const json_t *head,
-                            struct stanch_err *err);
+int stanch_plugin__answered(struct stanch_plugin_instance *instance, const json_t *head, struct stanch_err *err);
 /** All calls of a host that is gone: unknown. */
 void stanch_plugin__calls_lost(struct stanch_plugin_instance *instance, const char *why);
 void stanch_plugin__calls_drop(struct stanch_plugin_instance *instance);

@@ -26,11 +26,11 @@
 #include <stanch/sdk.h>
 #include <unistd.h>
 
-#define SET(name, class, risk, ops, more)                                                                    \
-    "\"" name "\": {\"summary\": \"Set a target's value\", \"effect\": \"mitigate\", \"class\": \"" class    \
-        "\", \"risk\": \"" risk "\", \"ops\": [" ops "]" more ", \"params\": {"                              \
-        "  \"target\": {\"type\": \"string\", \"pattern\": \"^[^ ]+$\", \"maxLength\": 200},"                \
-        "  \"value\": {\"type\": \"integer\", \"minimum\": -1000000, \"maximum\": 1000000}},"                \
+#define SET(name, class, risk, ops, more)                                                                              \
+    "\"" name "\": {\"summary\": \"Set a target's value\", \"effect\": \"mitigate\", \"class\": \"" class              \
+        "\", \"risk\": \"" risk "\", \"ops\": [" ops "]" more ", \"params\": {"                                        \
+        "  \"target\": {\"type\": \"string\", \"pattern\": \"^[^ ]+$\", \"maxLength\": 200},"                          \
+        "  \"value\": {\"type\": \"integer\", \"minimum\": -1000000, \"maximum\": 1000000}},"                          \
         " \"required\": [\"target\", \"value\"], \"deadline_ms\": 3000}"
 #define FOUR "\"plan\", \"apply\", \"verify\", \"undo\""
 #define FIVE FOUR ", \"reconcile\""
@@ -67,8 +67,7 @@ static const char *setting(struct sdk_call *call, const char *name)
 
 static const char *op_word(const struct sdk_call *call)
 {
-    static const char *const words[] = {"",     "plan",      "apply", "verify",
-                                        "undo", "reconcile", "read",  "receive"};
+    static const char *const words[] = {"", "plan", "apply", "verify", "undo", "reconcile", "read", "receive"};
     return words[sdk_op(call)];
 }
 
@@ -104,8 +103,7 @@ static bool misbehave_before(struct sdk_call *call)
     else if (wants(call, "stale"))
         sdk_fail(call, "stale", "the effects plugin was told to be stale");
     else if (wants(call, "retry"))
-        sdk_fail_retry(call, (uint32_t)wish->number, "unavailable",
-                       "the effects plugin was told to be unavailable");
+        sdk_fail_retry(call, (uint32_t)wish->number, "unavailable", "the effects plugin was told to be unavailable");
     else if (wants(call, "unknown-before"))
         sdk_unknown(call, "unreachable", "the effects plugin was told not to know");
     else
@@ -124,6 +122,14 @@ static void misbehave_after(struct sdk_call *call)
         perror("garbage");
     if (wants(call, "huge") && write(3, huge, sizeof huge) < 0)
         perror("huge");
+    if (wants(call, "half")) { /* it dies in the middle of a frame */
+        if (write(3, "\x10\0\0\0\0\0\0\0{\"t\":", 13) < 0)
+            perror("half");
+        (void)kill(getpid(), SIGKILL);
+    }
+    if (wants(call, "chatter"))
+        for (int i = 0; i < 5000; i++)
+            sdk_log(sdk_instance(call), 2, "chatter %d", i);
     if (wants(call, "twice"))
         sdk_done(call, json_pack("{s:b}", "first_of_two", 1));
     if (wants(call, "unknown"))
@@ -157,29 +163,28 @@ static void plan_now(struct sdk_call *call)
 {
     const char *target = target_of(call);
     int64_t from = remote_get(setting(call, "state"), target), to = sdk_arg_int(call, "value", 0);
-    sdk_plan(call, &(struct sdk_plan){
-                       .targets = json_pack("[s]", sdk_text(call, "effects:%s/%s",
-                                                            sdk_instance_name(sdk_instance(call)), target)),
-                       .from = json_pack("{s:I}", "value", (json_int_t)from),
-                       .to = json_pack("{s:I}", "value", (json_int_t)to),
-                       .undo = json_pack("{s:I}", "value", (json_int_t)from),
-                       .by_hand = sdk_text(call, "echo '%s %lld' >> %s", target, (long long)to,
-                                           setting(call, "state")),
-                       .undo_by_hand = sdk_text(call, "echo '%s %lld' >> %s", target, (long long)from,
-                                                setting(call, "state")),
-                       .impact = sdk_text(call, "%s: %lld -> %lld", target, (long long)from, (long long)to),
-                       .reach = -1,
-                       .observed = json_pack("{s:I}", "seen_value", (json_int_t)from),
-                       .no_change = from == to,
-                   });
+    sdk_plan(
+        call,
+        &(struct sdk_plan){
+            .targets = json_pack("[s]", sdk_text(call, "effects:%s/%s", sdk_instance_name(sdk_instance(call)), target)),
+            .from = json_pack("{s:I}", "value", (json_int_t)from),
+            .to = json_pack("{s:I}", "value", (json_int_t)to),
+            .undo = json_pack("{s:I}", "value", (json_int_t)from),
+            .by_hand = sdk_text(call, "echo '%s %lld' >> %s", target, (long long)to, setting(call, "state")),
+            .undo_by_hand = sdk_text(call, "echo '%s %lld' >> %s", target, (long long)from, setting(call, "state")),
+            .impact = sdk_text(call, "%s: %lld -> %lld", target, (long long)from, (long long)to),
+            .reach = -1,
+            .observed = json_pack("{s:I}", "seen_value", (json_int_t)from),
+            .no_change = from == to,
+        });
     misbehave_after(call);
 }
 
 static void log_effect(struct sdk_call *call, const char *prefix, int64_t value)
 {
     remote_log(setting(call, "log"),
-               sdk_text(call, "%s%s %s %s %lld %s %lld\n", prefix, op_word(call), sdk_action(call),
-                        target_of(call), (long long)value, sdk_key(call), (long long)sdk_epoch(call)));
+               sdk_text(call, "%s%s %s %s %lld %s %lld\n", prefix, op_word(call), sdk_action(call), target_of(call),
+                        (long long)value, sdk_key(call), (long long)sdk_epoch(call)));
 }
 
 /* Write `value`, provided that `expected` is there. What a class promises is kept here, as a remote would. */
@@ -194,8 +199,7 @@ static void change(struct sdk_call *call, int64_t expected, int64_t value)
     } else if (strcmp(sdk_action(call), "set_convergent") == 0 && now == value) {
         log_effect(call, "noop ", value);
     } else if (now != expected && strcmp(sdk_action(call), "set_unprotected") != 0) {
-        sdk_fail(call, "stale", "%s is %lld, not %lld any more", target_of(call), (long long)now,
-                 (long long)expected);
+        sdk_fail(call, "stale", "%s is %lld, not %lld any more", target_of(call), (long long)now, (long long)expected);
         return;
     } else {
         log_effect(call, "", value);
@@ -221,8 +225,7 @@ static void undo_now(struct sdk_call *call)
 static void verify_now(struct sdk_call *call)
 {
     int64_t now = remote_get(setting(call, "state"), target_of(call));
-    sdk_holds(call, now == planned(call, "to") && !wants(call, "false"),
-              json_pack("{s:I}", "value", (json_int_t)now));
+    sdk_holds(call, now == planned(call, "to") && !wants(call, "false"), json_pack("{s:I}", "value", (json_int_t)now));
     misbehave_after(call);
 }
 
@@ -237,15 +240,14 @@ static void reconcile_now(struct sdk_call *call)
 
 static void get_now(struct sdk_call *call)
 {
-    sdk_done(call,
-             json_pack("{s:I}", "value", (json_int_t)remote_get(setting(call, "state"), target_of(call))));
+    sdk_done(call, json_pack("{s:I}", "value", (json_int_t)remote_get(setting(call, "state"), target_of(call))));
     misbehave_after(call);
 }
 
 static void page_now(struct sdk_call *call)
 {
-    remote_log(setting(call, "log"), sdk_text(call, "notify %s %s %lld\n", sdk_arg_str(call, "text", ""),
-                                              sdk_key(call), (long long)sdk_epoch(call)));
+    remote_log(setting(call, "log"), sdk_text(call, "notify %s %s %lld\n", sdk_arg_str(call, "text", ""), sdk_key(call),
+                                              (long long)sdk_epoch(call)));
     sdk_done(call, json_pack("{s:b}", "sent", 1));
     misbehave_after(call);
 }
@@ -308,11 +310,11 @@ static void cancel(struct sdk_call *call)
     sdk_fail(call, "cancelled", "cancelled before anything happened");
 }
 
-#define HANDLERS(name)                                                                                       \
-    {name, STANCH_OP_PLAN, plan}, {name, STANCH_OP_APPLY, apply}, {name, STANCH_OP_VERIFY, verify},          \
-        {name, STANCH_OP_UNDO, undo},                                                                        \
-    {                                                                                                        \
-        name, STANCH_OP_RECONCILE, reconcile                                                                 \
+#define HANDLERS(name)                                                                                                 \
+    {name, STANCH_OP_PLAN, plan}, {name, STANCH_OP_APPLY, apply}, {name, STANCH_OP_VERIFY, verify},                    \
+        {name, STANCH_OP_UNDO, undo},                                                                                  \
+    {                                                                                                                  \
+        name, STANCH_OP_RECONCILE, reconcile                                                                           \
     }
 
 static const struct sdk_handler handlers[] = {

@@ -43,12 +43,14 @@ static const struct fault {
     {"apply:retry 70", STANCH_OUTCOME_FAILED, STANCH_E_UNAVAILABLE, 0, false},
     {"apply:unknown", STANCH_OUTCOME_UNKNOWN, STANCH_E_UNREACHABLE, 1, false},
     {"apply:twice", STANCH_OUTCOME_DONE, 0, 1, false},
+    {"apply:chatter", STANCH_OUTCOME_DONE, 0, 1, false},
     {"apply:slow 50", STANCH_OUTCOME_DONE, 0, 1, false},
     {"apply:silent", STANCH_OUTCOME_UNKNOWN, STANCH_E_TIMEOUT, 0, false},
     {"apply:crash-before", STANCH_OUTCOME_UNKNOWN, STANCH_E_CRASHED, 0, true},
     {"apply:crash-after", STANCH_OUTCOME_UNKNOWN, STANCH_E_CRASHED, 1, true},
     {"apply:garbage", STANCH_OUTCOME_UNKNOWN, STANCH_E_CRASHED, 1, true},
     {"apply:huge", STANCH_OUTCOME_UNKNOWN, STANCH_E_CRASHED, 1, true},
+    {"apply:half", STANCH_OUTCOME_UNKNOWN, STANCH_E_CRASHED, 1, true},
     {"apply:hang", STANCH_OUTCOME_UNKNOWN, STANCH_E_TIMEOUT, 0, true},
     {"apply:hang-after", STANCH_OUTCOME_UNKNOWN, STANCH_E_TIMEOUT, 1, true},
 };
@@ -103,6 +105,27 @@ static void faults_of_the_gentle_kind(void **state)
     assert_int_equal(stanch_json_int(described, "restarts", -1), 0);
 }
 
+static void a_plugin_that_chatters(void **state)
+{
+    struct world *world = *state;
+    struct reply reply;
+    STANCH_AUTO_FREE char *caught = stanch_asprintf("%s/stderr", world->dir);
+    write_file(world->behaviour, "read:chatter once\n", 0644);
+    add_effects(world);
+    int fd = open(caught, O_RDWR | O_CREAT | O_CLOEXEC, 0600), kept = dup(2);
+    (void)dup2(fd, 2);
+    call_wait(world, "read", "get", json_pack("{s:{s:s}}", "args", "target", "t"), 5000, &reply);
+    reply_done(&reply);
+    /* frames keep their order: when the second answer is there, all of the chatter has been read */
+    call_wait(world, "read", "get", json_pack("{s:{s:s}}", "args", "target", "t"), 5000, &reply);
+    reply_done(&reply);
+    (void)dup2(kept, 2);
+    close(kept);
+    close(fd);
+    int lines = count_lines(caught);
+    assert_true(lines >= 150 && lines <= 210);
+}
+
 /* A registry for each: a fifth death within ten minutes would disable the instance. */
 static void faults_that_kill(void **state)
 {
@@ -124,6 +147,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(all_operations, world_new, world_free),
         cmocka_unit_test_setup_teardown(faults_of_the_gentle_kind, world_new, world_free),
+        cmocka_unit_test_setup_teardown(a_plugin_that_chatters, world_new, world_free),
         cmocka_unit_test(faults_that_kill),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
