@@ -282,10 +282,19 @@ def certificates(tmp_path_factory):
                         *more], check=True, capture_output=True)
         return folder / (name + ".pem"), folder / (name + ".key")
 
+    def make_expired():
+        key, request, pem = (folder / ("expired." + end) for end in ("key", "csr", "pem"))
+        extension = folder / "extension"
+        extension.write_text("subjectAltName=IP:127.0.0.1\n")
+        subprocess.run(["openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
+                        key, "-out", request, "-subj", "/CN=expired"], check=True, capture_output=True)
+        subprocess.run(["openssl", "x509", "-req", "-in", request, "-signkey", key, "-days", "-1", "-out", pem,
+                        "-extfile", extension], check=True, capture_output=True)
+        return pem, key
+
     return {"good": make("good", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"),
             "other": make("other", "-addext", "subjectAltName=DNS:other.example", "-days", "2"),
-            "expired": make("expired", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "-1")
-            if subprocess.run(["openssl", "version"], capture_output=True, text=True).stdout >= "OpenSSL 9" else None}
+            "expired": make_expired()}
 
 
 def tls_context(pair, highest=None):
@@ -300,6 +309,7 @@ def tls_context(pair, highest=None):
 
 @pytest.mark.parametrize("name,trusted,highest,ended", [
     ("good", True, None, "answered"), ("good", False, None, "not-sent"), ("other", True, None, "not-sent"),
+    ("expired", True, None, "not-sent"),
     ("good", True, ssl.TLSVersion.TLSv1_1, "not-sent")])
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_tls(certificates, name, trusted, highest, ended):
