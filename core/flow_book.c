@@ -262,27 +262,30 @@ struct sync {
     char before[72];
 };
 
-/* A candidate that came with this fetch is still being checked: wait for its verdict. */
-static void tell_synced(void *ctx)
+static void tell_verdict(void *ctx)
 {
     struct sync *sync = ctx;
     struct stanch_flow *flow = sync->flow;
-    if (flow->candidate && sync->tries++ < 200) {
-        stanch_timer_start(flow->loop, 50, tell_synced, sync);
-        return;
-    }
     struct stanch_err err;
     if (strcmp(flow->book_state, "ok") != 0) {
-        int rc =
-            stanch_err_set(&err, strcmp(flow->book_state, "refused") == 0 ? STANCH_E_REFUSED : STANCH_E_UNREACHABLE,
-                           "%s", flow->book_why);
-        sync->done(sync->ctx, rc, &err, NULL);
+        int kind = strcmp(flow->book_state, "refused") == 0 ? STANCH_E_REFUSED : STANCH_E_UNREACHABLE;
+        sync->done(sync->ctx, stanch_err_set(&err, kind, "%s", flow->book_why), &err, NULL);
     } else {
         STANCH_AUTO_JSON json_t *result = json_pack("{s:s, s:b}", "commit", flow->accepted_commit, "changed",
                                                     strcmp(sync->before, flow->accepted_commit) != 0);
         sync->done(sync->ctx, 0, NULL, result);
     }
     free(sync);
+}
+
+/* A candidate that came with this fetch is still being checked: wait for its verdict, and for its commit. */
+static void await_verdict(void *ctx)
+{
+    struct sync *sync = ctx;
+    if (sync->flow->candidate && sync->tries++ < 200)
+        stanch_timer_start(sync->flow->loop, 50, await_verdict, sync);
+    else
+        stanch_journal_barrier(sync->flow->journal, tell_verdict, sync);
 }
 
 static void on_synced(void *ctx, int rc, const struct stanch_err *err)
@@ -293,7 +296,7 @@ static void on_synced(void *ctx, int rc, const struct stanch_err *err)
         free(sync);
         return;
     }
-    tell_synced(sync);
+    await_verdict(sync);
 }
 
 int stanch_flow__sync(struct stanch_flow *flow, stanch_flow_done done, void *ctx, struct stanch_err *err)

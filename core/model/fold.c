@@ -78,6 +78,8 @@ static void fold_noun(const struct stanch_entry *entry, const struct stanch_kind
     if (!id)
         return;
     json_t *doc = get_or_new(entry, port, kind->noun, id);
+    if (!json_object_get(doc, "updated_seq") && !kind->state) /* made by a kind without a state of its own: an event */
+        json_object_set_new(doc, "open", json_boolean(kind->open));
     int64_t count = stanch_json_int(doc, "count", 0);
     merge(doc, entry->data);
     set_incident(doc, entry);
