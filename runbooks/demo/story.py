@@ -42,17 +42,17 @@ class Story:
     # What Stanch knows.
 
     def incident_of(self, server):
-        for incident in self.town.get("/v1/incidents")["incidents"]:
+        for incident in self.town.get("/v1/incidents")["items"]:
             if server in incident.get("title", "") or server in str(incident.get("labels", "")):
                 return incident
         return None
 
     def run_of(self, incident):
-        runs = self.town.get(f"/v1/incidents/{incident['id']}/runs")["runs"]
+        runs = self.town.get(f"/v1/incidents/{incident['id']}/runs")["items"]
         return runs[0] if runs else None
 
     def kinds(self, incident):
-        return [entry["kind"] for entry in self.town.get(f"/v1/incidents/{incident['id']}/timeline?limit=1000")["entries"]]
+        return [entry["kind"] for entry in self.town.get(f"/v1/incidents/{incident['id']}/timeline?limit=1000")["items"]]
 
     def wait_for_run(self, incident):
         def ended():
@@ -129,7 +129,7 @@ class Story:
         return incident, True
 
     def pending_approval(self):
-        return next(iter(self.town.get("/v1/approvals")["approvals"]), None)
+        return next(iter(self.town.get("/v1/approvals")["items"]), None)
 
     def approve(self, approval):
         if not self.args.yes:
@@ -151,7 +151,7 @@ class Story:
         for server in ("eu1", "eu2"):
             self.town.set_fault(server, False)
         self.show(self.town.stanch("mitigations"))
-        for mitigation in self.town.get("/v1/mitigations")["mitigations"]:
+        for mitigation in self.town.get("/v1/mitigations")["items"]:
             self.say(f"stanch undo {mitigation['id']}")
             self.town.stanch("undo", mitigation["id"])
         for server in ("eu1", "eu2"):

@@ -59,7 +59,7 @@ class Town:
         self.stanch_bin = build / "bin/stanch"
         self.run = Path(tempfile.mkdtemp(prefix="stanch-demo-"))
         self.port = dict(zip(PORTS, free_ports(len(PORTS))))
-        self.socket = self.run / "state/control.sock"
+        self.socket = self.run / "control.sock"
         self.processes = {}
         (self.run / "alertmanager.token").write_text(secrets.token_hex(16))
         (self.run / "alertmanager.token").chmod(0o600)
