@@ -8,7 +8,7 @@ runbook "checkout-errors" {
   on      = alert { alertname = "CheckoutErrorRateHigh", env = "prod", max_age = "10m" },
   uses    = { edge.drain, prom.query },
   params  = { server = label "server" { one_of = { "eu1", "eu2", "eu3" } } },
-  limits  = { cooldown = "5s", at_most = "20/1h", holds = "service:checkout" },
+  limits  = { at_most = "20/1h", holds = "service:checkout" },
 
   symptom = symptom {
     ask = prom.query { expr = "job:checkout_errors:ratio" },
