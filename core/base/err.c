@@ -3,6 +3,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#undef stanch_err_set
+#undef stanch_err_errno
 
 static const struct {
     const char *word;

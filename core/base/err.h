@@ -37,6 +37,11 @@ int stanch_err_wrap(struct stanch_err *err, const char *fmt, ...) __attribute__(
 int stanch_err_errno(struct stanch_err *err, int code, int errnum, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
+#ifdef __clang_analyzer__ /* it reads one file at a time, and has to be told that these return their code */
+#define stanch_err_set(err, code, ...)           (stanch_err_set(err, code, __VA_ARGS__), (code))
+#define stanch_err_errno(err, code, errnum, ...) (stanch_err_errno(err, code, errnum, __VA_ARGS__), (code))
+#endif
+
 /** The word of a code ("not-found"), "ok" for 0, "internal" for one that is unknown. Static text. */
 const char *stanch_err_word(int code);
 /** The code of a word, 0 when there is none. */

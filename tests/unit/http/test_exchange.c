@@ -194,6 +194,8 @@ static void over_the_cap_is_told_so(void **state)
     say(b, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
     STANCH_AUTO_FREE char *of_a = hear(a, "body_len");
     STANCH_AUTO_FREE char *of_b = hear(b, "body_len");
+    assert_non_null(of_a);
+    assert_non_null(of_b);
     int over = dial(s);
     STANCH_AUTO_FREE char *of_over = hear(over, NULL);
     assert_non_null(strstr(of_over, "HTTP/1.1 503"));
