@@ -24,7 +24,7 @@ MAY = {
     "drill": "base model timeline book rule script plugin incident run flow",
     "api": "base model http timeline flow",
     "cli": "base",
-    "serve": "base model timeline book rule script plugin http incident run flow drill api",
+    "serve": "base model wire timeline book rule script plugin http incident run flow drill api",
     "main": "base serve api cli drill book script plugin",
 }
 # Foreign header (a prefix) -> where in core/ it may be included. jansson is core's value type: everywhere.
@@ -60,12 +60,12 @@ def is_libc(header):
 
 
 def room_of(path):
-    """core/run/step.c -> run; what stands at the top of core/ is flow, but for the doors main and serve."""
+    """core/run/step.c -> run; what stands at the top of core/ is flow, but for the doors main and serve (with setup)."""
     parts = Path(path).parts
     if len(parts) > 2:
         return parts[1]
     name = re.split(r"[._]", parts[1])[0]
-    return name if name in ("main", "serve") else "flow"
+    return {"main": "main", "serve": "serve", "setup": "serve"}.get(name, "flow")
 
 
 def foreign_rooms(header):
