@@ -9,6 +9,7 @@ int stanch_runner_main(void) __attribute__((weak));
 int stanch_plugin_host_main(void) __attribute__((weak));
 int stanch_book_main(void) __attribute__((weak));
 int stanch_serve_main(int argc, char **argv) __attribute__((weak));
+int stanch_offline_main(int argc, char **argv) __attribute__((weak));
 int stanch_cli_main(int argc, char **argv) __attribute__((weak));
 
 int main(int argc, char **argv)
@@ -24,6 +25,8 @@ int main(int argc, char **argv)
         return stanch_book_main();
     if (strcmp(command, "serve") == 0 && stanch_serve_main)
         return stanch_serve_main(argc - 1, argv + 1);
+    if (strcmp(command, "offline") == 0 && stanch_offline_main)
+        return stanch_offline_main(argc - 1, argv + 1);
     if (stanch_cli_main)
         return stanch_cli_main(argc, argv);
     (void)fprintf(stderr, "stanch: unknown command \"%s\"\n", command);

@@ -1,0 +1,129 @@
+/* room.h: what the files of this folder share. The command line is a client of the API and nothing else: it asks
+ * over the control socket (or a server's URL with a token), prints tables for people and JSON for programs.
+ *
+ *   words -> command (a row of a noun's table) -> options that it takes -> request -> answer -> table | JSON -> exit code
+ */
+#ifndef STANCH_CLI_ROOM_H
+#define STANCH_CLI_ROOM_H
+#include "base/buf.h"
+#include "base/err.h"
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#define STANCH_CLI__SOCKET    "/run/stanch/control.sock"
+#define STANCH_CLI__STATE_DIR "/var/lib/stanch"
+
+/* Options with a value that a command may take; each once but for param and header. */
+enum stanch_cli__option {
+    STANCH_CLI__SOURCE = 0x100,
+    STANCH_CLI__HEADER,
+    STANCH_CLI__SEVERITY,
+    STANCH_CLI__TITLE,
+    STANCH_CLI__STATE,
+    STANCH_CLI__ROLE,
+    STANCH_CLI__NOTE,
+    STANCH_CLI__REASON,
+    STANCH_CLI__INCIDENT,
+    STANCH_CLI__PARAM,
+    STANCH_CLI__PLAN,
+    STANCH_CLI__STORE,
+    STANCH_CLI__CHECKPOINT,
+    STANCH_CLI__CHAIN,
+    STANCH_CLI__OFFLINE,
+    STANCH_CLI__LIMIT,
+    STANCH_CLI__STATE_DIR_OPTION,
+    STANCH_CLI__OPTIONS_END,
+    STANCH_CLI__YES = STANCH_CLI__OPTIONS_END, /* flags */
+    STANCH_CLI__ALL,
+    STANCH_CLI__CHECK,
+    STANCH_CLI__END
+};
+#define STANCH_CLI__MANY 32 /* --param, --header, --role */
+#define STANCH_CLI__ARGS 8
+
+struct stanch_cli;
+
+struct stanch_cli__command {
+    const char *noun, *verb; /* verb NULL: the noun alone */
+    const char *args;        /* as help shows them: "INC TEXT" */
+    int min_args, max_args;
+    const char *options; /* names of those it takes: "severity note" */
+    const char *help;
+    int (*run)(struct stanch_cli *cli);
+};
+/* Ended by a row without a noun. */
+extern const struct stanch_cli__command stanch_cli__event_commands[], stanch_cli__incident_commands[],
+    stanch_cli__run_commands[], stanch_cli__approval_commands[], stanch_cli__mitigation_commands[],
+    stanch_cli__runbook_commands[], stanch_cli__timeline_commands[], stanch_cli__plugin_commands[],
+    stanch_cli__switch_commands[], stanch_cli__config_commands[], stanch_cli__completion_commands[];
+
+struct stanch_cli {
+    FILE *out;
+    bool colour; /* a terminal, and neither NO_COLOR nor TERM=dumb */
+    bool json, help;
+    bool flags[STANCH_CLI__END - STANCH_CLI__OPTIONS_END];
+    const char *socket, *server;
+    long timeout_s; /* of an exchange; 0: as long as it takes (an undo may take minutes) */
+    const char *values[STANCH_CLI__OPTIONS_END - STANCH_CLI__SOURCE];
+    const char *many[STANCH_CLI__MANY]; /* --param, --header, --role: the command takes one of the three */
+    int many_count;
+    const char *args[STANCH_CLI__ARGS];
+    int arg_count;
+    const struct stanch_cli__command *command;
+    struct stanch_err err;
+};
+const char *stanch_cli__value(const struct stanch_cli *cli, enum stanch_cli__option option); /* NULL: not given */
+bool stanch_cli__flag(const struct stanch_cli *cli, enum stanch_cli__option option);
+
+/* table.c: all commands. step: 0, 1, ...; NULL at the end */
+const struct stanch_cli__command *stanch_cli__command_at(int step);
+/* A word that names an option: "--yes"; NULL at the end. */
+const char *stanch_cli__option_at(int step);
+void stanch_cli__write_help(const struct stanch_cli *cli, FILE *out);
+
+/* client.c: one exchange. path: with its query. ret: new; may be NULL. Errors carry the problem document's text.
+ * returns 0 | STANCH_E_UNREACHABLE no daemon answers | the code of the problem */
+int stanch_cli__get(struct stanch_cli *cli, const char *path, json_t **ret);
+int stanch_cli__send(struct stanch_cli *cli, const char *method, const char *path, const json_t *body, json_t **ret);
+int stanch_cli__send_raw(struct stanch_cli *cli, const char *path, const char *body, size_t len, json_t **ret);
+/* new; every %s is escaped as part of a path or query */
+char *stanch_cli__path(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* text.c: data on a terminal (T29): C0, DEL, C1, bidi and invisible controls never get there */
+void stanch_cli__clean(const char *text, struct stanch_buf *out);
+/* new; a value on one line: texts as they are, all else as JSON; cleaned */
+char *stanch_cli__one_line(const json_t *value);
+int stanch_cli__width(const char *clean); /* columns that it takes */
+
+/* print.c */
+struct stanch_cli__table;
+/* heads: "ID STATE TITLE" */
+struct stanch_cli__table *stanch_cli__table_new(const char *heads);
+/* A row from members of a document: "id state title"; "x~" is an age out of the member x_ms, "x^" the time left. */
+void stanch_cli__table_row(struct stanch_cli__table *table, const json_t *doc, const char *members);
+/* Print and free. nothing: what is said instead of an empty table. */
+void stanch_cli__table_print(const struct stanch_cli *cli, struct stanch_cli__table *table, const char *nothing);
+/* With --json print the value and return true: the command has done its work. */
+bool stanch_cli__said_json(const struct stanch_cli *cli, const json_t *value);
+/* "name   value", left out when the value is NULL or null */
+void stanch_cli__field(const struct stanch_cli *cli, const char *name, const json_t *value);
+void stanch_cli__field_text(const struct stanch_cli *cli, const char *name, const char *text);
+/* printf whose text arguments are ours; data goes through stanch_cli__one_line first. */
+void stanch_cli__say(const struct stanch_cli *cli, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+const char *stanch_cli__paint(const struct stanch_cli *cli, const char *state); /* escape for a state, or "" */
+const char *stanch_cli__bold(const struct stanch_cli *cli);
+const char *stanch_cli__plain(const struct stanch_cli *cli);
+
+/* list.c: the page of a list, whole (all pages up to --limit); a document shown as fields */
+int stanch_cli__list(struct stanch_cli *cli, const char *path, const char *heads, const char *members,
+                     const char *nothing);
+int stanch_cli__read_all(struct stanch_cli *cli, const char *path, json_t **ret);
+int stanch_cli__show(const struct stanch_cli *cli, const json_t *doc, const char *members);
+
+/* offline.c: this executable again, for what works on a store with the daemon dead. ret: its output, may be NULL
+ * (then it goes where ours goes). returns its exit code, or a negative STANCH_E_* */
+int stanch_cli__run_self(struct stanch_cli *cli, char *const argv[], struct stanch_buf *ret);
+
+#endif

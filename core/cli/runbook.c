@@ -1,0 +1,179 @@
+/* runbook.c: runbook list | show | lint | sync | plan. */
+#include "cli/room.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include <dirent.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static int run_list(struct stanch_cli *cli)
+{
+    STANCH_AUTO_JSON json_t *answer = NULL;
+    json_t *item;
+    size_t i;
+    int rc = stanch_cli__get(cli, "/v1/runbooks", &answer);
+    if (rc != 0 || stanch_cli__said_json(cli, answer))
+        return rc;
+    const json_t *book = json_object_get(answer, "book");
+    stanch_cli__field(cli, "commit", json_object_get(book, "commit"));
+    stanch_cli__field(cli, "state", json_object_get(book, "state"));
+    stanch_cli__field(cli, "why", json_object_get(book, "why"));
+    struct stanch_cli__table *table = stanch_cli__table_new("NAME OWNER PATH SUMMARY");
+    json_array_foreach(json_object_get(answer, "items"), i, item)
+        stanch_cli__table_row(table, item, "name owner path summary");
+    stanch_cli__table_print(cli, table, "no runbooks are loaded");
+    return 0;
+}
+
+/* The source goes out line by line, each cleaned: a runbook may hold anything. */
+static void say_source(const struct stanch_cli *cli, const char *source)
+{
+    while (*source) {
+        size_t len = strcspn(source, "\n");
+        STANCH_AUTO_FREE char *line = stanch_strndup(source, len);
+        STANCH_AUTO_BUF struct stanch_buf clean = {0};
+        stanch_cli__clean(line, &clean);
+        stanch_cli__say(cli, "%s\n", stanch_buf_str(&clean));
+        source += len + (source[len] == '\n');
+    }
+}
+
+static int run_show(struct stanch_cli *cli)
+{
+    STANCH_AUTO_FREE char *path = stanch_cli__path("/v1/runbooks/%s", cli->args[0]);
+    STANCH_AUTO_JSON json_t *doc = NULL;
+    int rc = stanch_cli__get(cli, path, &doc);
+    if (rc != 0 || cli->json)
+        return rc ? rc : stanch_cli__show(cli, doc, "");
+    stanch_cli__show(cli, doc, "name summary owner path commit on uses params limits symptom");
+    stanch_cli__say(cli, "\n");
+    say_source(cli, stanch_json_str(doc, "source", ""));
+    return 0;
+}
+
+static int read_source(struct stanch_cli *cli, const char *path, const char *name, json_t *files)
+{
+    struct stanch_buf text = {0};
+    char some[65536];
+    size_t got;
+    FILE *in = fopen(path, "rbe");
+    if (!in)
+        return stanch_err_errno(&cli->err, STANCH_E_INVALID, errno, "cannot read %s", path);
+    while ((got = fread(some, 1, sizeof some, in)) > 0)
+        stanch_buf_add(&text, some, got);
+    (void)fclose(in);
+    json_t *content = json_stringn(stanch_buf_str(&text), text.len);
+    stanch_buf_done(&text);
+    if (!content)
+        return stanch_err_set(&cli->err, STANCH_E_INVALID, "%s is not UTF-8", path);
+    json_array_append_new(files, json_pack("{s:s, s:o}", "path", name, "text", content));
+    return 0;
+}
+
+static bool is_source(const char *name)
+{
+    size_t len = strlen(name);
+    return len > 4 && strcmp(name + len - 4, ".lua") == 0;
+}
+
+static int read_sources(struct stanch_cli *cli, const char *root, const char *below, int depth, json_t *files)
+{
+    STANCH_AUTO_FREE char *dir_path = *below ? stanch_asprintf("%s/%s", root, below) : stanch_strdup(root);
+    DIR *dir = opendir(dir_path);
+    struct dirent *found;
+    int rc = 0;
+    if (!dir)
+        return stanch_err_errno(&cli->err, STANCH_E_INVALID, errno, "cannot read the folder %s", dir_path);
+    while (rc == 0 && (found = readdir(dir))) {
+        STANCH_AUTO_FREE char *name =
+            *below ? stanch_asprintf("%s/%s", below, found->d_name) : stanch_strdup(found->d_name);
+        STANCH_AUTO_FREE char *path = stanch_asprintf("%s/%s", root, name);
+        struct stat info;
+        if (found->d_name[0] == '.' || lstat(path, &info) != 0)
+            continue;
+        if (S_ISDIR(info.st_mode) && depth < 8)
+            rc = read_sources(cli, root, name, depth + 1, files);
+        else if (S_ISREG(info.st_mode) && is_source(found->d_name))
+            rc = read_source(cli, path, name, files);
+    }
+    closedir(dir);
+    return rc;
+}
+
+static void say_findings(const struct stanch_cli *cli, const json_t *list, const char *kind)
+{
+    json_t *item;
+    size_t i;
+    json_array_foreach((json_t *)(uintptr_t)list, i, item)
+    {
+        STANCH_AUTO_FREE char *path = stanch_cli__one_line(json_object_get(item, "path"));
+        STANCH_AUTO_FREE char *text = stanch_cli__one_line(json_object_get(item, "text"));
+        stanch_cli__say(cli, "%s:%lld: %s: %s\n", path, (long long)stanch_json_int(item, "line", 0), kind, text);
+    }
+}
+
+static int run_lint(struct stanch_cli *cli)
+{
+    json_t *files = json_array();
+    STANCH_AUTO_JSON json_t *body = json_pack("{s:o}", "files", files);
+    STANCH_AUTO_JSON json_t *found = NULL;
+    int rc = read_sources(cli, cli->args[0], "", 0, files);
+    if (rc == 0 && json_array_size(files) == 0)
+        rc = stanch_err_set(&cli->err, STANCH_E_INVALID, "no .lua file is in %s", cli->args[0]);
+    if (rc == 0)
+        rc = stanch_cli__send(cli, "POST", "/v1/runbooks/lint", body, &found);
+    if (rc != 0)
+        return rc;
+    if (!stanch_cli__said_json(cli, found)) {
+        say_findings(cli, json_object_get(found, "errors"), "error");
+        say_findings(cli, json_object_get(found, "warnings"), "warning");
+        stanch_cli__say(cli, "%zu files, %zu runbooks, %zu errors, %zu warnings\n", json_array_size(files),
+                        json_array_size(json_object_get(found, "runbooks")),
+                        json_array_size(json_object_get(found, "errors")),
+                        json_array_size(json_object_get(found, "warnings")));
+    }
+    return stanch_json_bool(found, "ok", false)
+               ? 0
+               : stanch_err_set(&cli->err, STANCH_E_SCRIPT, "these runbooks would be refused");
+}
+
+static int run_sync(struct stanch_cli *cli)
+{
+    STANCH_AUTO_JSON json_t *answer = NULL;
+    int rc = stanch_cli__send(cli, "POST", "/v1/runbooks/sync", NULL, &answer);
+    return rc ? rc : stanch_cli__show(cli, answer, "commit changed state why");
+}
+
+static int run_plan(struct stanch_cli *cli)
+{
+    STANCH_AUTO_FREE char *path = stanch_cli__path("/v1/runbooks/%s/plan", cli->args[0]);
+    STANCH_AUTO_JSON json_t *params = json_object();
+    STANCH_AUTO_JSON json_t *body = json_pack("{s:O}", "params", params);
+    STANCH_AUTO_JSON json_t *answer = NULL;
+    json_t *step;
+    size_t i;
+    for (int p = 0; p < cli->many_count; p++) {
+        const char *equals = strchr(cli->many[p], '=');
+        if (!equals)
+            return stanch_err_set(&cli->err, STANCH_E_INVALID, "--param %s: expected NAME=VALUE", cli->many[p]);
+        json_object_setn_new(params, cli->many[p], (size_t)(equals - cli->many[p]), json_string(equals + 1));
+    }
+    int rc = stanch_cli__send(cli, "POST", path, body, &answer);
+    if (rc != 0 || stanch_cli__said_json(cli, answer))
+        return rc;
+    struct stanch_cli__table *table = stanch_cli__table_new("N OP INSTANCE ACTION ARGS");
+    json_array_foreach(json_object_get(answer, "steps"), i, step)
+        stanch_cli__table_row(table, step, "n op instance action args");
+    stanch_cli__table_print(cli, table, "no steps");
+    return 0;
+}
+
+const struct stanch_cli__command stanch_cli__runbook_commands[] = {
+    {"runbook", "list", "", 0, 0, "", "what is loaded, and from which commit", run_list},
+    {"runbook", "show", "NAME", 1, 1, "", "one runbook with its source", run_show},
+    {"runbook", "lint", "DIR", 1, 1, "", "check a folder's runbooks without loading them", run_lint},
+    {"runbook", "sync", "", 0, 0, "", "look at the repository now", run_sync},
+    {"runbook", "plan", "NAME", 1, 1, "param", "what a run would do", run_plan},
+    {0},
+};

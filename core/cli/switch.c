@@ -1,0 +1,169 @@
+/* switch.c: stop, resume, status. stop works with the daemon dead too: then it sets the switch itself, the synced
+ * file that the daemon looks for (PROMISES.md 1.15). */
+#include "cli/room.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/times.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int sync_dir(struct stanch_cli *cli, const char *dir)
+{
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int rc = 0;
+    if (fd < 0 || fsync(fd) != 0)
+        rc = stanch_err_errno(&cli->err, STANCH_E_SYSTEM, errno, "%s could not be synced", dir);
+    if (fd >= 0)
+        close(fd);
+    return rc;
+}
+
+static char *own_name(void)
+{
+    const struct passwd *me = getpwuid(getuid());
+    return me ? stanch_asprintf("person:%s", me->pw_name) : stanch_asprintf("uid:%u", (unsigned)getuid());
+}
+
+static int write_file(struct stanch_cli *cli, const char *path, const struct stanch_buf *text)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    int rc = 0;
+    if (fd < 0 && errno == EEXIST)
+        return 0; /* set already; whoever set it first stands in it */
+    if (fd < 0)
+        return stanch_err_errno(&cli->err, STANCH_E_SYSTEM, errno, "the switch %s could not be made", path);
+    /* even a file that stays empty is the switch: what counts is that it is there */
+    if (write(fd, text->data, text->len) != (ssize_t)text->len || fsync(fd) != 0)
+        rc = stanch_err_errno(&cli->err, STANCH_E_SYSTEM, errno, "the switch %s is set, but may not be synced", path);
+    close(fd);
+    return rc;
+}
+
+/* The daemon runs as its own user and must be able to read and remove what root made. */
+static void give_to_owner(const char *dir, const char *path)
+{
+    struct stat info;
+    if (geteuid() == 0 && stat(dir, &info) == 0)
+        (void)!lchown(path, info.st_uid, info.st_gid);
+}
+
+static const char *state_dir_of(const struct stanch_cli *cli)
+{
+    const char *dir = stanch_cli__value(cli, STANCH_CLI__STATE_DIR_OPTION);
+    if (!dir)
+        dir = getenv("STANCH_STATE_DIR");
+    return dir && *dir ? dir : STANCH_CLI__STATE_DIR;
+}
+
+static int stop_by_hand(struct stanch_cli *cli, const char *reason)
+{
+    const char *dir = state_dir_of(cli);
+    char at[32];
+    STANCH_AUTO_BUF struct stanch_buf text = {0};
+    STANCH_AUTO_FREE char *path = stanch_asprintf("%s/stop", dir);
+    STANCH_AUTO_FREE char *by = own_name();
+    stanch_time_text(stanch_wall_now_ms(), at);
+    STANCH_AUTO_JSON json_t *said = json_pack("{s:s, s:s, s:s}", "reason", reason, "by", by, "at", at);
+    stanch_json_write(said, &text);
+    stanch_buf_char(&text, '\n');
+    int rc = write_file(cli, path, &text);
+    if (rc == 0) {
+        give_to_owner(dir, path);
+        rc = sync_dir(cli, dir);
+    }
+    if (rc == 0 && !stanch_cli__said_json(cli, said))
+        stanch_cli__say(cli, "the daemon does not answer; the switch is set by hand: %s\n", path);
+    return rc;
+}
+
+static void say_switch(const struct stanch_cli *cli, const json_t *status)
+{
+    const json_t *stopped = json_object_get(status, "stopped");
+    if (json_is_object(stopped)) {
+        stanch_cli__say(cli, "%sSTOPPED%s: stanch starts nothing by itself\n", cli->colour ? "\x1b[31m" : "",
+                        stanch_cli__plain(cli));
+        stanch_cli__field(cli, "reason", json_object_get(stopped, "reason"));
+        stanch_cli__field(cli, "by", json_object_get(stopped, "by"));
+        stanch_cli__field(cli, "at", json_object_get(stopped, "at"));
+    } else {
+        stanch_cli__say(cli, "not stopped\n");
+    }
+}
+
+static int flip(struct stanch_cli *cli, const char *path, const char *reason)
+{
+    STANCH_AUTO_JSON json_t *body = json_object();
+    STANCH_AUTO_JSON json_t *status = NULL;
+    stanch_json_set_str(body, "reason", reason);
+    int rc = stanch_cli__send(cli, "POST", path, body, &status);
+    if (rc == 0 && !stanch_cli__said_json(cli, status))
+        say_switch(cli, status);
+    return rc;
+}
+
+/* Whatever the daemon's trouble is (dead, hanging, its disk full), the file still stops it; but who may not, may not. */
+static bool is_its_trouble(int rc)
+{
+    return rc != 0 && stanch_err_http(rc) >= 500;
+}
+
+static int run_stop(struct stanch_cli *cli)
+{
+    const char *reason = stanch_cli__value(cli, STANCH_CLI__REASON);
+    reason = reason ? reason : cli->arg_count ? cli->args[0] : "no reason given";
+    cli->timeout_s = 5;
+    int rc = flip(cli, "/v1/stop", reason);
+    if (!is_its_trouble(rc) || cli->server)
+        return rc;
+    struct stanch_err first = cli->err;
+    rc = stop_by_hand(cli, reason);
+    return rc == 0 ? 0 : stanch_err_wrap(&cli->err, "%s; and by hand (--state-dir DIR)", first.text);
+}
+
+static int run_resume(struct stanch_cli *cli)
+{
+    return flip(cli, "/v1/resume", stanch_cli__value(cli, STANCH_CLI__REASON));
+}
+
+static void say_counts(const struct stanch_cli *cli, const json_t *status)
+{
+    const json_t *runs = json_object_get(status, "runs");
+    STANCH_AUTO_FREE char *text = stanch_asprintf(
+        "%lld open (%lld parked), %lld questions, %lld mitigations in force",
+        (long long)stanch_json_int(runs, "open", 0), (long long)stanch_json_int(runs, "parked", 0),
+        (long long)stanch_json_int(status, "approvals", 0), (long long)stanch_json_int(status, "mitigations", 0));
+    stanch_cli__field_text(cli, "runs", text);
+}
+
+static int run_status(struct stanch_cli *cli)
+{
+    STANCH_AUTO_JSON json_t *status = NULL;
+    json_t *why;
+    size_t i;
+    int rc = stanch_cli__get(cli, "/v1/status", &status);
+    if (rc != 0 || stanch_cli__said_json(cli, status))
+        return rc;
+    stanch_cli__field_text(cli, "ready", stanch_json_bool(status, "ready", false) ? "yes" : "no");
+    json_array_foreach(json_object_get(status, "why"), i, why) stanch_cli__field(cli, "", why);
+    say_switch(cli, status);
+    say_counts(cli, status);
+    const json_t *book = json_object_get(status, "book");
+    stanch_cli__field(cli, "runbooks", json_object_get(book, "commit"));
+    stanch_cli__field(cli, "book", json_object_get(book, "state"));
+    stanch_cli__field(cli, "", json_object_get(book, "why"));
+    stanch_cli__field(cli, "version", json_object_get(status, "version"));
+    return 0;
+}
+
+const struct stanch_cli__command stanch_cli__switch_commands[] = {
+    {"stop", NULL, "[REASON]", 0, 1, "reason state-dir", "nothing starts by itself any more, daemon dead or alive",
+     run_stop},
+    {"resume", NULL, "", 0, 0, "reason", "release the switch", run_resume},
+    {"status", NULL, "", 0, 0, "", "how things stand", run_status},
+    {0},
+};
