@@ -286,7 +286,9 @@ function globals.ladder(spec)
   for i = 1, count do
     local rung = spec[i]
     local name = rung.name and need_text(rung.name, "rung: name") or "rung " .. i
-    if rung.when == nil or (rung.when and rung.when ~= globals.null) then
+    local when = rung.when
+    if type(when) == "function" then when = when() or false end -- asked when its turn comes
+    if when == nil or (when and when ~= globals.null) then
       result, value = climb(name, rung[1])
       if result == "good" then return { result = "good", rung = i, value = value } end
     end

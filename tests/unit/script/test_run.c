@@ -319,6 +319,17 @@ static void the_ladder_stops_where_it_helps(void **state)
     climb(state, "bnb", "check action verify note undo note action verify note undo note page", "bad", -1);
 }
 
+static void a_condition_may_be_a_function(void **state)
+{
+    struct act act = {.answer = answer_symptom, .ctx = (void *)(uintptr_t) "bg"};
+    act_run_body(*state, &act,
+                 "return ladder { rung { when = function() return nil end, function() error('no') end },\n"
+                 "rung { when = function() return now() > 0 end, function() note 'yes' end } }");
+    assert_string_equal(ops(&act), "check now note verify note");
+    assert_int_equal(stanch_json_int(act.result, "rung", -1), 2);
+    act_done(&act);
+}
+
 static void an_undone_rung_says_so(void **state)
 {
     struct act act = {.answer = answer_symptom, .ctx = (void *)(uintptr_t) "bb"};
@@ -425,6 +436,7 @@ int main(void)
         cmocka_unit_test(what_is_known_as_incident_and_params),
         cmocka_unit_test(modules_come_from_the_same_commit),
         cmocka_unit_test(the_ladder_stops_where_it_helps),
+        cmocka_unit_test(a_condition_may_be_a_function),
         cmocka_unit_test(an_undone_rung_says_so),
         cmocka_unit_test(the_other_words),
         cmocka_unit_test(on_failure_is_told),

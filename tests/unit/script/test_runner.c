@@ -162,7 +162,7 @@ static void a_stopped_worker_is_over_its_time(void **state)
 
 static void a_worker_that_dies_is_crashed(void **state)
 {
-#ifdef STANCH_ASAN /* which has a handler of its own for the others */
+#if STANCH_JAIL_SANITIZED /* which has a handler of its own for the others */
     static const int signals[] = {SIGKILL};
 #else
     static const int signals[] = {SIGSEGV, SIGKILL, SIGBUS};
