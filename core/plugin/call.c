@@ -18,25 +18,29 @@
 
 #define MAX_DEADLINE_MS ((int64_t)24 * 3600 * 1000)
 
-/* Take the call out, tell, free. The last thing that happens to a call. */
-static void finish(struct stanch_plugin_call *call, struct stanch_plugin_answer *answer)
+static void unlink_call(struct stanch_plugin_call *call)
 {
-    struct stanch_plugin_instance *instance = call->instance;
-    stanch_timer_stop(instance->plugins->loop, &call->timer);
-    *call->at = call->next;
-    if (call->next)
-        call->next->at = call->at;
-    instance->call_count--;
+    struct stanch_plugin_call **at = &call->instance->calls;
+    while (*at != call)
+        at = &(*at)->next;
+    *at = call->next;
+    call->instance->call_count--;
+}
+
+/* Tell and free a call that was taken out. The last thing that happens to it. */
+static void deliver(struct stanch_plugin_call *call, struct stanch_plugin_answer *answer)
+{
+    stanch_timer_stop(call->instance->plugins->loop, &call->timer);
     answer->took_us = (int64_t)((uv_hrtime() - call->started_ns) / 1000);
     call->on_answer(call->ctx, answer);
     free(call);
 }
 
-static void finish_unknown(struct stanch_plugin_call *call, int code, const char *why)
+static void deliver_unknown(struct stanch_plugin_call *call, int code, const char *why)
 {
     struct stanch_plugin_answer answer = {.outcome = STANCH_OUTCOME_UNKNOWN};
     stanch_err_set(&answer.err, code, "%s", why);
-    finish(call, &answer);
+    deliver(call, &answer);
 }
 
 /* ---- answers ---- */
@@ -52,8 +56,7 @@ static void read_error(const json_t *head, struct stanch_plugin_answer *answer)
     answer->retry_after_ms = after < 0 ? 0 : after;
 }
 
-int stanch_plugin__answered(struct stanch_plugin_instance *instance, const json_t *head,
-                            struct stanch_err *err)
+int stanch_plugin__answered(struct stanch_plugin_instance *instance, const json_t *head, struct stanch_err *err)
 {
     const char *outcome = stanch_json_str(head, "outcome", "");
     int64_t id = stanch_json_int(head, "id", -1);
@@ -78,16 +81,19 @@ int stanch_plugin__answered(struct stanch_plugin_instance *instance, const json_
         return stanch_err_set(err, STANCH_E_PROTOCOL, "an answer with the outcome \"%.40s\"", outcome);
     }
     stanch_crash_point("plugin.before-answer");
-    finish(call, &answer);
+    unlink_call(call);
+    deliver(call, &answer);
     return 0;
 }
 
 void stanch_plugin__calls_lost(struct stanch_plugin_instance *instance, const char *why)
 {
-    /* Only those that are there now: an answer may lead to a new call (which a host that is down refuses). */
+    /* An answer may lead to a new call; a host that is down refuses it, so this ends. */
     while (instance->calls) {
         struct stanch_plugin_call *call = instance->calls;
-        finish_unknown(call, call->is_late ? STANCH_E_TIMEOUT : STANCH_E_CRASHED, why);
+        instance->calls = call->next;
+        instance->call_count--;
+        deliver_unknown(call, call->is_late ? STANCH_E_TIMEOUT : STANCH_E_CRASHED, why);
     }
 }
 
@@ -105,18 +111,25 @@ static void on_late_again(void *ctx)
 {
     struct stanch_plugin_call *call = ctx;
     call->timer = NULL;
-    finish_unknown(call, STANCH_E_TIMEOUT, "the plugin's host hung past the deadline and is being killed");
+    unlink_call(call);
+    deliver_unknown(call, STANCH_E_TIMEOUT, "the plugin's host hung past the deadline and is being killed");
 }
 
-static void on_late(void *ctx)
+static void on_still_late(void *ctx)
 {
     struct stanch_plugin_call *call = ctx;
     struct stanch_plugin_instance *instance = call->instance;
-    call->is_late = true;
-    call->timer =
-        stanch_timer_start(instance->plugins->loop, STANCH_PLUGIN_LATE_AGAIN_MS, on_late_again, call);
+    call->timer = stanch_timer_start(instance->plugins->loop, STANCH_PLUGIN_LATE_AGAIN_MS, on_late_again, call);
     stanch_plugin__kill(instance, "the host hung: a call was not answered by its deadline of %lld ms",
                         (long long)call->deadline_ms);
+}
+
+/* Perhaps it was core that slept, and the answer is there, unread: timers come before reading. Read once, then judge. */
+static void on_late(void *ctx)
+{
+    struct stanch_plugin_call *call = ctx;
+    call->is_late = true;
+    call->timer = stanch_timer_start(call->instance->plugins->loop, 1, on_still_late, call);
 }
 
 /* ---- the call ---- */
@@ -130,12 +143,12 @@ static int check_op(struct stanch_plugin_instance *instance, const struct stanch
     char near[400];
     if (!found) {
         stanch_suggest_text(known, request->action, near);
-        return stanch_err_set(err, STANCH_E_NOT_FOUND, "%s \"%s\" has no %s \"%s\"%s", instance->plugin,
-                              instance->name, is_receive ? "source" : "action", request->action, near);
+        return stanch_err_set(err, STANCH_E_NOT_FOUND, "%s \"%s\" has no %s \"%s\"%s", instance->plugin, instance->name,
+                              is_receive ? "source" : "action", request->action, near);
     }
     if (!is_receive && !json_object_get(json_object_get(found, "has"), request->op))
-        return stanch_err_set(err, STANCH_E_NOT_FOUND, "the action %s of %s \"%s\" has no %s",
-                              request->action, instance->plugin, instance->name, request->op);
+        return stanch_err_set(err, STANCH_E_NOT_FOUND, "the action %s of %s \"%s\" has no %s", request->action,
+                              instance->plugin, instance->name, request->op);
     return 0;
 }
 
@@ -143,27 +156,25 @@ static int check_call(struct stanch_plugin_instance *instance, const struct stan
                       struct stanch_err *err)
 {
     if (!instance)
-        return stanch_err_set(err, STANCH_E_NOT_FOUND, "there is no plugin instance \"%s\"",
-                              request->instance);
+        return stanch_err_set(err, STANCH_E_NOT_FOUND, "there is no plugin instance \"%s\"", request->instance);
     if (instance->state != STANCH_PLUGIN_UP)
-        return stanch_err_set(err, STANCH_E_UNAVAILABLE, "%s \"%s\" is %s%s%s; nothing was sent",
-                              instance->plugin, instance->name, stanch_plugin__state_word(instance->state),
-                              instance->why ? ": " : "", instance->why ? instance->why : "");
+        return stanch_err_set(err, STANCH_E_UNAVAILABLE, "%s \"%s\" is %s%s%s; nothing was sent", instance->plugin,
+                              instance->name, stanch_plugin__state_word(instance->state), instance->why ? ": " : "",
+                              instance->why ? instance->why : "");
     if (instance->call_count >= STANCH_PLUGIN_MAX_CALLS)
         return stanch_err_set(err, STANCH_E_BUSY, "%s \"%s\" has %d calls under way; nothing was sent",
                               instance->plugin, instance->name, instance->call_count);
     return check_op(instance, request, err);
 }
 
-static int send_call(struct stanch_plugin_instance *instance, const struct stanch_plugin_request *request,
-                     int64_t id, int64_t deadline_ms, struct stanch_err *err)
+static int send_call(struct stanch_plugin_instance *instance, const struct stanch_plugin_request *request, int64_t id,
+                     int64_t deadline_ms, struct stanch_err *err)
 {
-    json_t *head = json_pack("{s:s, s:I, s:s, s:s, s:I}", "t", "call", "id", (json_int_t)id, "op",
-                             request->op, "action", request->action, "deadline_ms", (json_int_t)deadline_ms);
+    json_t *head = json_pack("{s:s, s:I, s:s, s:s, s:I}", "t", "call", "id", (json_int_t)id, "op", request->op,
+                             "action", request->action, "deadline_ms", (json_int_t)deadline_ms);
     json_object_set(head, "input", (json_t *)(uintptr_t)request->input);
     stanch_crash_point("plugin.before-send");
-    int rc = stanch_channel_send(stanch_child_channel(instance->child), head, request->body,
-                                 request->body_len, err);
+    int rc = stanch_channel_send(stanch_child_channel(instance->child), head, request->body, request->body_len, err);
     stanch_crash_point("plugin.after-send");
     json_decref(head);
     return rc;
@@ -192,9 +203,6 @@ int stanch_plugins_call(struct stanch_plugins *plugins, const struct stanch_plug
     call->ctx = ctx;
     call->timer = stanch_timer_start(plugins->loop, deadline + STANCH_PLUGIN_LATE_MS, on_late, call);
     call->next = instance->calls;
-    call->at = &instance->calls;
-    if (call->next)
-        call->next->at = &call->next;
     instance->calls = call;
     instance->call_count++;
     if (rc < 0)
@@ -214,8 +222,8 @@ void stanch_plugin_call_cancel(struct stanch_plugin_call *call)
     json_decref(head);
 }
 
-int stanch_plugins_check_args(struct stanch_plugins *plugins, const char *name, const char *action,
-                              const json_t *args, struct stanch_err *err)
+int stanch_plugins_check_args(struct stanch_plugins *plugins, const char *name, const char *action, const json_t *args,
+                              struct stanch_err *err)
 {
     struct stanch_plugin_instance *instance = stanch_plugin__find(plugins, name);
     const json_t *found = instance ? json_object_get(instance->actions, action) : NULL;
@@ -223,12 +231,11 @@ int stanch_plugins_check_args(struct stanch_plugins *plugins, const char *name, 
     if (!instance)
         return stanch_err_set(err, STANCH_E_NOT_FOUND, "there is no plugin instance \"%s\"", name);
     if (!instance->actions)
-        return stanch_err_set(err, STANCH_E_NOT_FOUND,
-                              "%s \"%s\" has not been up yet: its actions are not known", instance->plugin,
-                              name);
+        return stanch_err_set(err, STANCH_E_NOT_FOUND, "%s \"%s\" has not been up yet: its actions are not known",
+                              instance->plugin, name);
     if (found)
         return stanch_schema_check(json_object_get(found, "params"), args, "args", "argument", err);
     stanch_suggest_text(instance->actions, action, near);
-    return stanch_err_set(err, STANCH_E_NOT_FOUND, "%s \"%s\" has no action \"%s\"%s", instance->plugin, name,
-                          action, near);
+    return stanch_err_set(err, STANCH_E_NOT_FOUND, "%s \"%s\" has no action \"%s\"%s", instance->plugin, name, action,
+                          near);
 }

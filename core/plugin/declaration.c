@@ -30,8 +30,7 @@ static const struct member action_members[] = {
 static const struct member source_members[] = {{"summary", 's', true}};
 
 static const char *const effects[] = {"read", "mitigate", "notify", NULL};
-static const char *const classes[] = {"read-only",    "convergent",  "idempotent",
-                                      "reconcilable", "unprotected", NULL};
+static const char *const classes[] = {"read-only", "convergent", "idempotent", "reconcilable", "unprotected", NULL};
 static const char *const risks[] = {"low", "medium", "high", NULL};
 static const char *const ops[] = {"plan", "apply", "verify", "undo", "reconcile", "read", NULL};
 
@@ -68,8 +67,8 @@ static int check_members(const json_t *obj, const struct member *members, size_t
         value = json_object_get(obj, members[i].name);
         json_object_set_new(known, members[i].name, json_true());
         if (!value && members[i].is_required)
-            return stanch_err_set(err, STANCH_E_INVALID, "%s%s: missing; %s was expected", prefix,
-                                  members[i].name, type_text(members[i].type));
+            return stanch_err_set(err, STANCH_E_INVALID, "%s%s: missing; %s was expected", prefix, members[i].name,
+                                  type_text(members[i].type));
         if (value && !is_type(members[i].type, value))
             return stanch_err_set(err, STANCH_E_INVALID, "%s%s: %s was expected", prefix, members[i].name,
                                   type_text(members[i].type));
@@ -80,8 +79,7 @@ static int check_members(const json_t *obj, const struct member *members, size_t
         if (json_object_get(known, key))
             continue;
         stanch_suggest_text(known, key, near);
-        return stanch_err_set(err, STANCH_E_INVALID, "%s%s: no such member of a declaration%s", prefix, key,
-                              near);
+        return stanch_err_set(err, STANCH_E_INVALID, "%s%s: no such member of a declaration%s", prefix, key, near);
     }
     return 0;
 }
@@ -121,8 +119,7 @@ static bool has_op(const json_t *action, const char *op)
     json_t *one;
     if (!list)
         return strcmp(op, "read") == 0 && strcmp(stanch_json_str(action, "effect", ""), "mitigate") != 0;
-    json_array_foreach((json_t *)(uintptr_t)list, i,
-                       one) if (strcmp(json_string_value(one), op) == 0) return true;
+    json_array_foreach((json_t *)(uintptr_t)list, i, one) if (strcmp(json_string_value(one), op) == 0) return true;
     return false;
 }
 
@@ -137,15 +134,13 @@ static int check_ops(const json_t *action, const char *prefix, struct stanch_err
                                                                                 "%sops: \"%s\" is not one of "
                                                                                 "plan, apply, verify, undo, "
                                                                                 "reconcile, read",
-                                                                                prefix,
-                                                                                json_string_value(one));
+                                                                                prefix, json_string_value(one));
     if (strcmp(effect, "mitigate") != 0) {
         if (!has_op(action, "read"))
-            return stanch_err_set(err, STANCH_E_INVALID, "%sops: an action whose effect is %s needs read",
-                                  prefix, effect);
+            return stanch_err_set(err, STANCH_E_INVALID, "%sops: an action whose effect is %s needs read", prefix,
+                                  effect);
         if (has_op(action, "apply") || has_op(action, "undo"))
-            return stanch_err_set(err, STANCH_E_INVALID, "%sops: apply and undo are for the effect mitigate",
-                                  prefix);
+            return stanch_err_set(err, STANCH_E_INVALID, "%sops: apply and undo are for the effect mitigate", prefix);
     } else {
         if (!has_op(action, "plan") || !has_op(action, "apply"))
             return stanch_err_set(err, STANCH_E_INVALID, "%sops: a mitigation needs plan and apply", prefix);
@@ -155,8 +150,7 @@ static int check_ops(const json_t *action, const char *prefix, struct stanch_err
                                   "the reason why it has none",
                                   prefix);
     }
-    if (strcmp(class, "reconcilable") == 0 &&
-        (!has_op(action, "reconcile") || !json_object_get(action, "settle_ms")))
+    if (strcmp(class, "reconcilable") == 0 && (!has_op(action, "reconcile") || !json_object_get(action, "settle_ms")))
         return stanch_err_set(err, STANCH_E_INVALID,
                               "%sclass: reconcilable needs the op reconcile, and settle_ms: the "
                               "time after which it can tell",
@@ -174,8 +168,7 @@ static int check_class(const json_t *action, const char *prefix, struct stanch_e
                               "other",
                               prefix);
     if (strcmp(stanch_json_str(action, "effect", ""), "mitigate") == 0 && !json_object_get(action, "risk"))
-        return stanch_err_set(err, STANCH_E_INVALID, "%srisk: missing; a mitigation is low, medium or high",
-                              prefix);
+        return stanch_err_set(err, STANCH_E_INVALID, "%srisk: missing; a mitigation is low, medium or high", prefix);
     return 0;
 }
 
@@ -197,8 +190,8 @@ static int check_params(const json_t *action, const char *prefix, struct stanch_
         value) if (!json_object_get(params,
                                     json_string_value(
                                         value))) return stanch_err_set(err, STANCH_E_INVALID,
-                                                                       "%srequired: \"%s\" is not in params",
-                                                                       prefix, json_string_value(value));
+                                                                       "%srequired: \"%s\" is not in params", prefix,
+                                                                       json_string_value(value));
     return 0;
 }
 
@@ -207,8 +200,8 @@ static int check_action(const char *name, const json_t *action, struct stanch_er
     STANCH_AUTO_FREE char *prefix = stanch_asprintf("actions.%s.", name);
     int rc = 0;
     if (!is_name(name))
-        return stanch_err_set(err, STANCH_E_INVALID,
-                              "actions: \"%s\" is no name: a-z, 0-9, _ and -, a letter first", name);
+        return stanch_err_set(err, STANCH_E_INVALID, "actions: \"%s\" is no name: a-z, 0-9, _ and -, a letter first",
+                              name);
     if (!json_is_object(action))
         return stanch_err_set(err, STANCH_E_INVALID, "actions.%s: an object was expected", name);
     rc = check_members(action, action_members, sizeof action_members / sizeof *action_members, prefix, err);
@@ -229,8 +222,7 @@ static int check_sources(const json_t *sources, struct stanch_err *err)
     {
         STANCH_AUTO_FREE char *prefix = stanch_asprintf("sources.%s.", name);
         if (!is_name(name) || !json_is_object(source))
-            return stanch_err_set(err, STANCH_E_INVALID, "sources.%s: a name and an object were expected",
-                                  name);
+            return stanch_err_set(err, STANCH_E_INVALID, "sources.%s: a name and an object were expected", name);
         int rc = check_members(source, source_members, 1, prefix, err);
         if (rc < 0)
             return rc;
@@ -248,8 +240,7 @@ static int check_setting_schemas(const json_t *settings, struct stanch_err *err)
         int rc = stanch_schema_load(setting, where, err);
         if (rc < 0)
             return rc;
-        if (stanch_json_bool(setting, "secret", false) &&
-            strcmp(stanch_json_str(setting, "type", ""), "string") != 0)
+        if (stanch_json_bool(setting, "secret", false) && strcmp(stanch_json_str(setting, "type", ""), "string") != 0)
             return stanch_err_set(err, STANCH_E_INVALID, "%s.type: a secret is a string", where);
     }
     return 0;
@@ -295,8 +286,7 @@ static json_t *fill_action(const json_t *action)
         if (has_op(action, *op))
             json_object_set_new(has, *op, json_true());
     json_object_set_new(out, "has", has);
-    json_object_set_new(out, "deadline_ms",
-                        json_integer(stanch_json_int(action, "deadline_ms", DEFAULT_DEADLINE_MS)));
+    json_object_set_new(out, "deadline_ms", json_integer(stanch_json_int(action, "deadline_ms", DEFAULT_DEADLINE_MS)));
     json_object_set_new(out, "settle_ms", json_integer(stanch_json_int(action, "settle_ms", 0)));
     return out;
 }
@@ -333,8 +323,7 @@ json_t *stanch_declaration_settings_schema(const json_t *declaration)
 }
 
 /* What was given as a secret must be declared as one, and the other way round. */
-static int check_secrets(const json_t *declared, const json_t *settings, const json_t *secrets,
-                         struct stanch_err *err)
+static int check_secrets(const json_t *declared, const json_t *settings, const json_t *secrets, struct stanch_err *err)
 {
     const char *name;
     json_t *value;
@@ -346,8 +335,8 @@ static int check_secrets(const json_t *declared, const json_t *settings, const j
         if (!setting)
             return stanch_err_set(err, STANCH_E_INVALID, "settings.%s: no such setting%s", name, near);
         if (!stanch_json_bool(setting, "secret", false))
-            return stanch_err_set(err, STANCH_E_INVALID,
-                                  "settings.%s: this setting is not a secret; write its value", name);
+            return stanch_err_set(err, STANCH_E_INVALID, "settings.%s: this setting is not a secret; write its value",
+                                  name);
     }
     json_object_foreach((json_t *)(uintptr_t)declared, name, value)
     {
@@ -368,8 +357,7 @@ static int check_secrets(const json_t *declared, const json_t *settings, const j
     return 0;
 }
 
-static int check_format(void *ctx, const char *format, const char *text, const char *where,
-                        struct stanch_err *err)
+static int check_format(void *ctx, const char *format, const char *text, const char *where, struct stanch_err *err)
 {
     (void)ctx;
     if (strcmp(format, "url") == 0 && strncmp(text, "http://", 7) != 0 && strncmp(text, "https://", 8) != 0)
@@ -388,8 +376,8 @@ static int check_format(void *ctx, const char *format, const char *text, const c
     return 0;
 }
 
-int stanch_declaration_check_settings(const json_t *declaration, const json_t *settings,
-                                      const json_t *secrets, struct stanch_err *err)
+int stanch_declaration_check_settings(const json_t *declaration, const json_t *settings, const json_t *secrets,
+                                      struct stanch_err *err)
 {
     STANCH_AUTO_JSON json_t *schema = stanch_declaration_settings_schema(declaration);
     STANCH_AUTO_JSON json_t *none = json_object();

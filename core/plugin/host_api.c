@@ -9,8 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct stanch_json_limits answer_limits = {
-    .max_bytes = 16u << 20, .max_depth = 64, .max_nodes = 1000000};
+static const struct stanch_json_limits answer_limits = {.max_bytes = 16u << 20, .max_depth = 64, .max_nodes = 1000000};
 
 static struct stanch_text span(const char *text, size_t len)
 {
@@ -31,9 +30,8 @@ void stanch_host__log(struct stanch_instance *instance, int level, const char *f
     va_end(args);
     STANCH_AUTO_FREE char *clean = stanch_scrub_text(instance->scrub, text, strlen(text));
     json_t *said = json_string(clean);
-    json_t *head =
-        json_pack("{s:s, s:s, s:o}", "t", "log", "level", words[level < 0 || level > 3 ? 2 : level], "text",
-                  said ? said : json_string("(a message that is not UTF-8)"));
+    json_t *head = json_pack("{s:s, s:s, s:o}", "t", "log", "level", words[level < 0 || level > 3 ? 2 : level], "text",
+                             said ? said : json_string("(a message that is not UTF-8)"));
     if (instance->channel && !instance->is_over)
         (void)stanch_channel_send(instance->channel, head, NULL, 0, NULL);
     json_decref(head);
@@ -92,8 +90,7 @@ static bool is_open(struct stanch_call *call, const char *answer)
     struct stanch_instance *instance = the_instance();
     if (stanch_host__call_is_open(instance, call))
         return true;
-    stanch_host__log(instance, 1, "the plugin answered a call a second time, or too late (%s): dropped",
-                     answer);
+    stanch_host__log(instance, 1, "the plugin answered a call a second time, or too late (%s): dropped", answer);
     return false;
 }
 
@@ -112,8 +109,8 @@ static void answer_done(struct stanch_call *call, struct stanch_text value_json)
     stanch_host__answer_error(call, is_change ? "unknown" : "failed", "protocol", why, false, 0);
 }
 
-static void answer_failed(struct stanch_call *call, struct stanch_text kind, struct stanch_text message,
-                          uint32_t retry, uint32_t retry_after_ms)
+static void answer_failed(struct stanch_call *call, struct stanch_text kind, struct stanch_text message, uint32_t retry,
+                          uint32_t retry_after_ms)
 {
     if (!is_open(call, "failed"))
         return;
@@ -180,8 +177,8 @@ static void on_timer_due(void *ctx)
     due.on_due(due.call, due.ctx);
 }
 
-static void timer(struct stanch_call *call, uint32_t delay_ms,
-                  void (*on_due)(struct stanch_call *call, void *ctx), void *ctx)
+static void timer(struct stanch_call *call, uint32_t delay_ms, void (*on_due)(struct stanch_call *call, void *ctx),
+                  void *ctx)
 {
     if (!is_open(call, "timer"))
         return;
@@ -195,18 +192,16 @@ static void timer(struct stanch_call *call, uint32_t delay_ms,
 }
 
 static void http(struct stanch_call *call, const struct stanch_http_order *order,
-                 void (*on_ended)(struct stanch_call *call, void *ctx,
-                                  const struct stanch_http_exchange *exchange),
+                 void (*on_ended)(struct stanch_call *call, void *ctx, const struct stanch_http_exchange *exchange),
                  void *ctx)
 {
     if (is_open(call, "http"))
         stanch_host__http_start(call, order, on_ended, ctx);
 }
 
-static void exchange(struct stanch_call *call, struct stanch_text address, struct stanch_text send,
-                     uint64_t max_answer,
-                     void (*on_ended)(struct stanch_call *call, void *ctx, uint32_t ended,
-                                      struct stanch_text answer, struct stanch_text why),
+static void exchange(struct stanch_call *call, struct stanch_text address, struct stanch_text send, uint64_t max_answer,
+                     void (*on_ended)(struct stanch_call *call, void *ctx, uint32_t ended, struct stanch_text answer,
+                                      struct stanch_text why),
                      void *ctx)
 {
     if (is_open(call, "exchange"))
@@ -225,8 +220,8 @@ static void log_text(const struct stanch_instance *instance, uint32_t level, str
     stanch_host__log(the_instance(), level > 3 ? 3 : (int)level, "%s", text);
 }
 
-static uint32_t hmac_sha256(const struct stanch_instance *instance, struct stanch_text setting,
-                            struct stanch_text data, uint8_t ret[32])
+static uint32_t hmac_sha256(const struct stanch_instance *instance, struct stanch_text setting, struct stanch_text data,
+                            uint8_t ret[32])
 {
     const struct stanch_host_secret *key = stanch_host__secret_find(instance, setting.data, setting.len);
     crypto_auth_hmacsha256_state state;

@@ -9,8 +9,7 @@
 #include "plugin/host.h"
 #include <string.h>
 
-static const char *const op_words[] = {NULL,   "plan",      "apply", "verify",
-                                       "undo", "reconcile", "read",  "receive"};
+static const char *const op_words[] = {NULL, "plan", "apply", "verify", "undo", "reconcile", "read", "receive"};
 
 static uint32_t parse_op(const char *word)
 {
@@ -106,30 +105,29 @@ static void send_answer(struct stanch_call *call, json_t *head)
         json_object_set_new(head, "value", json_pack("{s:s}", "omitted", err.text));
     else
         json_object_set_new(head, "outcome", json_string("failed"));
-    json_object_set_new(
-        head, "error",
-        json_pack("{s:s, s:s}", "kind", "too-large", "text", "the plugin's answer is over the limit"));
+    json_object_set_new(head, "error",
+                        json_pack("{s:s, s:s}", "kind", "too-large", "text", "the plugin's answer is over the limit"));
     (void)stanch_channel_send(instance->channel, head, NULL, 0, NULL);
 }
 
 void stanch_host__answer(struct stanch_call *call, const char *outcome, json_t *value)
 {
-    json_t *head = json_pack("{s:s, s:I, s:s, s:o}", "t", "answer", "id", (json_int_t)call->id, "outcome",
-                             outcome, "value", value);
+    json_t *head = json_pack("{s:s, s:I, s:s, s:o}", "t", "answer", "id", (json_int_t)call->id, "outcome", outcome,
+                             "value", value);
     send_answer(call, head);
     json_decref(head);
     end_call(call);
 }
 
-void stanch_host__answer_error(struct stanch_call *call, const char *outcome, const char *kind,
-                               const char *text, bool retry, uint32_t retry_after_ms)
+void stanch_host__answer_error(struct stanch_call *call, const char *outcome, const char *kind, const char *text,
+                               bool retry, uint32_t retry_after_ms)
 {
     json_t *said = json_string(text);
-    json_t *error = json_pack("{s:s, s:o, s:b, s:I}", "kind", stanch_err_from_word(kind) ? kind : "remote",
-                              "text", said ? said : json_string("(a text that is not UTF-8)"), "retry", retry,
-                              "retry_after_ms", (json_int_t)retry_after_ms);
-    json_t *head = json_pack("{s:s, s:I, s:s, s:o}", "t", "answer", "id", (json_int_t)call->id, "outcome",
-                             outcome, "error", error);
+    json_t *error = json_pack("{s:s, s:o, s:b, s:I}", "kind", stanch_err_from_word(kind) ? kind : "remote", "text",
+                              said ? said : json_string("(a text that is not UTF-8)"), "retry", retry, "retry_after_ms",
+                              (json_int_t)retry_after_ms);
+    json_t *head = json_pack("{s:s, s:I, s:s, s:o}", "t", "answer", "id", (json_int_t)call->id, "outcome", outcome,
+                             "error", error);
     send_answer(call, head);
     json_decref(head);
     end_call(call);
@@ -139,12 +137,10 @@ static void on_deadline(void *ctx)
 {
     struct stanch_call *call = ctx;
     call->timer = NULL;
-    stanch_host__answer_error(call, "unknown", "timeout", "the plugin did not answer before the deadline",
-                              false, 0);
+    stanch_host__answer_error(call, "unknown", "timeout", "the plugin did not answer before the deadline", false, 0);
 }
 
-static struct stanch_call *new_call(struct stanch_instance *instance, const json_t *head, const void *body,
-                                    size_t len)
+static struct stanch_call *new_call(struct stanch_instance *instance, const json_t *head, const void *body, size_t len)
 {
     struct stanch_call *call = STANCH_NEW(struct stanch_call);
     STANCH_AUTO_BUF struct stanch_buf input = {0};
@@ -172,8 +168,7 @@ static struct stanch_call *new_call(struct stanch_instance *instance, const json
     return call;
 }
 
-void stanch_host__call_start(struct stanch_instance *instance, const json_t *head, const void *body,
-                             size_t len)
+void stanch_host__call_start(struct stanch_instance *instance, const json_t *head, const void *body, size_t len)
 {
     struct stanch_call *call = new_call(instance, head, body, len);
     if (!instance->is_open || call->op == 0)

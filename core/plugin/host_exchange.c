@@ -85,8 +85,7 @@ static void finish(struct exchange *x, uint32_t ended)
 
 static void fail(struct exchange *x, uint32_t ended, const char *detail)
 {
-    (void)snprintf(x->why, sizeof x->why, "%.200s: %.150s (%s)", x->place ? x->place->text : "exchange",
-                   detail,
+    (void)snprintf(x->why, sizeof x->why, "%.200s: %.150s (%s)", x->place ? x->place->text : "exchange", detail,
                    ended == STANCH_HTTP_NOT_SENT ? "nothing was sent" : "the request may have arrived");
     finish(x, ended);
 }
@@ -205,8 +204,7 @@ static void start_tcp(struct exchange *x)
         x->is_waiting = true;
 }
 
-static const struct stanch_host_place *find_place(struct stanch_instance *instance,
-                                                  struct stanch_text address)
+static const struct stanch_host_place *find_place(struct stanch_instance *instance, struct stanch_text address)
 {
     for (const struct stanch_host_place *p = instance->places; p; p = p->next)
         if (strlen(p->text) == address.len && memcmp(p->text, address.data, address.len) == 0 &&
@@ -215,11 +213,9 @@ static const struct stanch_host_place *find_place(struct stanch_instance *instan
     return NULL;
 }
 
-void stanch_host__exchange_start(struct stanch_call *call, struct stanch_text address,
-                                 struct stanch_text send, uint64_t max_answer,
-                                 void (*on_ended)(struct stanch_call *, void *, uint32_t, struct stanch_text,
-                                                  struct stanch_text),
-                                 void *ctx)
+void stanch_host__exchange_start(
+    struct stanch_call *call, struct stanch_text address, struct stanch_text send, uint64_t max_answer,
+    void (*on_ended)(struct stanch_call *, void *, uint32_t, struct stanch_text, struct stanch_text), void *ctx)
 {
     struct exchange *x = STANCH_NEW(struct exchange);
     STANCH_AUTO_FREE char *text = stanch_strndup(address.data ? address.data : "", address.len);

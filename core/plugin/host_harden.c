@@ -101,8 +101,7 @@ static int add_denied(scmp_filter_ctx filter)
     /* unix, inet, inet6 and netlink (the resolver asks for addresses); no raw packets, no AF_ALG, no vsock */
     rc = rc ? rc : seccomp_rule_add(filter, no, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_GT, 16));
 #ifndef STANCH_ASAN
-    rc = rc ? rc
-            : seccomp_rule_add(filter, no, SCMP_SYS(clone), 1, SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0));
+    rc = rc ? rc : seccomp_rule_add(filter, no, SCMP_SYS(clone), 1, SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0));
     rc = rc ? rc : seccomp_rule_add(filter, no, SCMP_SYS(prctl), 1, SCMP_A0(SCMP_CMP_EQ, PR_SET_DUMPABLE));
 #endif
     return rc;
@@ -138,20 +137,17 @@ int stanch_host__harden(struct stanch_err *err)
 
 /* ---- Landlock: https://docs.kernel.org/userspace-api/landlock.html ---- */
 
-#define READ_ACCESS (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
-#define WRITE_ACCESS                                                                                         \
-    (LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG)
-#define FILE_ACCESS                                                                                          \
-    (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_EXECUTE)
-#define ALL_ACCESS                                                                                           \
-    (READ_ACCESS | WRITE_ACCESS | LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_REMOVE_DIR |               \
-     LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_SOCK |             \
+#define READ_ACCESS  (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
+#define WRITE_ACCESS (LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG)
+#define FILE_ACCESS  (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_EXECUTE)
+#define ALL_ACCESS                                                                                                     \
+    (READ_ACCESS | WRITE_ACCESS | LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_REMOVE_DIR |                         \
+     LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_SOCK |                       \
      LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_BLOCK | LANDLOCK_ACCESS_FS_MAKE_SYM)
 
 static void allow(int rules, const char *path, uint64_t access)
 {
-    struct landlock_path_beneath_attr rule = {.allowed_access = access,
-                                              .parent_fd = open(path, O_PATH | O_CLOEXEC)};
+    struct landlock_path_beneath_attr rule = {.allowed_access = access, .parent_fd = open(path, O_PATH | O_CLOEXEC)};
     struct stat st;
     if (rule.parent_fd < 0)
         return; /* what does not exist needs no permission */
@@ -162,8 +158,7 @@ static void allow(int rules, const char *path, uint64_t access)
 }
 
 /* The folder of a path that a setting names: the plugin may read and write there. */
-static int on_format(void *ctx, const char *format, const char *text, const char *where,
-                     struct stanch_err *err)
+static int on_format(void *ctx, const char *format, const char *text, const char *where, struct stanch_err *err)
 {
     int rules = *(int *)ctx;
     STANCH_AUTO_FREE char *folder = stanch_strdup(text);
@@ -182,8 +177,7 @@ int stanch_host__confine(struct stanch_instance *instance, bool *ret_has, struct
 {
     /* what the resolver, TLS and late loading of libraries read */
     static const char *const readable[] = {
-        "/etc",      "/usr",         "/lib", "/lib64", "/run/systemd/resolve", "/run/resolvconf",
-        "/proc/sys", "/dev/urandom", NULL};
+        "/etc", "/usr", "/lib", "/lib64", "/run/systemd/resolve", "/run/resolvconf", "/proc/sys", "/dev/urandom", NULL};
     struct landlock_ruleset_attr attr = {.handled_access_fs = ALL_ACCESS};
     int rules = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof attr, 0);
     if (rules < 0 && (errno == ENOSYS || errno == EOPNOTSUPP))

@@ -35,13 +35,11 @@ static int check_abi(const struct stanch_plugin *plugin, const char *path, struc
     if (!plugin)
         return stanch_err_set(err, STANCH_E_INVALID, "%s: stanch_plugin_entry returned nothing", path);
     if (plugin->major != STANCH_ABI_MAJOR)
-        return stanch_err_set(
-            err, STANCH_E_INVALID,
-            "%s was built for ABI %u.%u, this is stanch %s with ABI %u.%u: build it again with this "
-            "SDK",
-            path, plugin->major, plugin->minor, STANCH_VERSION, STANCH_ABI_MAJOR, STANCH_ABI_MINOR);
-    if (plugin->size < offsetof(struct stanch_plugin, cancel) || !plugin->open || !plugin->call ||
-        !plugin->close)
+        return stanch_err_set(err, STANCH_E_INVALID,
+                              "%s was built for ABI %u.%u, this is stanch %s with ABI %u.%u: build it again with this "
+                              "SDK",
+                              path, plugin->major, plugin->minor, STANCH_VERSION, STANCH_ABI_MAJOR, STANCH_ABI_MINOR);
+    if (plugin->size < offsetof(struct stanch_plugin, cancel) || !plugin->open || !plugin->call || !plugin->close)
         return stanch_err_set(err, STANCH_E_INVALID, "%s: its table lacks open, call or close", path);
     return 0;
 }
@@ -57,8 +55,7 @@ static int load_declaration(struct stanch_instance *instance, const char *path, 
     const char *name = stanch_json_str(instance->declaration, "name", "");
     file[strcspn(file, ".")] = '\0';
     if (strcmp(name, file) != 0)
-        return stanch_err_set(err, STANCH_E_INVALID, "%s: its declaration says that it is named \"%s\"", path,
-                              name);
+        return stanch_err_set(err, STANCH_E_INVALID, "%s: its declaration says that it is named \"%s\"", path, name);
     return 0;
 }
 
@@ -70,11 +67,10 @@ static int load_symbol(struct stanch_instance *instance, const char *path, struc
         return stanch_err_set(err, STANCH_E_INVALID, "%s could not be loaded: %s", path, dlerror());
     void *symbol = dlsym(instance->library, "stanch_plugin_entry");
     if (!symbol)
-        return stanch_err_set(
-            err, STANCH_E_INVALID,
-            "%s is no plugin: it has no symbol stanch_plugin_entry (is STANCH_PLUGIN(...) at the end "
-            "of its main file?)",
-            path);
+        return stanch_err_set(err, STANCH_E_INVALID,
+                              "%s is no plugin: it has no symbol stanch_plugin_entry (is STANCH_PLUGIN(...) at the end "
+                              "of its main file?)",
+                              path);
     memcpy(&entry, &symbol, sizeof entry); /* ISO C has no cast from object to function pointers */
     instance->plugin = entry();
     return check_abi(instance->plugin, path, err);
@@ -87,26 +83,22 @@ static int open_instance(struct stanch_instance *instance, struct stanch_err *er
         instance->is_open = true;
         return 0;
     }
-    STANCH_AUTO_FREE char *text =
-        stanch_strndup(why.data ? why.data : "no reason was given", why.data ? why.len : 19);
+    STANCH_AUTO_FREE char *text = stanch_strndup(why.data ? why.data : "no reason was given", why.data ? why.len : 19);
     return stanch_err_set(err, STANCH_E_INVALID, "the plugin refused its settings: %s", text);
 }
 
-int stanch_host__load(struct stanch_instance *instance, const char *path, char ret_digest[65],
-                      struct stanch_err *err)
+int stanch_host__load(struct stanch_instance *instance, const char *path, char ret_digest[65], struct stanch_err *err)
 {
     bool has_landlock = false;
     int rc = digest_file(path, ret_digest, err);
     rc = rc ? rc : load_symbol(instance, path, err);
     rc = rc ? rc : load_declaration(instance, path, err);
     rc = rc ? rc
-            : stanch_declaration_check_settings(instance->declaration, instance->settings,
-                                                instance->secret_names, err);
+            : stanch_declaration_check_settings(instance->declaration, instance->settings, instance->secret_names, err);
     rc = rc ? rc : stanch_host__places_collect(instance, err);
     rc = rc ? rc : stanch_host__confine(instance, &has_landlock, err);
     if (rc == 0 && !has_landlock)
-        stanch_host__log(instance, 3,
-                         "this kernel has no Landlock: the plugin's file access is not confined");
+        stanch_host__log(instance, 3, "this kernel has no Landlock: the plugin's file access is not confined");
     return rc ? rc : open_instance(instance, err);
 }
 

@@ -89,8 +89,7 @@ static int catch_output(struct host_process *host)
 
 static void say_failed(struct stanch_instance *instance, const struct stanch_err *err)
 {
-    json_t *head =
-        json_pack("{s:s, s:s, s:s}", "t", "failed", "kind", stanch_err_word(err->code), "text", err->text);
+    json_t *head = json_pack("{s:s, s:s, s:s}", "t", "failed", "kind", stanch_err_word(err->code), "text", err->text);
     json_t *clean = head ? stanch_scrub_json(instance->scrub, head) : json_pack("{s:s}", "t", "failed");
     (void)stanch_channel_send(instance->channel, clean, NULL, 0, NULL);
     json_decref(head);
@@ -99,8 +98,7 @@ static void say_failed(struct stanch_instance *instance, const struct stanch_err
 
 static void say_hello(struct stanch_instance *instance, const char *digest)
 {
-    json_t *head =
-        json_pack("{s:s, s:s, s:O}", "t", "hello", "digest", digest, "declaration", instance->declaration);
+    json_t *head = json_pack("{s:s, s:s, s:O}", "t", "hello", "digest", digest, "declaration", instance->declaration);
     (void)stanch_channel_send(instance->channel, head, NULL, 0, NULL);
     json_decref(head);
 }

@@ -62,13 +62,13 @@ static int add_url(struct stanch_instance *instance, const char *text, const cha
         rc = stanch_err_set(err, STANCH_E_INVALID, "%s: a user name or password in the URL; use settings for them",
                             where);
     else if (code || curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) || curl_url_get(url, CURLUPART_HOST, &host, 0) ||
-             curl_url_get(url, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT))
+             curl_url_get(url, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) || !host || !port)
         rc = stanch_err_set(err, STANCH_E_INVALID, "%s: \"%s\" is no URL: %s", where, text, curl_url_strerror(code));
     else if (strlen(host) > MAX_HOST)
         rc = stanch_err_set(err, STANCH_E_INVALID, "%s: a host name over %d characters", where, MAX_HOST);
     else if (is_disguised(text, host))
         rc = stanch_err_set(err, STANCH_E_INVALID, "%s: write the address as %s", where, host);
-    if (rc == 0) {
+    else {
         struct stanch_host_place *place = add_place(instance, text);
         place->scheme = lower(scheme);
         place->host = bare_host(host, strlen(host));

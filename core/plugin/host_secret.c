@@ -7,20 +7,17 @@
 
 #define MAX_SECRET 65536
 
-int stanch_host__secret_read(struct stanch_instance *instance, const char *setting, int fd,
-                             struct stanch_err *err)
+int stanch_host__secret_read(struct stanch_instance *instance, const char *setting, int fd, struct stanch_err *err)
 {
     char *bytes = stanch_alloc(MAX_SECRET + 1);
     size_t len = 0;
     ssize_t n = 0;
     int rc = 0;
     (void)lseek(fd, 0, SEEK_SET); /* a pipe cannot, and does not need it */
-    while (len <= MAX_SECRET &&
-           ((n = read(fd, bytes + len, MAX_SECRET + 1 - len)) > 0 || (n < 0 && errno == EINTR)))
+    while (len <= MAX_SECRET && ((n = read(fd, bytes + len, MAX_SECRET + 1 - len)) > 0 || (n < 0 && errno == EINTR)))
         len += n > 0 ? (size_t)n : 0;
     if (n < 0)
-        rc = stanch_err_errno(err, STANCH_E_SYSTEM, errno, "settings.%s: the secret could not be read",
-                              setting);
+        rc = stanch_err_errno(err, STANCH_E_SYSTEM, errno, "settings.%s: the secret could not be read", setting);
     close(fd);
     if (len > 0 && len <= MAX_SECRET && bytes[len - 1] == '\n')
         len--;
@@ -29,8 +26,7 @@ int stanch_host__secret_read(struct stanch_instance *instance, const char *setti
     if (rc == 0 && len == 0)
         rc = stanch_err_set(err, STANCH_E_INVALID, "settings.%s: the secret is empty", setting);
     if (rc == 0 && len > MAX_SECRET)
-        rc = stanch_err_set(err, STANCH_E_INVALID, "settings.%s: the secret is over %d bytes", setting,
-                            MAX_SECRET);
+        rc = stanch_err_set(err, STANCH_E_INVALID, "settings.%s: the secret is over %d bytes", setting, MAX_SECRET);
     if (rc == 0) {
         struct stanch_host_secret *secret = STANCH_NEW(struct stanch_host_secret);
         secret->setting = stanch_strdup(setting);
@@ -46,8 +42,8 @@ int stanch_host__secret_read(struct stanch_instance *instance, const char *setti
     return rc;
 }
 
-const struct stanch_host_secret *stanch_host__secret_find(const struct stanch_instance *instance,
-                                                          const char *setting, size_t len)
+const struct stanch_host_secret *stanch_host__secret_find(const struct stanch_instance *instance, const char *setting,
+                                                          size_t len)
 {
     for (const struct stanch_host_secret *s = instance->secrets; s; s = s->next)
         if (strlen(s->setting) == len && memcmp(s->setting, setting, len) == 0)

@@ -36,9 +36,8 @@ static unsigned long long start_time(int pid)
     if (read_small(path, text, sizeof text) == 0)
         return 0;
     const char *after = strrchr(text, ')'); /* the name in parentheses may hold anything */
-    if (!after ||
-        sscanf(after + 1, " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
-               &state, &ticks) != 2)
+    if (!after || sscanf(after + 1, " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
+                         &state, &ticks) != 2)
         return 0;
     return state == 'Z' || state == 'X' ? 0 : ticks;
 }
@@ -92,8 +91,7 @@ int stanch_hostlock_take(const char *path, int wait_ms, int *ret_fd, struct stan
         if (stanch_mono_now_ms() >= until) {
             close(fd);
             if (core)
-                return stanch_err_set(err, STANCH_E_TIMEOUT, "%s is held by another stanch, pid %d", path,
-                                      core);
+                return stanch_err_set(err, STANCH_E_TIMEOUT, "%s is held by another stanch, pid %d", path, core);
             return stanch_err_set(
                 err, STANCH_E_TIMEOUT,
                 "%s is still held by a plugin host of an earlier stanch, or a child of one, which could "

@@ -46,7 +46,10 @@ static void set_state(struct stanch_plugin_instance *instance, enum stanch_plugi
 static void report_first(struct stanch_plugin_instance *instance, int code, const char *why)
 {
     struct stanch_err err;
-    stanch_err_set(&err, code, "%s \"%s\": %s", instance->plugin, instance->name, why);
+    char at[40] = "";
+    if (instance->line > 0)
+        (void)snprintf(at, sizeof at, "line %lld: ", (long long)instance->line);
+    stanch_err_set(&err, code, "%s%s \"%s\": %s", at, instance->plugin, instance->name, why);
     stanch_plugin__first_failed(instance, &err);
 }
 

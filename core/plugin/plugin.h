@@ -27,12 +27,13 @@ void stanch_plugins_free(struct stanch_plugins *plugins);
  *  {"$secret":{"file":path}} or {"$secret":{"env":name}}: opened here, handed to the host as a descriptor, its
  *  value never kept. The host is started again with back-off when it dies; after 5 deaths within 10 minutes the
  *  instance is disabled until it is enabled by a person.
- *  returns 0 | STANCH_E_INVALID (text names the key path) | STANCH_E_NOT_FOUND (no such plugin) | STANCH_E_SYSTEM */
+ *  returns 0 | STANCH_E_INVALID (text names the key path: "settings.token: ..."; the caller adds where) | STANCH_E_NOT_FOUND (no such plugin) | STANCH_E_SYSTEM */
 int stanch_plugins_add(struct stanch_plugins *plugins, const json_t *config, struct stanch_err *err);
 /** Start a disabled instance again (a person decided so); its deaths are forgotten. No-op when it is not disabled.
  *  returns 0 | STANCH_E_NOT_FOUND */
 int stanch_plugins_enable(struct stanch_plugins *plugins, const char *instance, struct stanch_err *err);
-/** Called once when every instance added so far has said hello or failed to. err: the first failure, or code 0. */
+/** Called once when every instance added so far has said hello or failed to. err: the first failure (its text
+ *  begins with the line, if that is known, plugin and name), or code 0. */
 void stanch_plugins_when_ready(struct stanch_plugins *plugins, void (*fn)(void *ctx, const struct stanch_err *err),
                                void *ctx);
 

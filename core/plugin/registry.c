@@ -13,8 +13,8 @@
 #define LOCK_WAIT_MS  5000
 #define MAX_INSTANCES 200
 
-int stanch_plugins_new(struct stanch_loop *loop, const char *exe, const char *plugin_dir,
-                       const char *lock_path, struct stanch_plugins **ret, struct stanch_err *err)
+int stanch_plugins_new(struct stanch_loop *loop, const char *exe, const char *plugin_dir, const char *lock_path,
+                       struct stanch_plugins **ret, struct stanch_err *err)
 {
     int fd = -1, rc = stanch_hostlock_take(lock_path, LOCK_WAIT_MS, &fd, err);
     if (rc < 0)
@@ -101,8 +101,8 @@ static void check_ready(struct stanch_plugins *plugins)
     plugins->ready_timer = stanch_timer_start(plugins->loop, 0, on_ready_due, plugins);
 }
 
-void stanch_plugins_when_ready(struct stanch_plugins *plugins,
-                               void (*fn)(void *ctx, const struct stanch_err *err), void *ctx)
+void stanch_plugins_when_ready(struct stanch_plugins *plugins, void (*fn)(void *ctx, const struct stanch_err *err),
+                               void *ctx)
 {
     plugins->on_ready = fn;
     plugins->ready_ctx = ctx;
@@ -163,8 +163,7 @@ static json_t *known_plugins(const char *plugin_dir)
     return known;
 }
 
-static int check_plugin(struct stanch_plugins *plugins, const char *plugin, const char *so_path,
-                        struct stanch_err *err)
+static int check_plugin(struct stanch_plugins *plugins, const char *plugin, const char *so_path, struct stanch_err *err)
 {
     char near[400];
     if (access(so_path, R_OK) == 0)
@@ -178,16 +177,13 @@ static int check_plugin(struct stanch_plugins *plugins, const char *plugin, cons
 
 static int check_config(struct stanch_plugins *plugins, const json_t *config, struct stanch_err *err)
 {
-    const char *name = stanch_json_str(config, "name", NULL),
-               *plugin = stanch_json_str(config, "plugin", NULL);
+    const char *name = stanch_json_str(config, "name", NULL), *plugin = stanch_json_str(config, "plugin", NULL);
     const json_t *settings = json_object_get(config, "settings");
     if (!name || !is_name(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-."))
-        return stanch_err_set(err, STANCH_E_INVALID,
-                              "name: \"%s\" is no name: letters, digits, _, - and ., 64 at most",
+        return stanch_err_set(err, STANCH_E_INVALID, "name: \"%s\" is no name: letters, digits, _, - and ., 64 at most",
                               name ? name : "");
     if (!plugin || !is_name(plugin, "abcdefghijklmnopqrstuvwxyz0123456789_-"))
-        return stanch_err_set(err, STANCH_E_INVALID, "plugin: \"%s\" is no name of a plugin",
-                              plugin ? plugin : "");
+        return stanch_err_set(err, STANCH_E_INVALID, "plugin: \"%s\" is no name of a plugin", plugin ? plugin : "");
     if (settings && !json_is_object(settings))
         return stanch_err_set(err, STANCH_E_INVALID, "settings: an object was expected");
     if (stanch_plugin__find(plugins, name))
@@ -200,6 +196,7 @@ static struct stanch_plugin_instance *new_instance(struct stanch_plugins *plugin
     struct stanch_plugin_instance *instance = STANCH_NEW(struct stanch_plugin_instance);
     const json_t *settings = json_object_get(config, "settings");
     instance->plugins = plugins;
+    instance->line = stanch_json_int(config, "line", 0);
     instance->name = stanch_strdup(stanch_json_str(config, "name", ""));
     instance->plugin = stanch_strdup(stanch_json_str(config, "plugin", ""));
     instance->environment = stanch_strdup(stanch_json_str(config, "environment", ""));
@@ -211,26 +208,20 @@ static struct stanch_plugin_instance *new_instance(struct stanch_plugins *plugin
 
 int stanch_plugins_add(struct stanch_plugins *plugins, const json_t *config, struct stanch_err *err)
 {
-    struct stanch_err why = {0};
-    int64_t line = stanch_json_int(config, "line", 0);
-    int rc = check_config(plugins, config, &why);
-    if (rc == 0) {
-        struct stanch_plugin_instance *instance = new_instance(plugins, config);
-        rc = check_plugin(plugins, instance->plugin, instance->so_path, &why);
-        rc = rc ? rc : stanch_plugin__start(instance, &why);
-        if (rc == 0) {
-            *plugins->last = instance;
-            plugins->last = &instance->next;
-            stanch_plugin__note_hosts(plugins);
-            return 0;
-        }
+    int rc = check_config(plugins, config, err);
+    if (rc < 0)
+        return rc;
+    struct stanch_plugin_instance *instance = new_instance(plugins, config);
+    rc = check_plugin(plugins, instance->plugin, instance->so_path, err);
+    rc = rc ? rc : stanch_plugin__start(instance, err);
+    if (rc < 0) {
         stanch_plugin__instance_free(instance);
+        return rc;
     }
-    char at[40] = "";
-    if (line > 0)
-        (void)snprintf(at, sizeof at, "line %lld: ", (long long)line);
-    return stanch_err_set(err, rc, "%s%s \"%s\": %s", at, stanch_json_str(config, "plugin", "plugin"),
-                          stanch_json_str(config, "name", ""), why.text);
+    *plugins->last = instance;
+    plugins->last = &instance->next;
+    stanch_plugin__note_hosts(plugins);
+    return 0;
 }
 
 int stanch_plugins_enable(struct stanch_plugins *plugins, const char *name, struct stanch_err *err)
@@ -261,8 +252,7 @@ static json_t *describe(const struct stanch_plugin_instance *instance)
     stanch_json_set_str(out, "state", stanch_plugin__state_word(instance->state));
     stanch_json_set_str(out, "why", instance->why);
     json_object_set_new(out, "restarts", json_integer(instance->restarts));
-    json_object_set_new(out, "actions",
-                        instance->actions ? json_deep_copy(instance->actions) : json_object());
+    json_object_set_new(out, "actions", instance->actions ? json_deep_copy(instance->actions) : json_object());
     json_object_set_new(out, "sources", sources ? json_deep_copy(sources) : json_object());
     return out;
 }

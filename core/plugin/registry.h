@@ -25,6 +25,7 @@ struct stanch_plugin_instance {
     struct stanch_plugin_instance *next;
     struct stanch_plugins *plugins;
     char *name, *plugin, *environment, *so_path;
+    int64_t line;     /* in the configuration; 0: not known */
     json_t *settings; /* with references to secrets, never their values */
     enum stanch_plugin_state state;
     bool is_first;   /* neither hello nor failure yet */
@@ -46,7 +47,7 @@ struct stanch_plugin_instance {
 };
 
 struct stanch_plugin_call {
-    struct stanch_plugin_call *next, **at;
+    struct stanch_plugin_call *next;
     struct stanch_plugin_instance *instance;
     int64_t id;
     uint64_t started_ns;

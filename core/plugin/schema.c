@@ -17,15 +17,10 @@ static const struct {
     char kind; /* t type word, n number, c count, s text, b flag, a array, o schema, p properties, r required,
                 * any */
 } keywords[] = {
-    {"type", 't'},        {"enum", 'a'},
-    {"minimum", 'n'},     {"maximum", 'n'},
-    {"minLength", 'c'},   {"maxLength", 'c'},
-    {"pattern", 's'},     {"properties", 'p'},
-    {"required", 'r'},    {"additionalProperties", 'b'},
-    {"items", 'o'},       {"minItems", 'c'},
-    {"maxItems", 'c'},    {"summary", 's'},
-    {"description", 's'}, {"default", '*'},
-    {"format", 's'},      {"secret", 'b'},
+    {"type", 't'},      {"enum", 'a'},     {"minimum", 'n'},    {"maximum", 'n'},  {"minLength", 'c'},
+    {"maxLength", 'c'}, {"pattern", 's'},  {"properties", 'p'}, {"required", 'r'}, {"additionalProperties", 'b'},
+    {"items", 'o'},     {"minItems", 'c'}, {"maxItems", 'c'},   {"summary", 's'},  {"description", 's'},
+    {"default", '*'},   {"format", 's'},   {"secret", 'b'},
 };
 
 static const char *const formats[] = {"url", "address", "path", "ca-file"};
@@ -59,8 +54,7 @@ static bool is_kind(char kind, const json_t *value)
 {
     switch (kind) {
     case 't':
-        return json_is_string(value) &&
-               is_word(types, sizeof types / sizeof *types, json_string_value(value));
+        return json_is_string(value) && is_word(types, sizeof types / sizeof *types, json_string_value(value));
     case 'n':
         return json_is_number(value);
     case 'c':
@@ -107,8 +101,8 @@ static int load_pattern(const char *pattern, const char *where, struct stanch_er
         return 0;
     }
     (void)regerror(rc, &re, why, sizeof why);
-    return stanch_err_set(err, STANCH_E_INVALID, "%s.pattern: \"%s\" is no POSIX extended expression: %s",
-                          where, pattern, why);
+    return stanch_err_set(err, STANCH_E_INVALID, "%s.pattern: \"%s\" is no POSIX extended expression: %s", where,
+                          pattern, why);
 }
 
 static int load_keyword(const json_t *schema, const char *key, const json_t *value, const char *where,
@@ -122,14 +116,12 @@ static int load_keyword(const json_t *schema, const char *key, const json_t *val
         return stanch_err_set(err, STANCH_E_INVALID, "%s.%s: this keyword is not known%s", where, key, near);
     }
     if (!is_kind(kind, value))
-        return stanch_err_set(err, STANCH_E_INVALID, "%s.%s: this value makes no sense for the keyword",
-                              where, key);
+        return stanch_err_set(err, STANCH_E_INVALID, "%s.%s: this value makes no sense for the keyword", where, key);
     if (strcmp(key, "pattern") == 0)
         return load_pattern(json_string_value(value), where, err);
-    if (strcmp(key, "format") == 0 &&
-        !is_word(formats, sizeof formats / sizeof *formats, json_string_value(value)))
-        return stanch_err_set(err, STANCH_E_INVALID, "%s.format: \"%s\" is not url, address, path or ca-file",
-                              where, json_string_value(value));
+    if (strcmp(key, "format") == 0 && !is_word(formats, sizeof formats / sizeof *formats, json_string_value(value)))
+        return stanch_err_set(err, STANCH_E_INVALID, "%s.format: \"%s\" is not url, address, path or ca-file", where,
+                              json_string_value(value));
     (void)schema;
     return 0;
 }
@@ -142,8 +134,7 @@ static int load(const json_t *schema, const char *where, int depth, struct stanc
     if (!json_is_object(schema))
         return stanch_err_set(err, STANCH_E_INVALID, "%s: a schema is an object", where);
     if (depth > MAX_DEPTH)
-        return stanch_err_set(err, STANCH_E_INVALID, "%s: schemas are nested deeper than %d", where,
-                              MAX_DEPTH);
+        return stanch_err_set(err, STANCH_E_INVALID, "%s: schemas are nested deeper than %d", where, MAX_DEPTH);
     if (!json_object_get(schema, "type"))
         return stanch_err_set(err, STANCH_E_INVALID, "%s.type: missing", where);
     json_object_foreach((json_t *)(uintptr_t)schema, key,
@@ -251,16 +242,15 @@ static int check_string(const json_t *schema, const json_t *value, const char *w
 {
     const char *text = json_string_value(value), *pattern = stanch_json_str(schema, "pattern", NULL);
     size_t len = count_characters(text);
-    int64_t low = stanch_json_int(schema, "minLength", 0),
-            high = stanch_json_int(schema, "maxLength", INT64_MAX);
+    int64_t low = stanch_json_int(schema, "minLength", 0), high = stanch_json_int(schema, "maxLength", INT64_MAX);
     if (strlen(text) != json_string_length(value))
         return stanch_err_set(err, STANCH_E_INVALID, "%s: a text with a NUL in it is refused", where);
     if ((int64_t)len < low)
-        return stanch_err_set(err, STANCH_E_INVALID, "%s: %zu characters are fewer than %lld, the minimum",
-                              where, len, (long long)low);
+        return stanch_err_set(err, STANCH_E_INVALID, "%s: %zu characters are fewer than %lld, the minimum", where, len,
+                              (long long)low);
     if ((int64_t)len > high)
-        return stanch_err_set(err, STANCH_E_INVALID, "%s: %zu characters are more than %lld, the maximum",
-                              where, len, (long long)high);
+        return stanch_err_set(err, STANCH_E_INVALID, "%s: %zu characters are more than %lld, the maximum", where, len,
+                              (long long)high);
     regex_t re;
     if (!pattern || regcomp(&re, pattern, REG_EXTENDED | REG_NOSUB) != 0)
         return 0; /* a pattern that does not compile was refused at load */
@@ -279,8 +269,8 @@ static int check_array(const json_t *schema, const json_t *value, const char *wh
     json_t *one;
     if ((int64_t)count < stanch_json_int(schema, "minItems", 0) ||
         (int64_t)count > stanch_json_int(schema, "maxItems", INT64_MAX))
-        return stanch_err_set(err, STANCH_E_INVALID, "%s: %zu items; %lld to %lld were expected", where,
-                              count, (long long)stanch_json_int(schema, "minItems", 0),
+        return stanch_err_set(err, STANCH_E_INVALID, "%s: %zu items; %lld to %lld were expected", where, count,
+                              (long long)stanch_json_int(schema, "minItems", 0),
                               (long long)stanch_json_int(schema, "maxItems", INT64_MAX));
     json_array_foreach((json_t *)(uintptr_t)value, i, one)
     {
@@ -292,23 +282,20 @@ static int check_array(const json_t *schema, const json_t *value, const char *wh
     return 0;
 }
 
-static int check_required(const json_t *schema, const json_t *value, const char *where,
-                          struct stanch_err *err)
+static int check_required(const json_t *schema, const json_t *value, const char *where, struct stanch_err *err)
 {
-    const json_t *properties = json_object_get(schema, "properties"),
-                 *required = json_object_get(schema, "required");
+    const json_t *properties = json_object_get(schema, "properties"), *required = json_object_get(schema, "required");
     size_t i;
     json_t *name;
     json_array_foreach((json_t *)(uintptr_t)required, i, name)
     {
         const char *key = json_string_value(name);
         const json_t *property = json_object_get(properties, key ? key : "");
-        const char *summary =
-            stanch_json_str(property, "summary", stanch_json_str(property, "description", NULL));
+        const char *summary = stanch_json_str(property, "summary", stanch_json_str(property, "description", NULL));
         if (key && !json_object_get(value, key))
             return stanch_err_set(err, STANCH_E_INVALID, "%s.%s: missing; %s was expected%s%s", where, key,
-                                  with_article(stanch_json_str(property, "type", "a value")),
-                                  summary ? ": " : "", summary ? summary : "");
+                                  with_article(stanch_json_str(property, "type", "a value")), summary ? ": " : "",
+                                  summary ? summary : "");
     }
     return 0;
 }
@@ -372,8 +359,7 @@ int stanch_schema_each_format(const json_t *schema, const json_t *value, const c
         json_array_foreach((json_t *)(uintptr_t)value, i, one)
         {
             STANCH_AUTO_FREE char *path = stanch_asprintf("%s[%zu]", where, i + 1);
-            if ((rc = stanch_schema_each_format(json_object_get(schema, "items"), one, path, fn, ctx, err)) !=
-                0)
+            if ((rc = stanch_schema_each_format(json_object_get(schema, "items"), one, path, fn, ctx, err)) != 0)
                 return rc;
         }
     if (json_is_object(value))

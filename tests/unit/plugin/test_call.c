@@ -105,6 +105,20 @@ static void faults_of_the_gentle_kind(void **state)
     assert_int_equal(stanch_json_int(described, "restarts", -1), 0);
 }
 
+static void a_core_that_slept(void **state)
+{
+    struct world *world = *state;
+    struct stanch_err err = {0};
+    struct reply reply;
+    add_effects(world);
+    assert_int_equal(start_call(world, "apply", "set_unprotected", set_input(5, "K"), 100, &reply, &err), 0);
+    usleep(1200 * 1000); /* as a stopped or starved process: its timers are all due when it wakes */
+    wait_for(world, &reply.count, 1);
+    assert_int_equal(reply.outcome, STANCH_OUTCOME_DONE);
+    reply_done(&reply);
+    assert_string_equal(world->changes, "effects:up ");
+}
+
 static void a_plugin_that_chatters(void **state)
 {
     struct world *world = *state;
@@ -147,6 +161,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(all_operations, world_new, world_free),
         cmocka_unit_test_setup_teardown(faults_of_the_gentle_kind, world_new, world_free),
+        cmocka_unit_test_setup_teardown(a_core_that_slept, world_new, world_free),
         cmocka_unit_test_setup_teardown(a_plugin_that_chatters, world_new, world_free),
         cmocka_unit_test(faults_that_kill),
     };
