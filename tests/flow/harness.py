@@ -190,9 +190,11 @@ class Daemon:
         self.env = {"PATH": os.environ["PATH"], "STANCH_LOG": "debug",
                     **{k: v for k, v in os.environ.items() if k.endswith("SAN_OPTIONS")}, **(env or {})}
         self.process = None
+        self.starts = 0
 
     def start(self, ready=True, **env):
         """Start it; waits until it is ready, unless told otherwise (then: until it serves)."""
+        self.starts += 1
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen([STANCH, "serve", "--config", self.config_path], stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=log, env={**self.env, **env}, cwd=self.world.dir)

@@ -1,0 +1,1 @@
+from harness import world  # noqa: F401 (a fixture)
