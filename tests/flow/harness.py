@@ -308,7 +308,7 @@ class Daemon:
     # What tests ask all the time.
 
     def timeline(self, incident):
-        return self.get(f"/v1/incidents/{incident}/timeline?limit=1000")["entries"]
+        return self.get(f"/v1/incidents/{incident}/timeline?limit=1000")["items"]
 
     def kinds(self, incident):
         """The kinds of an incident's entries, in order."""
