@@ -243,6 +243,20 @@ static int runbook_lint(const struct command *c, struct stanch_err *err)
     return stanch_flow__lint(c->flow, c->input, c->done, c->ctx, err);
 }
 
+static int plugin_enable(const struct command *c, struct stanch_err *err)
+{
+    const char *instance = stanch_json_str(c->input, "instance", "");
+    int rc = stanch_plugins_enable(c->flow->plugins, instance, err);
+    if (rc < 0)
+        return rc;
+    struct stanch_batch *batch = stanch_batch_new();
+    stanch_batch_add(batch, STANCH_CHAIN_NONE, "plugin.enabled", c->by, NULL, json_pack("{s:s}", "instance", instance));
+    struct stanch_reply *reply = stanch_reply__new(c->flow, c->done, c->ctx, "", "");
+    const json_t *described = stanch_plugins_describe(c->flow->plugins, instance);
+    stanch_reply__result(reply, json_deep_copy(described));
+    return stanch_reply__append(reply, batch, err);
+}
+
 static int switch_changed(const struct command *c, const char *kind, json_t *data, struct stanch_err *err)
 {
     struct stanch_batch *batch = stanch_batch_new();
@@ -289,6 +303,7 @@ static const struct {
     {"mitigation.undo", mitigation_undo},
     {"runbook.sync", runbook_sync},
     {"runbook.lint", runbook_lint},
+    {"plugin.enable", plugin_enable},
     {"stop", stop},
     {"resume", resume},
 };

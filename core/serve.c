@@ -212,7 +212,7 @@ static int start_plugins(struct stanch_daemon *daemon, struct stanch_err *err)
         uv_run(stanch_loop_uv(daemon->loop), UV_RUN_ONCE);
     if (readiness.err.code == STANCH_E_INVALID || readiness.err.code == STANCH_E_NOT_FOUND) {
         *err = readiness.err; /* a mistake in the configuration; a host that merely fails comes back */
-        return err->code;
+        return stanch_err_wrap(err, "%s", daemon->options.config);
     }
     return 0;
 }
