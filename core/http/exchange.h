@@ -13,12 +13,11 @@
 #include <netinet/in.h>
 #include <uv.h>
 
-#define STANCH_HTTP__MAX_HEADERS  100
-#define STANCH_HTTP__BODIES_BYTES (32u << 20) /* all bodies being taken in, together */
-#define STANCH_HTTP__DISCARD_BYTES                                                                           \
-    (4u << 20) /* of a refused body, so that the client gets to read the answer */
-#define STANCH_HTTP__STREAM_BYTES (1u << 20)
-#define STANCH_HTTP__SPARE        64 /* connections over the cap that are told so */
+#define STANCH_HTTP__MAX_HEADERS   100
+#define STANCH_HTTP__BODIES_BYTES  (32u << 20) /* all bodies being taken in, together */
+#define STANCH_HTTP__DISCARD_BYTES (4u << 20)  /* of a refused body, so that the client gets to read the answer */
+#define STANCH_HTTP__STREAM_BYTES  (1u << 20)
+#define STANCH_HTTP__SPARE         64 /* connections over the cap that are told so */
 
 struct stanch_http {
     struct stanch_loop *loop;
@@ -66,8 +65,9 @@ struct stanch_http__connection {
     char remote[INET6_ADDRSTRLEN];
     uid_t uid;
     enum stanch_http__stage stage;
-    int64_t due_mono_ms;  /* of this stage; 0: none */
-    int64_t seen_mono_ms; /* of the last heartbeat */
+    int64_t began_mono_ms; /* this stage */
+    int64_t due_mono_ms;   /* of this stage; 0: none */
+    int64_t seen_mono_ms;  /* of the last heartbeat */
     bool suspended;
     bool cut; /* refused or timed out: whatever still comes is not looked at */
 };
@@ -104,22 +104,20 @@ int stanch_http__listen_tcp(const char *listen, int *ret_fd, int *ret_port, stru
 int stanch_http__listen_unix(const char *path, int *ret_fd, struct stanch_err *err);
 
 /* server.c. listen_fd: taken, also on error */
-int stanch_http__server_start(struct stanch_http *http, int listen_fd, bool local,
-                              struct stanch_http__server **ret, struct stanch_err *err);
+int stanch_http__server_start(struct stanch_http *http, int listen_fd, bool local, struct stanch_http__server **ret,
+                              struct stanch_err *err);
 void stanch_http__server_stop(struct stanch_http__server *server);
 void stanch_http__resume(struct stanch_http__connection *connection);
 void stanch_http__suspend(struct stanch_http__connection *connection);
 void stanch_http__stage(struct stanch_http__connection *connection, enum stanch_http__stage stage);
 /* Say it with bytes of our own, while the library cannot answer: between the head and the end of the body. */
-void stanch_http__tell(struct stanch_http__connection *connection,
-                       const struct stanch_http__refusal *refusal);
+void stanch_http__tell(struct stanch_http__connection *connection, const struct stanch_http__refusal *refusal);
 void stanch_http__cut(struct stanch_http__connection *connection);
 
 /* request.c */
 void *stanch_http__on_target(void *ctx, const char *uri, struct MHD_Connection *mhd);
-enum MHD_Result stanch_http__on_handler(void *ctx, struct MHD_Connection *mhd, const char *url,
-                                        const char *method, const char *version, const char *upload,
-                                        size_t *upload_len, void **con_cls);
+enum MHD_Result stanch_http__on_handler(void *ctx, struct MHD_Connection *mhd, const char *url, const char *method,
+                                        const char *version, const char *upload, size_t *upload_len, void **con_cls);
 void stanch_http__on_completed(void *ctx, struct MHD_Connection *mhd, void **con_cls,
                                enum MHD_RequestTerminationCode how);
 void stanch_http__request_gone(struct stanch_http_request *request);
@@ -134,8 +132,8 @@ enum MHD_Result stanch_http__queue_refusal(struct stanch_http_request *request,
 void stanch_http__stream_heartbeat(struct stanch_http_request *request);
 
 /* check.c */
-int stanch_http__check_head(struct stanch_http_request *request, struct MHD_Connection *mhd,
-                            const char *version, struct stanch_http__refusal *ret);
+int stanch_http__check_head(struct stanch_http_request *request, struct MHD_Connection *mhd, const char *version,
+                            struct stanch_http__refusal *ret);
 
 /* target.c: path and query out of the request target. returns 0 | -1 with ret filled */
 int stanch_http__split_target(struct stanch_http_request *request, struct stanch_http__refusal *ret);

@@ -36,7 +36,8 @@ static int read_port(int fd)
         return 0;
     if (at.ss_family == AF_INET6)
         return ntohs(((struct sockaddr_in6 *)(void *)&at)->sin6_port);
-    return ntohs(((struct sockaddr_in *)(void *)&at)->sin_port); // NOLINT(clang-analyzer-core.CallAndMessage): set above
+    return ntohs(
+        ((struct sockaddr_in *)(void *)&at)->sin_port); // NOLINT(clang-analyzer-core.CallAndMessage): set above
 }
 
 static int open_socket(const struct addrinfo *at, int *ret_fd)

@@ -17,6 +17,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define PATIENCE_MS 2000 /* with a body, once places are short */
+
 static void pump(struct stanch_http__server *server)
 {
     for (int i = 0; i < 16; i++) {
@@ -86,8 +88,8 @@ void stanch_http__stage(struct stanch_http__connection *connection, enum stanch_
         [STANCH_HTTP__IDLE] = config->idle_ms,
     };
     connection->stage = stage;
-    connection->due_mono_ms =
-        limit_ms[stage] ? stanch_loop_mono_ms(connection->server->http->loop) + limit_ms[stage] : 0;
+    connection->began_mono_ms = stanch_loop_mono_ms(connection->server->http->loop);
+    connection->due_mono_ms = limit_ms[stage] ? connection->began_mono_ms + limit_ms[stage] : 0;
 }
 
 void stanch_http__tell(struct stanch_http__connection *connection, const struct stanch_http__refusal *refusal)
@@ -163,27 +165,67 @@ static void read_peer(struct stanch_http__connection *connection)
     }
 }
 
-static int count_from(const struct stanch_http__server *server, const char *remote)
+/* How many are being served, of all (remote NULL) or of one address. */
+static int count_served(const struct stanch_http__server *server, const char *remote)
 {
     int count = 0;
     for (const struct stanch_http__connection *c = server->first; c; c = c->next)
-        count += !c->cut && strcmp(c->remote, remote) == 0;
+        count += !c->cut && (!remote || strcmp(c->remote, remote) == 0);
     return count;
+}
+
+/* How readily a connection gives up its place: one that idles, one whose headers are not there yet, one whose body
+ * takes longer than honest ones do. Within a rank the one that has been at it longest. */
+static int rank_of(const struct stanch_http__connection *connection, int64_t now_mono_ms)
+{
+    if (connection->cut || connection->suspended)
+        return 0;
+    switch (connection->stage) {
+    case STANCH_HTTP__IDLE:
+        return 3;
+    case STANCH_HTTP__HEADER:
+        return 2;
+    case STANCH_HTTP__BODY:
+    case STANCH_HTTP__LINGER:
+        return now_mono_ms - connection->began_mono_ms > PATIENCE_MS;
+    default:
+        return 0;
+    }
+}
+
+/* All places are taken: slow clients must not keep honest ones out, so one of theirs is taken. */
+static bool evict_for(const struct stanch_http__connection *newcomer)
+{
+    int64_t now_mono_ms = stanch_loop_mono_ms(newcomer->server->http->loop);
+    struct stanch_http__connection *victim = NULL;
+    int best = 0;
+    for (struct stanch_http__connection *c = newcomer->server->first; c; c = c->next) {
+        int rank = c == newcomer ? 0 : rank_of(c, now_mono_ms);
+        if (rank > best || (rank == best && victim && c->began_mono_ms < victim->began_mono_ms)) {
+            best = rank;
+            victim = c;
+        }
+    }
+    if (victim)
+        stanch_http__cut(victim);
+    return victim != NULL;
 }
 
 /* Over a cap the client is told so at once, on a connection that the spare places were kept for. */
 static void check_caps(struct stanch_http__connection *connection)
 {
-    struct stanch_http *http = connection->server->http;
-    struct stanch_http__refusal refusal;
-    bool is_full = connection->server->count > http->config.max_connections;
-    if (!is_full && (connection->server->local ||
-                     count_from(connection->server, connection->remote) <= http->config.max_per_address))
+    const struct stanch_http__server *server = connection->server;
+    const struct stanch_http_config *config = &server->http->config;
+    struct stanch_http__refusal refusal = {0};
+    if (!server->local && count_served(server, connection->remote) > config->max_per_address)
+        stanch_http__refuse(&refusal, 503, "busy", "connections", "all %d connections of your address are taken",
+                            config->max_per_address);
+    else if (count_served(server, NULL) > config->max_connections && !evict_for(connection))
+        stanch_http__refuse(&refusal, 503, "busy", "connections", "all %d connections are taken",
+                            config->max_connections);
+    if (!refusal.status)
         return;
-    http->over_cap++;
-    stanch_http__refuse(&refusal, 503, "busy", "connections",
-                        is_full ? "all %d connections are taken" : "all %d connections of your address are taken",
-                        is_full ? http->config.max_connections : http->config.max_per_address);
+    server->http->over_cap++;
     stanch_http__tell(connection, &refusal);
     stanch_http__cut(connection);
 }
