@@ -7,6 +7,7 @@
 #include "base/times.h"
 #include "script/jail.h"
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -167,8 +168,10 @@ static void the_jail_dies_with_its_parent(void **state)
         if (fork() == 0) {
             if (stanch_jail_enter(filter, &limits, self, alive[1], &err) < 0 || write(3, "r", 1) != 1)
                 _exit(1);
-            for (;;) /* FUTEX_WAIT */
-                (void)!syscall(SYS_futex, &status, 0, status, NULL, NULL, 0);
+            struct timespec second = {1, 0};
+            for (int i = 0; i < 20; i++) /* FUTEX_WAIT: uses no CPU, and ends in time when the test fails */
+                (void)!syscall(SYS_futex, &status, 0, status, &second, NULL, 0);
+            _exit(1);
         }
         close(alive[1]);
         if (read(alive[0], &byte, 1) != 1) /* it is in */
@@ -178,6 +181,8 @@ static void the_jail_dies_with_its_parent(void **state)
     close(alive[1]);
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_int_equal(WEXITSTATUS(status), 0);
+    struct pollfd over = {alive[0], POLLIN, 0};
+    assert_int_equal(poll(&over, 1, 10000), 1);
     assert_int_equal(read(alive[0], &byte, 1), 0); /* the end of the file: nobody holds the other end any more */
     close(alive[0]);
 }
