@@ -186,6 +186,28 @@ class Story:
         self.show(self.town.stanch("timeline", "verify"))
         self.check(True, "stanch timeline verify finds nothing altered")
 
+    def flip_one_byte(self, incident):
+        """Stanch is stopped; in a copy of its store one byte of one entry is changed, as a person with a disk editor
+        would."""
+        copy = self.town.run / "tampered"
+        shutil.copytree(self.town.run / "state", copy)
+        database = copy / "stanch.db"
+        store = sqlite3.connect(database)
+        store.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        seq, n, *texts = store.execute("SELECT seq, n, kind, by, coalesce(run, ''), data FROM entry WHERE chain = ? AND "
+                                       "kind = 'action.sent' ORDER BY seq LIMIT 1", [incident["id"]]).fetchone()
+        store.close()
+        row = "".join(texts).encode()[:120]
+        raw = bytearray(database.read_bytes())
+        self.check(raw.count(row) == 1, f"the entry {incident['id']} {n} stands once in the database's file")
+        raw[raw.find(row) + len(row) - 1] ^= 1
+        database.write_bytes(raw)
+        done = subprocess.run([self.town.stanch_bin, "timeline", "verify", "--store", copy], capture_output=True, text=True)
+        self.show(done.stdout + done.stderr)
+        self.check(done.returncode == 9 and incident["id"] in done.stdout + done.stderr and
+                   re.search(rf"\b({n}|{seq})\b", done.stdout + done.stderr),
+                   f"one flipped byte in a copy of the database: verify names entry {n} of {incident['id']}")
+
     def keep(self):
         port, town = self.town.port, self.town
         self.head("All of it keeps running; Ctrl-C ends it")
@@ -218,6 +240,8 @@ class Story:
             self.keep()
         if self.town.stop_stanch() != 0:
             raise Trouble("Stanch did not end with 0 on SIGTERM")
+        self.head("And if somebody had changed the story?")
+        self.flip_one_byte(first)
         self.say(f"done: {self.checks} facts checked")
 
 
