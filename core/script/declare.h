@@ -27,7 +27,8 @@ void stanch_declare_install(lua_State *L, const char *kind, const json_t *input)
 void stanch_declare_failed(lua_State *L, const char *path, const json_t *error);
 
 /** After all files were evaluated (load, config, policy): the checked data; the "result" of the worker.
- *  ret: new. returns 0 | an error that ends the activation (config, policy: the text names block and key path) */
+ *  ret: new. returns 0 | an error that ends the activation (config, policy: the text names file, line and key path
+ *  of the first mistake and how many more there are; ret is {"errors":[{"file","line","path","text"}]}, all of them) */
 int stanch_declare_result(lua_State *L, const char *kind, const json_t *input, json_t **ret, struct stanch_err *err);
 
 struct stanch_declared_run {

@@ -185,6 +185,10 @@ void stanch_sandbox_open(lua_State *L)
 void stanch_vm_close_globals(struct stanch_vm *vm)
 {
     lua_pushglobaltable(vm->L);
+    if (lua_getmetatable(vm->L, -1)) { /* the language of the configuration knows what to do with unknown names */
+        lua_pop(vm->L, 2);
+        return;
+    }
     lua_newtable(vm->L);
     lua_pushcfunction(vm->L, refuse_unknown);
     lua_setfield(vm->L, -2, "__index");

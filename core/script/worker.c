@@ -250,8 +250,10 @@ static int serve(lua_State *L)
     if (count < 0)
         return 0;
     if (strcmp(w->kind, "run") != 0) {
-        if (stanch_declare_result(L, w->kind, w->input, &w->result, &err) < 0)
+        if (stanch_declare_result(L, w->kind, w->input, &w->result, &err) < 0) {
             fail(w, &err);
+            json_object_update_missing(w->error, w->result); /* all of the mistakes, not only the first */
+        }
     } else if (count == 0) {
         stanch_err_set(&err, STANCH_E_NOT_FOUND, "there is no file %s in this commit",
                        stanch_json_str(w->input, "path", "?"));

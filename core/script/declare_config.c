@@ -1,0 +1,370 @@
+/* declare_config.c: the configuration, stanch.lua: `stanch { ... }`, instances of plugins, references to secrets. */
+#include "script/declare_check.h"
+#include "base/json.h"
+#include "script/sandbox.h"
+#include "script/value.h"
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+#define MAX_SOCKET_BYTES 107 /* sun_path */
+
+/* ---- readers of this file ---- */
+
+/* "127.0.0.1:8470", "[::1]:8470", ":8470" or false: no TCP */
+static void read_listen(struct stanch_check *check, int idx, const struct stanch_key *key, json_t *into)
+{
+    static const char what[] = "\"address:port\" or false";
+    if (lua_isboolean(check->L, idx) && !lua_toboolean(check->L, idx)) {
+        json_object_set_new(into, key->name, json_null());
+        return;
+    }
+    const char *text = stanch_check_text(check, idx, what);
+    if (!text)
+        return;
+    const char *colon = strrchr(text, ':');
+    bool is_good = colon && colon[1] && strlen(colon + 1) <= 5 && strspn(colon + 1, "0123456789") == strlen(colon + 1);
+    long port = is_good ? strtol(colon + 1, NULL, 10) : -1;
+    bool has_bare_colon = is_good && memchr(text, ':', (size_t)(colon - text)) && text[0] != '[';
+    if (port < 0 || port > 65535 || has_bare_colon)
+        stanch_check_fail(check, "\"%.80s\" is not an address; write it like 127.0.0.1:8470 or [::1]:8470", text);
+    else
+        json_object_set_new(into, key->name, json_string(text));
+}
+
+static void read_socket(struct stanch_check *check, int idx, const struct stanch_key *key, json_t *into)
+{
+    const char *text = stanch_check_text(check, idx, key->type);
+    if (text && strlen(text) > MAX_SOCKET_BYTES)
+        stanch_check_fail(check, "a socket's path has at most %d bytes, this one has %zu", MAX_SOCKET_BYTES,
+                          strlen(text));
+    else if (text)
+        json_object_set_new(into, key->name, json_string(text));
+}
+
+static void read_name(struct stanch_check *check, int idx, const struct stanch_key *key, json_t *into)
+{
+    const char *text = stanch_check_name(check, idx, key->type);
+    if (text)
+        json_object_set_new(into, key->name, json_string(text));
+}
+
+/* A folder inside the repository; "" is the whole. */
+static void read_folder(struct stanch_check *check, int idx, const struct stanch_key *key, json_t *into)
+{
+    size_t len = 0;
+    const char *text = lua_type(check->L, idx) == LUA_TSTRING ? lua_tolstring(check->L, idx, &len) : NULL;
+    if (text && len > 0)
+        text = stanch_check_text(check, idx, key->type);
+    else if (!text)
+        stanch_check_expected(check, idx, key->type);
+    if (!text)
+        return;
+    if (text[0] == '/' || strstr(text, ".."))
+        stanch_check_fail(check, "\"%.80s\" is not a folder inside the repository", text);
+    else
+        json_object_set_new(into, key->name, json_string(text));
+}
+
+/* { critical = "sev2" } */
+static void read_severities(struct stanch_check *check, int idx, const struct stanch_key *key, json_t *into)
+{
+    const char *values[100];
+    if (!lua_istable(check->L, idx) || (lua_rawlen(check->L, idx) > 0)) {
+        stanch_check_expected(check, idx, "{ value = \"sev1\", ... }");
+        return;
+    }
+    json_t *map = json_object();
+    size_t count = stanch_check_keys(check->L, idx, values, 100);
+    for (size_t i = 0; i < count; i++) {
+        struct stanch_key each = {.name = values[i], .more = stanch_words_severity};
+        size_t before = stanch_check_enter(check, values[i]);
+        lua_pushstring(check->L, values[i]);
+        lua_rawget(check->L, idx);
+        stanch_read_word(check, lua_gettop(check->L), &each, map);
+        lua_pop(check->L, 1);
+        stanch_check_leave(check, before);
+    }
+    json_object_set_new(into, key->name, map);
+}
+
+/* ---- instances ---- */
+
+/* {"$secret":{"file":path}} anywhere inside of settings: is it one of the two forms? */
+static void check_secrets(struct stanch_check *check, const json_t *value)
+{
+    const char *name;
+    json_t *member;
+    size_t i;
+    const json_t *secret = json_object_get(value, "$secret");
+    const char *file = stanch_json_str(secret, "file", NULL), *env = stanch_json_str(secret, "env", NULL);
+    if (secret) {
+        bool is_good = json_object_size(value) == 1 && json_object_size(secret) == 1 && (file || env);
+        if (!is_good)
+            stanch_check_fail(check, "expected secret.file \"/path\" or secret.env \"NAME\"");
+        else if (file && file[0] != '/')
+            stanch_check_fail(check, "secret.file \"%.60s\": the path of a secret begins with /", file);
+        else if (env && (!*env ||
+                         strspn(env, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") != strlen(env)))
+            stanch_check_fail(check, "secret.env \"%.60s\": not the name of an environment variable", env);
+        return;
+    }
+    json_object_foreach((json_t *)(uintptr_t)value, name, member)
+    {
+        size_t before = stanch_check_enter(check, name);
+        check_secrets(check, member);
+        stanch_check_leave(check, before);
+    }
+    json_array_foreach((json_t *)(uintptr_t)value, i, member)
+    {
+        size_t before = stanch_check_enter_index(check, (lua_Integer)i + 1);
+        check_secrets(check, member);
+        stanch_check_leave(check, before);
+    }
+}
+
+/* The settings of an instance at idx: `environment` is stanch's, all else the plugin's. */
+static void read_settings(struct stanch_check *check, int idx, json_t *into)
+{
+    lua_State *L = check->L;
+    json_t *settings = NULL;
+    if (lua_isnil(L, idx)) /* NAME "instance" alone: there is nothing to set */
+        settings = json_object();
+    else if (!lua_istable(L, idx))
+        stanch_check_expected(check, idx, "{ key = value, ... }");
+    else
+        settings = stanch_check_data(check, idx);
+    if (settings && !json_is_object(settings))
+        stanch_check_fail(check, "expected { key = value, ... }, not a list");
+    if (!json_is_object(settings)) {
+        json_decref(settings);
+        return;
+    }
+    check_secrets(check, settings);
+    json_object_del(settings, "environment");
+    json_object_set_new(into, "settings", settings);
+    lua_pushliteral(L, "environment");
+    if (lua_istable(L, idx) && lua_rawget(L, idx) != LUA_TNIL) {
+        size_t before = stanch_check_enter(check, "environment");
+        read_name(check, lua_gettop(L), &stanch_section_instance.keys[0], into);
+        stanch_check_leave(check, before);
+    }
+    lua_pop(L, 1);
+}
+
+static bool is_taken(const json_t *list, const char *name)
+{
+    size_t i;
+    json_t *other;
+    json_array_foreach((json_t *)(uintptr_t)list, i, other)
+    {
+        if (strcmp(stanch_json_str(other, "name", ""), name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* The block at the top of the stack. */
+static void read_instance(struct stanch_check *outer, struct stanch_block *block, json_t *list)
+{
+    lua_State *L = outer->L;
+    int top = lua_gettop(L);
+    struct stanch_check check = *outer;
+    stanch_block_get(L, top, STANCH_BLOCK_PLUGIN);
+    stanch_block_get(L, top, STANCH_BLOCK_NAME);
+    stanch_block_get(L, top, STANCH_BLOCK_BODY);
+    const char *plugin = lua_tostring(L, top + 1);
+    block->is_listed = true;
+    check.path[0] = 0;
+    stanch_check_block(&check, block, plugin, lua_tostring(L, top + 2));
+    const char *name = stanch_check_name(&check, top + 2, "the name of the instance");
+    if (name && is_taken(list, name))
+        stanch_check_fail(&check, "the name \"%s\" is taken by another instance; names are unique over all plugins",
+                          name);
+    json_t *instance = json_pack("{s:s, s:s, s:n, s:{}, s:i}", "name", name ? name : "", "plugin", plugin,
+                                 "environment", "settings", "line", block->line);
+    read_settings(&check, top + 3, instance);
+    json_array_append_new(list, instance);
+    lua_settop(L, top);
+}
+
+static void read_instances(struct stanch_check *check, int idx, const struct stanch_key *key, json_t *into)
+{
+    lua_State *L = check->L;
+    json_t *list = json_array();
+    if (!stanch_check_is_list(L, idx))
+        stanch_check_expected(check, idx, "a list of instances, as in { haproxy \"edge\" { ... } }");
+    else
+        for (lua_Integer i = 1; lua_rawgeti(L, idx, i) != LUA_TNIL; i++, lua_pop(L, 1)) {
+            struct stanch_block *block = stanch_block_at(L, -1, "instance");
+            size_t before = stanch_check_enter_index(check, i);
+            if (block)
+                read_instance(check, block, list);
+            else
+                stanch_check_expected(check, lua_gettop(L), "an instance, as in haproxy \"edge\" { ... }");
+            stanch_check_leave(check, before);
+        }
+    json_object_set_new(into, key->name, list);
+}
+
+/* ---- sections ---- */
+
+static const struct stanch_bounds poll_bounds = {0, 86400e3}, join_bounds = {0, 7 * 86400e3},
+                                  expires_bounds = {1000, 86400e3}, fresh_bounds = {1000, 86400e3},
+                                  drain_bounds = {0, 600e3}, runs_bounds = {1, 10000}, steps_bounds = {1, 100000},
+                                  rate_bounds = {1, 1000000}, body_bounds = {1024, 64 << 20};
+
+const struct stanch_section stanch_section_repository = {
+    "runbooks",
+    (const struct stanch_key[]){
+        {"url", NULL, stanch_read_text, NULL, NULL, true, "text",
+         "the repository: a path, file://, https:// or ssh://"},
+        {"branch", NULL, stanch_read_text, NULL, "\"main\"", false, "text", "the branch that is followed"},
+        {"folder", NULL, read_folder, NULL, "\"\"", false, "text", "a folder inside; empty: the whole repository"},
+        {"poll", "poll_ms", stanch_read_duration, &poll_bounds, "\"30s\"", false, "duration",
+         "how often it is fetched; \"0s\": only when told to (`stanch runbook sync`)"},
+        {"allow_rewrite", NULL, stanch_read_boolean, NULL, "false", false, "true or false",
+         "follow also what is not a fast-forward (a forced push)"},
+        {0}}};
+
+const struct stanch_section stanch_section_severity = {
+    "incidents.severity",
+    (const struct stanch_key[]){
+        {"label", NULL, stanch_read_text, NULL, "\"severity\"", false, "text", "the label that tells the severity"},
+        {"map", NULL, read_severities, NULL, "{\"critical\":\"sev2\",\"page\":\"sev1\",\"warning\":\"sev3\"}", false,
+         "{ value = \"sev1\" }", "its values, and the severity of each: sev1 (the worst) to sev4"},
+        {"otherwise", NULL, stanch_read_word, stanch_words_severity, "\"sev3\"", false, "\"sev1\" to \"sev4\"",
+         "for any other value, and when the label is missing"},
+        {0}}};
+
+const struct stanch_section stanch_section_incidents = {
+    "incidents",
+    (const struct stanch_key[]){
+        {"correlate", NULL, stanch_read_texts, NULL, "[\"alertname\"]", false, "list of labels",
+         "events that agree in these labels belong to one incident"},
+        {"join_within", "join_within_ms", stanch_read_duration, &join_bounds, "\"30m\"", false, "duration",
+         "how long after its last event an open incident takes another one in"},
+        {"declare_from", NULL, stanch_read_word, stanch_words_severity, "\"sev4\"", false, "\"sev1\" to \"sev4\"",
+         "the lightest severity that opens an incident by itself"},
+        {"severity", NULL, stanch_read_section, &stanch_section_severity, "{}", false, "table", "see below"},
+        {0}}};
+
+const struct stanch_section stanch_section_limits = {
+    "limits",
+    (const struct stanch_key[]){
+        {"max_runs", NULL, stanch_read_integer, &runs_bounds, "64", false, "number", "runs that are open at one time"},
+        {"max_steps", NULL, stanch_read_integer, &steps_bounds, "1000", false, "number", "steps of one run"},
+        {"events_per_s", NULL, stanch_read_integer, &rate_bounds, "1000", false, "number",
+         "events taken per second and source; more are answered with 503 and Retry-After"},
+        {"max_body_bytes", NULL, stanch_read_integer, &body_bounds, "1048576", false, "number",
+         "the size of one request's body"},
+        {0}}};
+
+const struct stanch_section stanch_section_approvals = {
+    "approvals",
+    (const struct stanch_key[]){{"expires", "expires_ms", stanch_read_duration, &expires_bounds, "\"15m\"", false,
+                                 "duration", "how long an approval waits where the policy does not say; at most 24h"},
+                                {0}}};
+
+const struct stanch_section stanch_section_instance = {
+    "instances",
+    (const struct stanch_key[]){{"environment", NULL, read_name, NULL, "null", false, "name",
+                                 "where it acts, for the policy and the approval; all other keys are the plugin's own"},
+                                {0}}};
+
+const struct stanch_section stanch_section_config = {
+    "stanch",
+    (const struct stanch_key[]){
+        {"state_dir", NULL, stanch_read_text, NULL, "\"/var/lib/stanch\"", false, "path",
+         "the journal, the clone of the repository, the stop switch"},
+        {"listen", NULL, read_listen, NULL, "\"127.0.0.1:8470\"", false, "\"address:port\" or false",
+         "where webhooks and the API are served; false: on the socket only"},
+        {"socket", NULL, read_socket, NULL, "\"/run/stanch/stanch.sock\"", false, "path",
+         "the Unix socket of the command line"},
+        {"environment", NULL, read_name, NULL, "null", false, "name", "the environment of instances that name none"},
+        {"plugin_dir", NULL, stanch_read_text, NULL, "null", false, "path",
+         "where NAME.so of each plugin is; none: beside the executable"},
+        {"runbooks", NULL, stanch_read_section, &stanch_section_repository, "null", false, "table",
+         "the repository of runbooks, see below"},
+        {"policy", NULL, stanch_read_text, NULL, "null", false, "path",
+         "the policy file, beside this one unless it begins with /; none: every mitigation asks"},
+        {"instances", NULL, read_instances, NULL, "[]", false, "list of instances", "the plugins, see below"},
+        {"incidents", NULL, stanch_read_section, &stanch_section_incidents, "{}", false, "table", "see below"},
+        {"limits", NULL, stanch_read_section, &stanch_section_limits, "{}", false, "table", "see below"},
+        {"approvals", NULL, stanch_read_section, &stanch_section_approvals, "{}", false, "table", "see below"},
+        {"fresh_for", "fresh_for_ms", stanch_read_duration, &fresh_bounds, "\"5m\"", false, "duration",
+         "a run that did nothing for longer asks before it mitigates further"},
+        {"drain", "drain_ms", stanch_read_duration, &drain_bounds, "\"25s\"", false, "duration",
+         "how long a stop of the daemon waits for calls under way"},
+        {0}}};
+
+/* ---- entry points ---- */
+
+static int make_secret(lua_State *L)
+{
+    lua_settop(L, 1);
+    lua_newtable(L);
+    lua_newtable(L);
+    lua_pushvalue(L, lua_upvalueindex(1));
+    if (lua_isnil(L, 1)) /* kept, so that the check says where */
+        lua_pushboolean(L, 0);
+    else
+        lua_pushvalue(L, 1);
+    lua_rawset(L, -3);
+    lua_setfield(L, -2, "$secret");
+    return 1;
+}
+
+void stanch_config_install(lua_State *L)
+{
+    static const char *const words[] = {"stanch", "secret", "require", "array", "string", "table",
+                                        "math",   "pairs",  "ipairs",  "null",  NULL};
+    stanch_block_word(L, "stanch", false, true);
+    lua_newtable(L);
+    lua_pushliteral(L, "file");
+    lua_pushcclosure(L, make_secret, 1);
+    lua_setfield(L, -2, "file");
+    lua_pushliteral(L, "env");
+    lua_pushcclosure(L, make_secret, 1);
+    lua_setfield(L, -2, "env");
+    stanch_sandbox_freeze(L, "secret");
+    lua_setglobal(L, "secret");
+    stanch_block_plugins(L, words);
+}
+
+static void check_unlisted(struct stanch_check *check)
+{
+    struct stanch_block *block;
+    check->root[0] = 0;
+    for (int i = 1; (block = stanch_block_declared(check->L, i)); i++, lua_settop(check->L, -2)) {
+        if (block->is_listed || strcmp(block->word, "instance") != 0)
+            continue;
+        int top = lua_gettop(check->L);
+        stanch_block_get(check->L, top, STANCH_BLOCK_PLUGIN);
+        stanch_block_get(check->L, top, STANCH_BLOCK_NAME);
+        stanch_check_block(check, block, lua_tostring(check->L, top + 1), lua_tostring(check->L, top + 2));
+        stanch_check_fail(check, "it is not in the list instances = { ... }, so it would not exist");
+        lua_settop(check->L, top);
+    }
+}
+
+void stanch_config_check(struct stanch_check *check, json_t *ret)
+{
+    struct stanch_block *block;
+    int found = 0;
+    for (int i = 1; (block = stanch_block_declared(check->L, i)); i++, lua_settop(check->L, -2)) {
+        if (strcmp(block->word, "stanch") != 0)
+            continue;
+        int top = lua_gettop(check->L);
+        stanch_check_block(check, block, NULL, NULL);
+        if (found++)
+            stanch_check_fail(check, "there is a second stanch { ... }; the configuration is one");
+        stanch_block_get(check->L, top, STANCH_BLOCK_BODY);
+        if (found == 1)
+            stanch_check_section(check, top + 1, &stanch_section_config, false, ret);
+        lua_settop(check->L, top);
+    }
+    if (!found)
+        stanch_check_fail(check, "there is no stanch { ... } in this file");
+    check_unlisted(check);
+}

@@ -1,0 +1,187 @@
+/* declare_runbook.c: `runbook "name" { ... }`: metadata as data, and two functions. */
+#include "script/declare_check.h"
+#include "base/json.h"
+#include "base/times.h"
+#include "script/action.h"
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const resolved_words[] = {"ask", "stop", "continue", NULL};
+static const struct stanch_bounds cooldown_bounds = {0, 30 * 86400e3}, fresh_bounds = {1000, 86400e3};
+
+/* "3/1h" */
+static void read_at_most(struct stanch_check *check, int idx, const struct stanch_key *key, json_t *into)
+{
+    static const char what[] = "a number and a time like \"3/1h\"";
+    const char *text = stanch_check_text(check, idx, what);
+    if (!text)
+        return;
+    char *slash = NULL;
+    long count = isdigit((unsigned char)text[0]) ? strtol(text, &slash, 10) : 0;
+    int64_t within_ms = 0;
+    bool is_good = count >= 1 && count <= 10000 && slash && *slash == '/' &&
+                   stanch_duration_parse(slash + 1, &within_ms, NULL) == 0 && within_ms > 0;
+    if (!is_good)
+        stanch_check_expected(check, idx, what);
+    else
+        json_object_set_new(into, key->name,
+                            json_pack("{s:I, s:I}", "count", (json_int_t)count, "within_ms", (json_int_t)within_ms));
+}
+
+const struct stanch_section stanch_section_run_limits = {
+    "limits of a runbook",
+    (const struct stanch_key[]){
+        {"cooldown", "cooldown_ms", stanch_read_duration, &cooldown_bounds, NULL, false, "duration",
+         "the pause after a start before an alert starts it again"},
+        {"at_most", NULL, read_at_most, NULL, NULL, false, "\"number/duration\"", "starts within a time: \"3/1h\""},
+        {"holds", NULL, stanch_read_text, NULL, NULL, false, "text",
+         "a name that only one run at a time may hold, of whatever runbook: \"service:checkout\""},
+        {0}}};
+
+static bool is_used(const json_t *uses, const char *instance, const char *action)
+{
+    size_t i;
+    json_t *use;
+    json_array_foreach((json_t *)(uintptr_t)uses, i, use)
+    {
+        if (strcmp(stanch_json_str(use, "instance", ""), instance) == 0 &&
+            strcmp(stanch_json_str(use, "action", ""), action) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void read_use(struct stanch_check *check, int idx, json_t *uses)
+{
+    const char *instance, *action;
+    lua_State *L = check->L;
+    if (stanch_action_ref(L, idx, &instance, &action)) {
+        if (!is_used(uses, instance, action))
+            json_array_append_new(uses, json_pack("{s:s, s:s}", "instance", instance, "action", action));
+        return;
+    }
+    if (lua_istable(L, idx)) {
+        lua_pushliteral(L, "$action");
+        bool was_called = lua_rawget(L, idx) == LUA_TTABLE;
+        lua_pop(L, 1);
+        if (was_called) {
+            stanch_check_fail(check, "this action was called; name it only: edge.drain, without { ... }");
+            return;
+        }
+    }
+    stanch_check_expected(check, idx, "an action, as in edge.drain");
+}
+
+static void read_uses(struct stanch_check *check, int idx, const struct stanch_key *key, json_t *into)
+{
+    lua_State *L = check->L;
+    json_t *uses = json_array();
+    if (!stanch_check_is_list(L, idx))
+        stanch_check_expected(check, idx, "a list of actions, as in { edge.drain, prom.query }");
+    else
+        for (lua_Integer i = 1; lua_rawgeti(L, idx, i) != LUA_TNIL; i++, lua_pop(L, 1)) {
+            size_t before = stanch_check_enter_index(check, i);
+            read_use(check, lua_gettop(L), uses);
+            stanch_check_leave(check, before);
+        }
+    json_object_set_new(into, key->name, uses);
+}
+
+const struct stanch_section stanch_section_runbook = {
+    "runbook",
+    (const struct stanch_key[]){
+        {"summary", NULL, stanch_read_text, NULL, NULL, true, "text",
+         "one line: what it does, for whom reads it at night"},
+        {"owner", NULL, stanch_read_text, NULL, NULL, false, "text",
+         "the team that answers for it; lint warns without"},
+        {"on", NULL, stanch_read_on, NULL, "[]", false, "alert or list of alerts",
+         "what starts it; without it only a person does"},
+        {"uses", NULL, read_uses, NULL, "[]", false, "list of actions",
+         "all that the run may do and ask: edge.drain, prom.query; nothing else exists in it"},
+        {"params", NULL, stanch_read_params, NULL, "{}", false, "table of parameters",
+         "what `run` gets as its second argument"},
+        {"limits", NULL, stanch_read_section, &stanch_section_run_limits, "{}", false, "table", "see below"},
+        {"symptom", NULL, stanch_read_symptom, NULL, "null", false, "symptom", "what the users suffer from, see below"},
+        {"on_resolved", NULL, stanch_read_word, resolved_words, "\"ask\"", false, "\"ask\", \"stop\" or \"continue\"",
+         "when its alert resolves meanwhile: ask before each further mitigation, end the run, or go on"},
+        {"fresh_for", "fresh_for_ms", stanch_read_duration, &fresh_bounds, NULL, false, "duration",
+         "as in stanch.lua, for this runbook"},
+        {"risk", NULL, stanch_read_word, stanch_words_risk, NULL, false, "\"low\", \"medium\" or \"high\"",
+         "raises the risk of all its mitigations to at least this; never lowers it"},
+        {"run", NULL, stanch_read_function, NULL, NULL, true, "function", "function(incident, p): the procedure"},
+        {"on_failure", NULL, stanch_read_function, NULL, NULL, false, "function",
+         "function(incident, e): called when `run` raised the error e"},
+        {0}}};
+
+/* ---- what holds between keys ---- */
+
+static bool has_mitigation(lua_State *L, const json_t *uses, char *ret, size_t size)
+{
+    size_t i;
+    json_t *use;
+    json_array_foreach((json_t *)(uintptr_t)uses, i, use)
+    {
+        const char *instance = stanch_json_str(use, "instance", ""), *action = stanch_json_str(use, "action", "");
+        const json_t *declared = stanch_action_find(L, instance, action);
+        if (strcmp(stanch_json_str(declared, "effect", ""), "mitigate") != 0)
+            continue;
+        (void)snprintf(ret, size, "%.60s.%.60s", instance, action);
+        return true;
+    }
+    return false;
+}
+
+static void check_whole(struct stanch_check *check, const json_t *runbook)
+{
+    char action[130];
+    const json_t *symptom = json_object_get(runbook, "symptom"), *ask = json_object_get(symptom, "ask");
+    const json_t *uses = json_object_get(runbook, "uses");
+    if (ask && !is_used(uses, stanch_json_str(ask, "instance", ""), stanch_json_str(ask, "action", ""))) {
+        size_t before = stanch_check_enter(check, "uses");
+        stanch_check_fail(check, "the symptom asks %s.%s, which is not listed here",
+                          stanch_json_str(ask, "instance", ""), stanch_json_str(ask, "action", ""));
+        stanch_check_leave(check, before);
+    }
+    if (json_is_null(symptom) && has_mitigation(check->L, uses, action, sizeof action))
+        stanch_check_warn(check, "it can mitigate (%s), but declares no symptom: nothing can tell whether it helped",
+                          action);
+    if (!json_object_get(runbook, "owner"))
+        stanch_check_warn(check, "has no owner; nobody is named who answers for it");
+    if (json_array_size(json_object_get(runbook, "on")) == 0)
+        stanch_check_warn(check, "has no `on`: no alert starts it, only a person");
+}
+
+void stanch_runbook_check(struct stanch_check *check, int idx, json_t *ret)
+{
+    lua_State *L = check->L;
+    int top = lua_gettop(L);
+    const struct stanch_block *block = stanch_block_at(L, idx, "runbook");
+    stanch_block_get(L, idx, STANCH_BLOCK_NAME);
+    stanch_block_get(L, idx, STANCH_BLOCK_BODY);
+    check->path[0] = 0;
+    stanch_check_block(check, block, "runbook", lua_type(L, top + 1) == LUA_TSTRING ? lua_tostring(L, top + 1) : NULL);
+    size_t before = stanch_check_enter(check, "name");
+    const char *name = stanch_check_name(check, top + 1, "a name in front, as in runbook \"checkout-errors\" { ... }");
+    stanch_check_leave(check, before);
+    json_object_set_new(ret, "name", json_string(name ? name : ""));
+    if (lua_isnil(L, top + 2)) {
+        if (name)
+            stanch_check_fail(check, "no { ... } follows the name");
+    } else {
+        size_t mistakes = json_array_size(check->errors);
+        stanch_check_section(check, top + 2, &stanch_section_runbook, false, ret);
+        if (json_array_size(check->errors) == mistakes)
+            check_whole(check, ret);
+    }
+    lua_settop(L, top);
+}
+
+void stanch_runbook_install(lua_State *L)
+{
+    stanch_block_word(L, "runbook", true, true);
+    stanch_alert_install(L);
+    stanch_param_install(L);
+    stanch_symptom_install(L);
+}

@@ -1,0 +1,306 @@
+/* test_declare_config.c: stanch.lua and policy.lua: the data that comes out, and what is said of every mistake. */
+#include "declare_kit.h"
+
+static void a_full_configuration_becomes_data(void **state)
+{
+    (void)state;
+    struct declared d;
+    declare_text(
+        &d, "config", "stanch.lua",
+        "return stanch {\n"
+        "  state_dir = '/s', listen = '[::1]:9', socket = '/s/sock', environment = 'prod',\n"
+        "  plugin_dir = '/p', policy = 'policy.lua',\n"
+        "  runbooks = { url = '/r.git', branch = 'live', folder = 'ops', poll = '1m', allow_rewrite = true },\n"
+        "  instances = {\n"
+        "    alertmanager 'main' { token = secret.file '/etc/stanch/am.token' },\n"
+        "    haproxy 'edge-eu' { environment = 'eu', sockets = { 'unix:/a', 'unix:/b' }, n = 1.0,\n"
+        "                        nested = { password = secret.env 'PW' } },\n"
+        "    prometheus 'p1',\n"
+        "  },\n"
+        "  incidents = { correlate = { 'alertname', 'service' }, join_within = '1h', declare_from = 'sev2',\n"
+        "                severity = { label = 'prio', map = { p1 = 'sev1' }, otherwise = 'sev4' } },\n"
+        "  limits = { max_runs = 8, max_steps = 10, events_per_s = 5, max_body_bytes = 2048 },\n"
+        "  approvals = { expires = '10m' }, fresh_for = '1m', drain = '0s',\n"
+        "}\n");
+    assert_string_equal(d.err.text, "");
+    assert_int_equal(d.rc, 0);
+    assert_json(d.result,
+                "{\"state_dir\":\"/s\",\"listen\":\"[::1]:9\",\"socket\":\"/s/sock\",\"environment\":\"prod\","
+                "\"plugin_dir\":\"/p\",\"policy\":\"policy.lua\","
+                "\"runbooks\":{\"url\":\"/r.git\",\"branch\":\"live\",\"folder\":\"ops\",\"poll_ms\":60000,"
+                "\"allow_rewrite\":true},"
+                "\"instances\":[{\"name\":\"main\",\"plugin\":\"alertmanager\",\"environment\":null,\"line\":6,"
+                "\"settings\":{\"token\":{\"$secret\":{\"file\":\"/etc/stanch/am.token\"}}}},"
+                "{\"name\":\"edge-eu\",\"plugin\":\"haproxy\",\"environment\":\"eu\",\"line\":7,"
+                "\"settings\":{\"sockets\":[\"unix:/a\",\"unix:/b\"],\"n\":1,"
+                "\"nested\":{\"password\":{\"$secret\":{\"env\":\"PW\"}}}}},"
+                "{\"name\":\"p1\",\"plugin\":\"prometheus\",\"environment\":null,\"line\":9,\"settings\":{}}],"
+                "\"incidents\":{\"correlate\":[\"alertname\",\"service\"],\"join_within_ms\":3600000,"
+                "\"declare_from\":\"sev2\",\"severity\":{\"label\":\"prio\",\"map\":{\"p1\":\"sev1\"},"
+                "\"otherwise\":\"sev4\"}},"
+                "\"limits\":{\"max_runs\":8,\"max_steps\":10,\"events_per_s\":5,\"max_body_bytes\":2048},"
+                "\"approvals\":{\"expires_ms\":600000},\"fresh_for_ms\":60000,\"drain_ms\":0}");
+    declared_done(&d);
+}
+
+static void an_empty_configuration_has_all_defaults(void **state)
+{
+    (void)state;
+    struct declared d;
+    declare_text(&d, "config", "stanch.lua", "stanch {}");
+    assert_int_equal(d.rc, 0);
+    assert_json(d.result,
+                "{\"state_dir\":\"/var/lib/stanch\",\"listen\":\"127.0.0.1:8470\","
+                "\"socket\":\"/run/stanch/stanch.sock\",\"environment\":null,\"plugin_dir\":null,\"policy\":null,"
+                "\"runbooks\":null,\"instances\":[],"
+                "\"incidents\":{\"correlate\":[\"alertname\"],\"join_within_ms\":1800000,\"declare_from\":\"sev4\","
+                "\"severity\":{\"label\":\"severity\",\"map\":{\"critical\":\"sev2\",\"page\":\"sev1\","
+                "\"warning\":\"sev3\"},\"otherwise\":\"sev3\"}},"
+                "\"limits\":{\"max_runs\":64,\"max_steps\":1000,\"events_per_s\":1000,\"max_body_bytes\":1048576},"
+                "\"approvals\":{\"expires_ms\":900000},\"fresh_for_ms\":300000,\"drain_ms\":25000}");
+    declared_done(&d);
+    declare_text(&d, "config", "stanch.lua", "stanch { listen = false }");
+    assert_true(json_is_null(json_object_get(d.result, "listen")));
+    declared_done(&d);
+}
+
+static void check_mistakes(const char *kind, const char *file, const struct mistake *mistakes, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct declared d;
+        declare_text(&d, kind, file, mistakes[i].text);
+        STANCH_AUTO_FREE char *got = d.raised ? stanch_asprintf("%s:%lld: %s", stanch_json_str(d.raised, "file", "?"),
+                                                                (long long)stanch_json_int(d.raised, "line", -1),
+                                                                stanch_json_str(d.raised, "text", ""))
+                                              : told(json_object_get(d.result, "errors"), "file", "path");
+        if (strcmp(got, mistakes[i].expected) != 0)
+            fail_msg("%s\n  told     %s\n  expected %s", mistakes[i].text, got, mistakes[i].expected);
+        assert_true(d.rc < 0);
+        if (!d.raised) { /* the one line says the first, and how many more there are */
+            size_t more = json_array_size(json_object_get(d.result, "errors")) - 1, len = strcspn(got, "\n");
+            STANCH_AUTO_FREE char *line = more ? stanch_asprintf("%.*s (and %zu more)", (int)len, got, more)
+                                               : stanch_asprintf("%.*s", (int)len, got);
+            assert_string_equal(d.err.text, line);
+        }
+        declared_done(&d);
+    }
+}
+
+static void every_mistake_in_a_configuration_is_told_with_its_place(void **state)
+{
+    (void)state;
+    static const struct mistake mistakes[] = {
+        {"", "stanch.lua:1: there is no stanch { ... } in this file"},
+        {"local x = 1\nstanch {}\nstanch {}",
+         "stanch.lua:3: there is a second stanch { ... }; the configuration is one"},
+        {"stanch 'x'", "stanch.lua:1: expected { key = value, ... }, not \"x\""},
+        {"stanch {\n state_dirr = '/x' }",
+         "stanch.lua:1: state_dirr: there is no such key; did you mean \"state_dir\"?"},
+        {"stanch { 'x' }", "stanch.lua:1: there is a value without a key; write it like key = value"},
+        {"\nstanch { incidents = { join_within = '5 minutes' } }",
+         "stanch.lua:2: incidents.join_within: \"5 minutes\" is not a duration; write it like 250ms, 15s, 10m, 2h or "
+         "7d"},
+        {"stanch { drain = 25 }", "stanch.lua:1: drain: expected a duration like \"15s\" or \"10m\", not 25"},
+        {"stanch { approvals = { expires = '25h' } }", "stanch.lua:1: approvals.expires: expected 1s to 1d"},
+        {"stanch { fresh_for = '0s' }", "stanch.lua:1: fresh_for: expected 1s to 1d"},
+        {"stanch { listen = '8470' }",
+         "stanch.lua:1: listen: \"8470\" is not an address; write it like 127.0.0.1:8470 or [::1]:8470"},
+        {"stanch { listen = '1.2.3.4:99999' }",
+         "stanch.lua:1: listen: \"1.2.3.4:99999\" is not an address; write it like 127.0.0.1:8470 or [::1]:8470"},
+        {"stanch { listen = '::1:80' }",
+         "stanch.lua:1: listen: \"::1:80\" is not an address; write it like 127.0.0.1:8470 or [::1]:8470"},
+        {"stanch { listen = true }", "stanch.lua:1: listen: expected \"address:port\" or false, not true"},
+        {"stanch { state_dir = {} }", "stanch.lua:1: state_dir: expected a path, not a table"},
+        {"stanch { state_dir = '' }", "stanch.lua:1: state_dir: expected a text, it is empty"},
+        {"stanch { state_dir = 'a\\nb' }",
+         "stanch.lua:1: state_dir: there is a line break or a control character in this text"},
+        {"stanch { state_dir = '\\xff' }", "stanch.lua:1: state_dir: text that is not valid UTF-8 cannot be kept"},
+        {"stanch { socket = ('/x'):rep(60) }",
+         "stanch.lua:1: socket: a socket's path has at most 107 bytes, this one has 120"},
+        {"stanch { environment = 'my prod' }",
+         "stanch.lua:1: environment: \"my prod\" is not a name; use letters, digits, _ - and ., at most 64, beginning "
+         "with a letter or digit"},
+        {"stanch { runbooks = '/r' }", "stanch.lua:1: runbooks: expected { key = value, ... }, not \"/r\""},
+        {"stanch { runbooks = {} }", "stanch.lua:1: runbooks.url: missing; expected a text"},
+        {"stanch { runbooks = { url = '/r', folder = '../x' } }",
+         "stanch.lua:1: runbooks.folder: \"../x\" is not a folder inside the repository"},
+        {"stanch { runbooks = { url = '/r', allow_rewrite = 'yes' } }",
+         "stanch.lua:1: runbooks.allow_rewrite: expected true or false, not \"yes\""},
+        {"stanch { limits = { max_runs = 0 } }", "stanch.lua:1: limits.max_runs: expected 1 to 10000"},
+        {"stanch { limits = { max_steps = 1.5 } }", "stanch.lua:1: limits.max_steps: expected a whole number, not 1.5"},
+        {"stanch { limits = { max_steps = '9' } }",
+         "stanch.lua:1: limits.max_steps: expected a whole number, not \"9\""},
+        {"stanch { incidents = { correlate = 'alertname' } }",
+         "stanch.lua:1: incidents.correlate: expected a list of texts, as in { \"a\", \"b\" }, not \"alertname\""},
+        {"stanch { incidents = { correlate = { 'a', 7 } } }",
+         "stanch.lua:1: incidents.correlate[2]: expected a text, not 7"},
+        {"stanch { incidents = { declare_from = 'sev5' } }",
+         "stanch.lua:1: incidents.declare_from: expected \"sev1\", \"sev2\", \"sev3\" or \"sev4\", not \"sev5\""},
+        {"stanch { incidents = { severity = { map = { page = 1 } } } }",
+         "stanch.lua:1: incidents.severity.map.page: expected \"sev1\", \"sev2\", \"sev3\" or \"sev4\", not 1"},
+        {"stanch { instances = haproxy 'a' {} }",
+         "stanch.lua:1: instances: expected a list of instances, as in { haproxy \"edge\" { ... } }, not an instance "
+         "{...}\n"
+         "stanch.lua:1: haproxy \"a\": it is not in the list instances = { ... }, so it would not exist"},
+        {"stanch { instances = { { sockets = {} } } }",
+         "stanch.lua:1: instances[1]: expected an instance, as in haproxy \"edge\" { ... }, not a table"},
+        {"stanch { instances = { haproxy } }",
+         "stanch.lua:1: instances[1]: expected an instance, as in haproxy \"edge\" { ... }, not a plugin {...}"},
+        {"stanch { instances = {\n haproxy 'a' {},\n unleash 'a' {} } }",
+         "stanch.lua:3: unleash \"a\": the name \"a\" is taken by another instance; names are unique over all plugins"},
+        {"stanch { instances = { haproxy 'a b' {} } }",
+         "stanch.lua:1: haproxy \"a b\": \"a b\" is not a name; use letters, digits, _ - and ., at most 64, beginning "
+         "with a letter or digit"},
+        {"stanch { instances = { haproxy 'a' { environment = 5 } } }",
+         "stanch.lua:1: haproxy \"a\": environment: expected a name, not 5"},
+        {"stanch { instances = {\n\n haproxy 'a' { sockets = { 'x', function() end } } } }",
+         "stanch.lua:3: haproxy \"a\": sockets[2]: a function is not data"},
+        {"stanch { instances = { haproxy 'a' { 'x' } } }",
+         "stanch.lua:1: haproxy \"a\": expected { key = value, ... }, not a list"},
+        {"stanch { instances = { haproxy 'a' { token = secret.file 'rel' } } }",
+         "stanch.lua:1: haproxy \"a\": token: secret.file \"rel\": the path of a secret begins with /"},
+        {"stanch { instances = { haproxy 'a' { deep = { token = secret.file(5) } } } }",
+         "stanch.lua:1: haproxy \"a\": deep.token: expected secret.file \"/path\" or secret.env \"NAME\""},
+        {"stanch { instances = { haproxy 'a' { token = secret.env 'A B' } } }",
+         "stanch.lua:1: haproxy \"a\": token: secret.env \"A B\": not the name of an environment variable"},
+        {"haproxy 'x' {}\nstanch {}",
+         "stanch.lua:1: haproxy \"x\": it is not in the list instances = { ... }, so it would not exist"},
+        {"stanch { instances = { haproxy 'a' { token = sercet.file '/x' } } }",
+         "stanch.lua:1: there is nothing called \"sercet\"; did you mean \"secret\"?"},
+        {"\nstnach { }", "stanch.lua:2: there is nothing called \"stnach\"; did you mean \"stanch\"?"},
+        {"unleash {}", "stanch.lua:1: there is nothing called \"unleash\"; to configure a plugin, name the instance: "
+                       "unleash \"main\" "
+                       "{ ... }"},
+        {"os.exit(1)",
+         "stanch.lua:1: there is nothing called \"os\"; a plugin is configured as NAME \"instance\" { ... }"},
+        {"stanch {", "stanch.lua:1: unexpected symbol near <eof>"},
+        {"stanch {}\nerror 'stop'", "stanch.lua:2: stop"},
+        {"stanch { statedir = '/x',\n drain = 5, instances = {\n haproxy 'a' { environment = '' } } }",
+         "stanch.lua:1: drain: expected a duration like \"15s\" or \"10m\", not 5\n"
+         "stanch.lua:1: statedir: there is no such key; did you mean \"state_dir\"?\n"
+         "stanch.lua:3: haproxy \"a\": environment: expected a text, it is empty"},
+    };
+    check_mistakes("config", "stanch.lua", mistakes, sizeof mistakes / sizeof *mistakes);
+}
+
+static void a_policy_becomes_data(void **state)
+{
+    (void)state;
+    struct declared d;
+    declare_text(&d, "policy", "policy.lua",
+                 "policy {\n"
+                 "  auto = 'low',\n"
+                 "  approve = { medium = { expires = '10m' }, high = { role = 'lead', quorum = 2 } },\n"
+                 "  rule { 'edge drains', action = 'haproxy.drain', instance = 'edge-*', environment = 'prod',\n"
+                 "         severity = { 'sev1', 'sev2' }, target = 'checkout/*', runbook = 'c*', effect = 'mitigate',\n"
+                 "         max_reach = 0.5, risk = 'low' },\n"
+                 "  rule { 'never', plugin = 'db', severity = 'sev3', risk = 'forbidden' },\n"
+                 "}\n");
+    assert_string_equal(d.err.text, "");
+    assert_json(
+        d.result,
+        "{\"auto\":\"low\",\"approve\":{\"medium\":{\"role\":\"ic\",\"expires_ms\":600000,\"quorum\":1},"
+        "\"high\":{\"role\":\"lead\",\"expires_ms\":900000,\"quorum\":2}},"
+        "\"rules\":[{\"name\":\"edge drains\",\"line\":4,\"when\":{\"plugin\":\"haproxy\",\"action\":\"drain\","
+        "\"instance\":\"edge-*\",\"environment\":\"prod\",\"severity\":[\"sev1\",\"sev2\"],"
+        "\"target\":\"checkout/*\",\"runbook\":\"c*\",\"effect\":\"mitigate\",\"max_reach\":0.5},\"risk\":\"low\"},"
+        "{\"name\":\"never\",\"line\":7,\"when\":{\"plugin\":\"db\",\"severity\":[\"sev3\"]},"
+        "\"risk\":\"forbidden\"}]}");
+    declared_done(&d);
+    declare_text(&d, "policy", "policy.lua", "return policy {}");
+    assert_json(d.result, "{\"auto\":\"none\",\"approve\":{},\"rules\":[]}");
+    declared_done(&d);
+}
+
+static void every_mistake_in_a_policy_is_told_with_its_place(void **state)
+{
+    (void)state;
+    static const struct mistake mistakes[] = {
+        {"", "policy.lua:1: there is no policy { ... } in this file"},
+        {"policy {}\npolicy {}", "policy.lua:2: there is a second policy { ... }; the policy is one"},
+        {"policy { auto = 'all' }",
+         "policy.lua:1: auto: expected \"none\", \"low\", \"medium\" or \"high\", not \"all\""},
+        {"policy { aproove = {} }", "policy.lua:1: aproove: there is no such key; did you mean \"approve\"?"},
+        {"policy { approve = { forbidden = {} } }",
+         "policy.lua:1: approve.forbidden: there is no such key; there is low, medium, high"},
+        {"policy { approve = { high = { quorum = 0 } } }", "policy.lua:1: approve.high.quorum: expected 1 to 10"},
+        {"policy { approve = { high = { expires = '2d' } } }", "policy.lua:1: approve.high.expires: expected 1s to 1d"},
+        {"policy { { 'x', risk = 'low' } }", "policy.lua:1: [1]: expected rule { ... }, not a table"},
+        {"policy {\n rule { 'x' } }",
+         "policy.lua:2: rule \"x\": risk: missing; expected \"low\", \"medium\", \"high\" or \"forbidden\""},
+        {"policy { rule { risk = 'low' } }",
+         "policy.lua:1: rule \"?\": name: expected a text in front, what the rule is about: rule { \"...\", ... }, not "
+         "nothing"},
+        {"policy { rule 'x' }", "policy.lua:1: rule \"?\": expected { key = value, ... }, not \"x\""},
+        {"policy { rule { 'x', instnace = 'a', risk = 'low' } }",
+         "policy.lua:1: rule \"x\": instnace: there is no such key; did you mean \"instance\"?"},
+        {"policy { rule { 'x', risk = 'none' } }",
+         "policy.lua:1: rule \"x\": risk: expected \"low\", \"medium\", \"high\" or \"forbidden\", not \"none\""},
+        {"policy { rule { 'x', action = 'a.b.c', risk = 'low' } }",
+         "policy.lua:1: rule \"x\": action: \"a.b.c\" is not an action; write \"drain\" or \"haproxy.drain\""},
+        {"policy { rule { 'x', action = 'a.b', plugin = 'c', risk = 'low' } }",
+         "policy.lua:1: rule \"x\": plugin: \"c\", but the action names the plugin \"a\""},
+        {"policy { rule { 'x', severity = { 'sev9' }, risk = 'low' } }",
+         "policy.lua:1: rule \"x\": severity[1]: expected \"sev1\", \"sev2\", \"sev3\" or \"sev4\", not \"sev9\""},
+        {"policy { rule { 'x', severity = {}, risk = 'low' } }",
+         "policy.lua:1: rule \"x\": severity: expected a list like { \"sev1\", \"sev2\" }, not a table"},
+        {"policy { rule { 'x', max_reach = 50, risk = 'low' } }",
+         "policy.lua:1: rule \"x\": max_reach: expected 0 to 1"},
+        {"policy { rule { 'x', effect = 'read', risk = 'low' } }",
+         "policy.lua:1: rule \"x\": effect: expected \"mitigate\" or \"undo\", not \"read\""},
+        {"policy { rule { 'x', risk = 'low' },\n rule { 'x', risk = 'high' } }",
+         "policy.lua:2: rule \"x\": another rule has this name; it is what approvals and the timeline show"},
+        {"rule { 'x', risk = 'low' }\npolicy {}",
+         "policy.lua:1: this rule stands outside of policy { ... }, so it would not count"},
+        {"polcy {}", "policy.lua:1: there is nothing called \"polcy\"; did you mean \"policy\"?"},
+    };
+    check_mistakes("policy", "policy.lua", mistakes, sizeof mistakes / sizeof *mistakes);
+}
+
+static void hostile_files_end_in_a_message(void **state)
+{
+    (void)state;
+    static const char *const files[] = {
+        "local t = {} t.t = t stanch { instances = { x 'a' { t = t } } }",
+        "stanch(stanch)",
+        "stanch { instances = { [2] = haproxy 'a' {} } }",
+        "stanch { [true] = 1, [1.5] = 2, [{}] = 3 }",
+        "local h = haproxy 'a' h {} h {}",
+        "local h = haproxy 'a' h.x = 1",
+        "stanch { [('k'):rep(5000)] = 1, ['\\xff\\xfe'] = 2 }",
+        "local t = {} for i = 1, 5000 do t['k' .. i] = i end stanch(t)",
+        "stanch { state_dir = ('\\xc3\\xa9'):rep(5000) }",
+        "setmetatable({}, {__index = function() error('x') end}) stanch(setmetatable({}, {__pairs = error, __len = "
+        "error}), 1) error {}",
+        "secret.file = 5",
+        "stanch { instances = { x 'a' { y = secret.file } } }",
+        "stanch { instances = { x 'a' { y = require } } }",
+        "stanch { instances = { x 'a' { y = 0/0, z = 1e300 } } }",
+        "stanch = nil",
+    };
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        struct declared d;
+        declare_text(&d, "config", "stanch.lua", files[i]);
+        if (d.rc == 0)
+            fail_msg("taken: %s", files[i]);
+        assert_true(d.raised || json_array_size(json_object_get(d.result, "errors")) > 0);
+        if (!d.raised) {
+            STANCH_AUTO_JSON json_t *valid = json_string(d.err.text);
+            assert_non_null(valid);
+        }
+        declared_done(&d);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_full_configuration_becomes_data),
+        cmocka_unit_test(an_empty_configuration_has_all_defaults),
+        cmocka_unit_test(every_mistake_in_a_configuration_is_told_with_its_place),
+        cmocka_unit_test(a_policy_becomes_data),
+        cmocka_unit_test(every_mistake_in_a_policy_is_told_with_its_place),
+        cmocka_unit_test(hostile_files_end_in_a_message),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
