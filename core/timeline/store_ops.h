@@ -52,6 +52,7 @@ struct stanch_write {
     const struct stanch_counter_row *counters;
     const struct stanch_head_row *heads;
     size_t row_count, doc_count, blob_count, counter_count, head_count;
+    bool replaces_docs; /* all stored documents go first (rebuild) */
 };
 
 struct stanch_store_ops {

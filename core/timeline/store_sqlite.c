@@ -34,6 +34,12 @@ int stanch_sqlite__error(sqlite3 *db, int sqlite_rc, struct stanch_err *err, con
     }
 }
 
+const char *stanch_sqlite__text(sqlite3_stmt *stmt, int column)
+{
+    const char *text = (const char *)sqlite3_column_text(stmt, column);
+    return text ? text : "";
+}
+
 static int on_wal(void *ctx, sqlite3 *db, const char *name, int frames)
 {
     (void)db;
@@ -64,7 +70,7 @@ static int use_wal(sqlite3 *db, struct stanch_err *err)
     int rc = sqlite3_prepare_v2(db, "PRAGMA journal_mode = WAL", -1, &stmt, NULL);
     if (rc == SQLITE_OK)
         rc = sqlite3_step(stmt);
-    bool is_wal = rc == SQLITE_ROW && strcmp((const char *)sqlite3_column_text(stmt, 0), "wal") == 0;
+    bool is_wal = rc == SQLITE_ROW && strcmp(stanch_sqlite__text(stmt, 0), "wal") == 0;
     sqlite3_finalize(stmt);
     if (is_wal)
         return 0;
@@ -84,7 +90,7 @@ static int check_suspect(struct stanch_sqlite *self, struct stanch_err *err)
     int rc = sqlite3_prepare_v2(self->writer, "PRAGMA quick_check(1)", -1, &stmt, NULL);
     if (rc == SQLITE_OK)
         rc = sqlite3_step(stmt);
-    const char *said = rc == SQLITE_ROW ? (const char *)sqlite3_column_text(stmt, 0) : sqlite3_errmsg(self->writer);
+    const char *said = rc == SQLITE_ROW ? stanch_sqlite__text(stmt, 0) : sqlite3_errmsg(self->writer);
     bool is_good = rc == SQLITE_ROW && strcmp(said, "ok") == 0;
     if (!is_good)
         stanch_err_set(err, STANCH_E_CORRUPT, "the database is damaged (%s)", said);

@@ -25,6 +25,7 @@ enum stanch_sqlite_write {
     WRITE_HEAD,
     WRITE_ENTRY,
     WRITE_DOC,
+    WRITE_NO_DOCS,
     WRITE_BLOB,
     WRITE_COUNTER,
     WRITE_COMMIT,
@@ -62,6 +63,8 @@ int stanch_store_sqlite_open_with(const char *dir, int create, int read_only,
 /* store_sqlite.c */
 void stanch_sqlite__close(struct stanch_store *store);
 struct stanch_sqlite *stanch_sqlite__of(struct stanch_store *store);
+/** A column's text; "" where a damaged row has none. borrowed until the next step. */
+const char *stanch_sqlite__text(sqlite3_stmt *stmt, int column);
 /** An error of SQLite in our words. Returns the code: FULL, BUSY, CORRUPT or STORE. */
 int stanch_sqlite__error(sqlite3 *db, int sqlite_rc, struct stanch_err *err, const char *what);
 

@@ -18,6 +18,7 @@ static const char *const write_sql[WRITE_COUNT] = {
     [WRITE_DOC] = "INSERT INTO doc (noun, id, chain, open, seq, text, sum) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"
                   " ON CONFLICT (noun, id) DO UPDATE SET chain = excluded.chain, open = excluded.open,"
                   " seq = excluded.seq, text = excluded.text, sum = excluded.sum",
+    [WRITE_NO_DOCS] = "DELETE FROM doc",
     [WRITE_BLOB] = "INSERT INTO blob (id, bytes) VALUES (?1, ?2) ON CONFLICT (id) DO NOTHING",
     [WRITE_COUNTER] = "INSERT INTO counter (prefix, value) VALUES (?1, ?2)"
                       " ON CONFLICT (prefix) DO UPDATE SET value = max(value, excluded.value)",
@@ -76,7 +77,7 @@ static int write_entries(struct stanch_sqlite *self, const struct stanch_write *
 static int write_docs(struct stanch_sqlite *self, const struct stanch_write *write)
 {
     sqlite3_stmt *stmt = self->writes[WRITE_DOC];
-    int rc = SQLITE_OK;
+    int rc = write->replaces_docs ? run(self->writes[WRITE_NO_DOCS]) : SQLITE_OK;
     for (size_t i = 0; i < write->doc_count && rc == SQLITE_OK; i++) {
         const struct stanch_doc_row *doc = &write->docs[i];
         char sum[65];

@@ -63,11 +63,6 @@ void stanch_sqlite__drop_reads(struct stanch_sqlite *self)
     }
 }
 
-static const char *text_at(sqlite3_stmt *stmt, int column)
-{
-    return (const char *)sqlite3_column_text(stmt, column);
-}
-
 static void bind(sqlite3_stmt *stmt, const char *name, const char *value)
 {
     int at = sqlite3_bind_parameter_index(stmt, name);
@@ -109,7 +104,7 @@ static int read_head(struct stanch_store *store, const char *chain, int64_t *ret
     if (rc < 0 && rc != STANCH_E_NOT_FOUND)
         return rc;
     *ret_n = found ? sqlite3_column_int64(st.stmt, 0) : 0;
-    (void)snprintf(ret_hash, 65, "%s", found ? text_at(st.stmt, 1) : STANCH_HASH_ZERO);
+    (void)snprintf(ret_hash, 65, "%s", found ? stanch_sqlite__text(st.stmt, 1) : STANCH_HASH_ZERO);
     return 0;
 }
 
@@ -124,9 +119,9 @@ static int read_heads(struct stanch_store *store, json_t **ret, struct stanch_er
     int step;
     while ((step = sqlite3_step(st.stmt)) == SQLITE_ROW) {
         json_t *head = json_object();
-        json_object_set_new(head, "chain", json_string(text_at(st.stmt, 0)));
+        json_object_set_new(head, "chain", json_string(stanch_sqlite__text(st.stmt, 0)));
         json_object_set_new(head, "n", json_integer(sqlite3_column_int64(st.stmt, 1)));
-        json_object_set_new(head, "hash", json_string(text_at(st.stmt, 2)));
+        json_object_set_new(head, "hash", json_string(stanch_sqlite__text(st.stmt, 2)));
         json_array_append_new(heads, head);
     }
     if (step != SQLITE_DONE)
@@ -148,11 +143,11 @@ static int read_counter(struct stanch_store *store, const char *prefix, int64_t 
 /* The text at `column` and its checksum behind it: what is acted on is what was written. */
 static int parse_doc(sqlite3_stmt *stmt, int column, json_t **ret, struct stanch_err *err)
 {
-    const char *text = text_at(stmt, column), *sum = text_at(stmt, column + 1);
+    const char *text = stanch_sqlite__text(stmt, column), *sum = stanch_sqlite__text(stmt, column + 1);
     size_t len = (size_t)sqlite3_column_bytes(stmt, column);
     char actual[65];
     stanch_digest_hex(text, len, actual);
-    if (!sum || strcmp(actual, sum) != 0)
+    if (strcmp(actual, sum) != 0)
         return stanch_err_set(err, STANCH_E_CORRUPT,
                               "a stored document is damaged; `stanch timeline rebuild` makes it again");
     return stanch_store_parse(text, len, ret, err);
@@ -254,17 +249,17 @@ static int read_rows(struct stanch_store *store, const struct stanch_entry_query
     while ((step = sqlite3_step(st.stmt)) == SQLITE_ROW) {
         struct stanch_row row = {
             .seq = sqlite3_column_int64(st.stmt, 0),
-            .chain = text_at(st.stmt, 1),
+            .chain = stanch_sqlite__text(st.stmt, 1),
             .n = sqlite3_column_int64(st.stmt, 2),
             .at_ms = sqlite3_column_int64(st.stmt, 3),
-            .kind = text_at(st.stmt, 4),
-            .by = text_at(st.stmt, 5),
-            .run = text_at(st.stmt, 6),
-            .data = text_at(st.stmt, 7),
+            .kind = stanch_sqlite__text(st.stmt, 4),
+            .by = stanch_sqlite__text(st.stmt, 5),
+            .run = (const char *)sqlite3_column_text(st.stmt, 6),
+            .data = stanch_sqlite__text(st.stmt, 7),
             .data_len = (size_t)sqlite3_column_bytes(st.stmt, 7),
-            .prev = text_at(st.stmt, 8),
-            .hash = text_at(st.stmt, 9),
-            .link = text_at(st.stmt, 10),
+            .prev = stanch_sqlite__text(st.stmt, 8),
+            .hash = stanch_sqlite__text(st.stmt, 9),
+            .link = stanch_sqlite__text(st.stmt, 10),
         };
         if (each(ctx, &row))
             return 0;

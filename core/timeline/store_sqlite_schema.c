@@ -82,7 +82,7 @@ char *stanch_sqlite__meta(sqlite3 *db, const char *key)
     if (sqlite3_prepare_v2(db, "SELECT value FROM meta WHERE key = ?1", -1, &stmt, NULL) == SQLITE_OK) {
         sqlite3_bind_text(stmt, 1, key, -1, SQLITE_STATIC);
         if (sqlite3_step(stmt) == SQLITE_ROW)
-            value = stanch_strdup((const char *)sqlite3_column_text(stmt, 0));
+            value = stanch_strdup(stanch_sqlite__text(stmt, 0));
     }
     sqlite3_finalize(stmt);
     return value;
