@@ -59,6 +59,12 @@ static bool is_over_limit(struct stanch_flow *flow, const json_t *declared, char
     const json_t *limits = json_object_get(declared, "limits");
     const json_t *starts = json_object_get(flow->starts, stanch_json_str(declared, "name", ""));
     const json_t *at_most = json_object_get(limits, "at_most");
+    const char *holds = stanch_json_str(limits, "holds", NULL);
+    const char *holder = holds ? stanch_engine_holder(flow->engine, holds) : NULL;
+    if (holder) {
+        (void)snprintf(why, 200, "%s holds %s", holder, holds);
+        return true;
+    }
     int64_t now = stanch_flow__now(flow), cooldown = stanch_json_int(limits, "cooldown_ms", 0);
     int64_t within = stanch_json_int(at_most, "within_ms", 0), allowed = stanch_json_int(at_most, "count", 0),
             inside = 0;
@@ -97,6 +103,7 @@ static json_t *run_data(struct stanch_flow *flow, const struct stanch_runbook *r
         if (member && !json_is_null(member))
             json_object_set(data, copied[i], member);
     }
+    stanch_json_set_str(data, "holds", stanch_json_str(json_object_get(declared, "limits"), "holds", NULL));
     if (event) {
         json_object_set(data, "event", (json_t *)(uintptr_t)event);
         stanch_json_set_str(data, "event_key", stanch_json_str(event, "key", NULL));

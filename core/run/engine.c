@@ -107,6 +107,14 @@ void stanch_engine_halt(struct stanch_engine *engine)
     engine->halted = true;
 }
 
+const char *stanch_engine_holder(const struct stanch_engine *engine, const char *name)
+{
+    for (const struct stanch_run *run = engine->runs; run; run = run->next)
+        if (strcmp(stanch_json_str(run->doc, "holds", ""), name) == 0)
+            return run->id;
+    return NULL;
+}
+
 int stanch_engine_calls(const struct stanch_engine *engine)
 {
     int calls = 0;

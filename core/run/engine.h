@@ -249,6 +249,8 @@ void stanch_mitigation__applied(struct stanch_op *op, const char *instance, cons
                                 const json_t *plan, int64_t lease_ms, const char *because, struct stanch_batch *batch,
                                 char ret_id[32]);
 void stanch_mitigation__recover(struct stanch_engine *engine, const json_t *doc);
+/** The lease has ended and it stays in force: say so, and ask a person: keep or undo. */
+void stanch_mitigation__keep_and_ask(struct stanch_engine *engine, const json_t *doc, const char *why);
 void stanch_mitigation__forget(struct stanch_engine *engine, const char *id);
 /** The undo of a mitigation, ordered by a person (by) or by a lease end (by "stanch"). */
 void stanch_undo__start(struct stanch_engine *engine, const json_t *mitigation, const char *by, const char *reason,

@@ -79,7 +79,7 @@ void stanch_mitigation__applied(struct stanch_op *op, const char *instance, cons
 
 /* ---- the end of a lease ---- */
 
-static void keep_and_ask(struct stanch_engine *engine, const json_t *doc, const char *why)
+void stanch_mitigation__keep_and_ask(struct stanch_engine *engine, const json_t *doc, const char *why)
 {
     struct stanch_batch *batch = stanch_batch_new();
     const char *id = stanch_json_str(doc, "id", "");
@@ -115,7 +115,7 @@ static void on_lease_sample(void *ctx, const char *result, const json_t *value)
     }
     STANCH_AUTO_FREE char *why =
         stanch_asprintf("the symptom is %s", strcmp(result, "no_data") == 0 ? "without data" : result);
-    keep_and_ask(engine, doc, why);
+    stanch_mitigation__keep_and_ask(engine, doc, why);
 }
 
 static void on_lease_end(void *ctx)
@@ -130,7 +130,8 @@ static void on_lease_end(void *ctx)
         stanch_mitigation__forget(engine, lease->id);
     } else if (stopped || !json_is_object(symptom)) {
         stanch_mitigation__forget(engine, stanch_json_str(doc, "id", ""));
-        keep_and_ask(engine, doc, stopped ? "the stop switch is set" : "its runbook has no symptom to ask for");
+        stanch_mitigation__keep_and_ask(engine, doc,
+                                        stopped ? "the stop switch is set" : "its runbook has no symptom to ask for");
     } else {
         lease->sampling = true;
         stanch_symptom__sample(engine, symptom, on_lease_sample, lease);

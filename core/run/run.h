@@ -44,6 +44,9 @@ void stanch_engine_halt(struct stanch_engine *engine);
 /** Effects whose outcome is still out. */
 int stanch_engine_calls(const struct stanch_engine *engine);
 
+/** The id of a live run that declares `limits.holds = name`; NULL: nobody holds it. borrowed. */
+const char *stanch_engine_holder(const struct stanch_engine *engine, const char *name);
+
 /** A run whose run.started is appended: go. started: data of that entry; borrowed. */
 void stanch_engine_begin(struct stanch_engine *engine, const json_t *started, const char *incident);
 /** The alert behind these runs has resolved (`on_resolved` of PROMISES.md 1.14). */

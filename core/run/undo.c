@@ -157,6 +157,36 @@ static void hold_and_go(struct stanch_op *op)
     stanch_targets_hold(op->engine->targets, json_object_get(undo->mitigation, "targets"), on_held, op, &op->hold);
 }
 
+static void decide_gate(struct stanch_op *op, struct stanch_gate *ret)
+{
+    struct undo *undo = op->state;
+    const json_t *described = op->engine->world->describe(op->engine->world->ctx, undo->effect.instance);
+    STANCH_AUTO_JSON json_t *declared = json_object();
+    json_object_set(declared, "instance", (json_t *)(uintptr_t)described);
+    json_object_set(declared, "action", json_object_get(json_object_get(described, "actions"), undo->effect.action));
+    stanch_gate__decide(op, "undo", json_object_get(undo->mitigation, "plan"), declared, undo->effect.action, NULL,
+                        ret);
+}
+
+/* What a person orders goes at once; what a lease end would undo by itself passes the gate first. */
+static void go_or_keep(struct stanch_op *op)
+{
+    struct stanch_gate gate;
+    if (op->by_person) {
+        hold_and_go(op);
+        return;
+    }
+    decide_gate(op, &gate);
+    if (gate.refused || gate.ask) {
+        struct undo *undo = op->state;
+        stanch_mitigation__keep_and_ask(op->engine, undo->mitigation, gate.why);
+        stanch_op__free(op);
+    } else {
+        hold_and_go(op);
+    }
+    stanch_gate__done(&gate);
+}
+
 static struct stanch_op *new_op(struct stanch_engine *engine, const json_t *mitigation, const char *by)
 {
     STANCH_AUTO_JSON json_t *want =
@@ -180,7 +210,7 @@ void stanch_undo__start(struct stanch_engine *engine, const json_t *mitigation, 
     if (rc < 0)
         finish(op, stanch_batch_new(), rc, &err);
     else
-        hold_and_go(op);
+        go_or_keep(op);
 }
 
 void stanch_undo__recover(struct stanch_engine *engine, const json_t *mitigation)
@@ -238,15 +268,9 @@ static void request_approval(struct stanch_op *op, const struct stanch_gate *gat
 
 static void pass_gate(struct stanch_op *op)
 {
-    struct undo *undo = op->state;
-    const json_t *described = op->engine->world->describe(op->engine->world->ctx, undo->effect.instance);
-    STANCH_AUTO_JSON json_t *declared = json_object();
-    json_object_set(declared, "instance", (json_t *)(uintptr_t)described);
-    json_object_set(declared, "action", json_object_get(json_object_get(described, "actions"), undo->effect.action));
     struct stanch_gate gate;
     struct stanch_err err = {0};
-    stanch_gate__decide(op, "undo", json_object_get(undo->mitigation, "plan"), declared, undo->effect.action, NULL,
-                        &gate);
+    decide_gate(op, &gate);
     if (gate.refused) {
         stanch_err_set(&err, STANCH_E_REFUSED, "%s", gate.why);
         finish(op, stanch_batch_new(), err.code, &err);

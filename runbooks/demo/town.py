@@ -31,10 +31,11 @@ class Trouble(Exception):
 
 
 def wait_for(predicate, what, timeout=30, every=0.1):
+    """Ask until the answer is true, and give it back. what: text, or a function that makes it when it never was."""
     end = time.monotonic() + timeout
     while not (seen := predicate()):
         if time.monotonic() > end:
-            raise Trouble(f"waited {timeout} s for {what}")
+            raise Trouble(f"waited {timeout} s for {what() if callable(what) else what}")
         time.sleep(every)
     return seen
 
@@ -86,7 +87,7 @@ class Town:
             if self.processes[name].poll() is not None:
                 raise Trouble(f"{name} ended:\n{self.log(name)[-3000:]}")
             return self.http(port, path)
-        wait_for(is_up, f"{name} to answer; its log ends with\n{self.log(name)[-2000:]}")
+        wait_for(is_up, lambda: f"{name} to answer {path}; its log ends with\n{self.log(name)[-2000:]}")
 
     def start_shop(self):
         self.start("shop", sys.executable, HERE / "shop.py", "serve",

@@ -313,3 +313,35 @@ def test_a_commit_is_taken_whole_or_refused_whole(world):
     assert [e["value"] for e in world.effects()] == [7]
     fixed = world.repo.commit({"broken.lua": None})
     assert daemon.post("/v1/runbooks/sync")["commit"] == fixed
+
+
+def test_a_lease_end_undoes_only_what_is_proven_good(world):
+    daemon = start(world, set_to(7, extra=', lease = "300ms"') + "; " + set_to(3, target="s2", extra=', lease = "30s"'))
+    daemon.post_alert(alert())
+    ended(daemon)
+    wait_for(lambda: daemon.get("/v1/mitigations/M-1")["state"] == "undone", "the undo")
+    assert [(e["op"], e["target"]) for e in world.effects()] == [("apply", "s1"), ("apply", "s2"), ("undo", "s1")]
+    assert daemon.get("/v1/mitigations/M-2")["state"] == "in-force"
+
+
+def test_a_lease_end_with_a_bad_symptom_keeps_it_and_asks(world):
+    daemon = start(world, set_to(7, extra=', lease = "400ms"'))
+    daemon.post_alert(alert())
+    ended(daemon)
+    world.set_value("errors", 9)
+    question = pending(daemon)
+    assert question["about"] == "keep" and "bad" in question["because"], question
+    assert daemon.get("/v1/mitigations/M-1")["state"] == "in-force"
+    assert [e["op"] for e in world.effects()] == ["apply"]
+
+
+def test_one_run_at_a_time_holds_a_name(world):
+    body = 'wait_for { ask = fx.get, args = { target = "gate" }, becomes = "> 0", every = "50ms", within = "30s" }'
+    daemon = start(world, body, more='limits = { holds = "service:checkout" },')
+    daemon.post_alert(alert(host="a"))
+    assert daemon.post_alert(alert(host="b"))["events"][0]["runs"] == []
+    held = wait_for(lambda: [r for r in daemon.get("/v1/runs")["items"] if r["state"] == "held"], "the held run")[0]
+    assert "service:checkout" in held["why"]
+    world.set_value("gate", 1)
+    assert ended(daemon)["state"] == "succeeded"
+    assert len(daemon.post_alert(alert(host="c"))["events"][0]["runs"]) == 1
