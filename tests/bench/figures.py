@@ -1,0 +1,254 @@
+"""figures.py: what tests/bench/run measures, and what it should be. Set-up is here; the measuring is in bench_*.c."""
+import json
+import os
+import sqlite3
+import subprocess
+from contextlib import contextmanager
+from pathlib import Path
+
+from harness import BUILD, Lua, World, children_of, free_port, lua, wait_for
+
+PROGRAMS = BUILD / "bench"
+CONNECTIONS = 64
+
+POLICY = 'policy { auto = "low" }\n'
+RUNBOOK = '''local hit = target "hit"
+runbook "hit" {
+  summary = "Hits the bench's server",
+  owner = "team-bench",
+  on = alert { alertname = matches "Hit.*" },
+  uses = { hit.hit },
+  params = { name = label "instance" {} },
+  run = function(incident, p)
+    hit.hit { name = p.name, because = "it is measured" }
+  end,
+}
+'''
+
+
+def program(name, *args):
+    """Run a measuring program; returns its lines `name value` as a dict."""
+    done = subprocess.run([PROGRAMS / name, *map(str, args)], stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise SystemExit(f"tests/bench/run: {name} {' '.join(map(str, args))} ended with {done.returncode}")
+    return {key: float(value) for key, value in (line.split() for line in done.stdout.splitlines())}
+
+
+def seed():
+    return int.from_bytes(os.urandom(4), "big") | 1
+
+
+# Worlds.
+
+@contextmanager
+def scratch():
+    """A directory beside those of the daemons' stores: the references write where Stanch does."""
+    world = World()
+    try:
+        yield world
+    finally:
+        world.close()
+
+
+@contextmanager
+def daemon(log="warn"):
+    """A daemon with three instances: the source, the plugin that hits, and Prometheus's."""
+    with scratch() as world:
+        world.target_port = free_port()
+        world.repo.commit({"hit.lua": RUNBOOK})
+        world.write("policy.lua", POLICY)
+        url = f"http://127.0.0.1:{world.target_port}"
+        config = "stanch " + lua({
+            "state_dir": world.dir / "state", "socket": world.dir / "run" / "control.sock",
+            "listen": f"127.0.0.1:{world.port}", "plugin_dir": world.plugin_dir,
+            "runbooks": {"url": world.repo.path, "poll": "1h"}, "policy": "policy.lua",
+            "instances": [Lua(f'alertmanager "am" {{ token = secret.file {lua(world.token_file)} }}'),
+                          Lua(f'target "hit" {{ url = {lua(url)} }}'),
+                          Lua(f'prometheus "prom" {{ url = {lua(url)} }}')],
+            "limits": {"events_per_s": 1000000}}) + "\n"
+        yield world.daemon(config, env={"STANCH_LOG": log}).start()
+
+
+@contextmanager
+def server(kind):
+    """The reference's server; yields its port."""
+    with scratch() as world:
+        process = subprocess.Popen([PROGRAMS / "bench_server", kind, world.dir / "appended"], stdout=subprocess.PIPE,
+                                   text=True)
+        try:
+            yield int(process.stdout.readline())
+        finally:
+            process.terminate()
+            process.wait()
+            process.stdout.close()
+
+
+@contextmanager
+def hook():
+    """Debian's webhook, whose hook runs a C program that posts to the target; yields its port and the target's."""
+    with scratch() as world:
+        port, target_port = free_port(), free_port()
+        hooks = [{"id": "am", "execute-command": str(PROGRAMS / "bench_post"), "pass-arguments-to-command": [
+            {"source": "string", "name": str(target_port)},
+            {"source": "payload", "name": "alerts.0.labels.instance"}]}]
+        path = world.write("hooks.json", json.dumps(hooks))
+        process = subprocess.Popen(["webhook", "-hooks", path, "-ip", "127.0.0.1", "-port", str(port)],
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            wait_for(lambda: is_listening(port), "webhook to listen")
+            yield port, target_port
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def is_listening(port):
+    wanted = f":{port:04X} "
+    return any(wanted in line and " 0A " in line for line in Path("/proc/net/tcp").read_text().splitlines())
+
+
+# What is measured.
+
+def floor(what, n):
+    with scratch() as world:
+        return program("bench_floor", what, world.dir, n)
+
+
+def load(port, path, token, connections, requests, kind="new"):
+    return program("bench_load", port, path, token, connections, requests, kind, seed())
+
+
+def reference(kind, connections, requests):
+    with server(kind) as port:
+        return load(port, "/", "none", connections, requests)
+
+
+def webhook_action(requests):
+    with hook() as (port, target_port):
+        seen = program("bench_action", port, "/hooks/am", "none", target_port, requests, seed())
+    return {"webhook_alert_to_action_p50_us": seen["p50_us"], "webhook_alert_to_action_p99_us": seen["p99_us"]}
+
+
+def stanch_action(requests):
+    with daemon() as it:
+        seen = program("bench_action", it.port, "/v1/events/am", it.world.token, it.world.target_port, requests, seed())
+    return {"alert_to_action_p50_us": seen["p50_us"], "alert_to_action_p99_us": seen["p99_us"],
+            "alert_to_action_ack_p50_us": seen["answer_p50_us"]}
+
+
+def metric(it, name):
+    text = it.api("GET", "/metrics").text
+    return float(next(line.split()[1] for line in text.splitlines() if line.startswith(name + " ")))
+
+
+def recorded(it):
+    """Events in the store of a daemon that has ended: what it acknowledged must be there, repeats as their count."""
+    with sqlite3.connect(f"file:{it.world.dir}/state/stanch.db?mode=ro", uri=True) as db:
+        rows = db.execute("SELECT kind, data FROM entry WHERE kind IN ('event.received', 'event.repeated')").fetchall()
+    return sum(json.loads(data).get("count", 1) for _, data in rows)
+
+
+def stanch_load(connections, requests, kind):
+    """Returns what was measured, and how many syncs it took. Every answer must stand in the store."""
+    with daemon() as it:
+        before = metric(it, "stanch_journal_syncs_total")
+        seen = load(it.port, "/v1/events/am", it.world.token, connections, requests, kind)
+        syncs = metric(it, "stanch_journal_syncs_total") - before
+        it.stop()
+        if recorded(it) != seen["answered"]:
+            raise SystemExit(f"tests/bench/run: {seen['answered']:.0f} alerts were answered, {recorded(it)} are recorded")
+    return seen, syncs
+
+
+def durable_ack(requests):
+    seen, _ = stanch_load(1, requests, "new")
+    return {"durable_ack_p50_us": seen["p50_us"], "durable_ack_p99_us": seen["p99_us"]}
+
+
+def durable_acks(requests):
+    seen, syncs = stanch_load(CONNECTIONS, requests, "new")
+    return {"durable_ack_per_s": seen["per_s"], "durable_acks_per_sync": requests / max(syncs, 1)}
+
+
+def repeats(requests):
+    seen, _ = stanch_load(CONNECTIONS, requests, "repeat")
+    return {"durable_repeat_per_s": seen["per_s"]}
+
+
+def plugin_call(requests):
+    with scratch() as world:
+        return program("bench_plugin", BUILD / "bin/stanch", world.plugin_dir, world.dir / "hosts.lock", requests)
+
+
+def idle(_):
+    """All processes of a daemon that has nothing to do, with three instances."""
+    with daemon() as it:
+        it.api("GET", "/v1/status")
+        tree, total = [it.process.pid], 0
+        for pid in tree:
+            tree += children_of(pid)
+            rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+            total += int(next(line.split()[1] for line in rollup.splitlines() if line.startswith("Pss:")))
+        return {"idle_pss_kib": total, "idle_processes": len(tree)}
+
+
+class Measure:
+    """What gives some figures; a program's own names are put behind `prefix`."""
+
+    def __init__(self, requests, measure, *gives):
+        self.requests, self.measure, self.gives = requests, measure, gives
+
+    def run(self, requests):
+        seen = self.measure(requests)
+        return {name: seen[name] if name in seen else seen[name[-len("p50_us"):].lstrip("_")] for name in self.gives}
+
+
+MEASURES = [
+    Measure(500, lambda n: floor("fdatasync", n), "ref_fdatasync_p50_us"),
+    Measure(20000, lambda n: floor("socketpair", n), "ref_socketpair_p50_us"),
+    Measure(100000, lambda n: floor("sqlite", n), "ref_sqlite_rows_per_s"),
+    Measure(10000, lambda n: reference("plain", 1, n), "ref_http_p50_us"),
+    Measure(2000, lambda n: reference("durable", 1, n), "ref_durable_http_p50_us"),
+    Measure(100000, lambda n: reference("parse", CONNECTIONS, n), "ref_durable_parse_per_s"),
+    Measure(200, webhook_action, "webhook_alert_to_action_p50_us", "webhook_alert_to_action_p99_us"),
+    Measure(300, stanch_action, "alert_to_action_p50_us", "alert_to_action_p99_us", "alert_to_action_ack_p50_us"),
+    Measure(2000, durable_ack, "durable_ack_p50_us", "durable_ack_p99_us"),
+    Measure(20000, durable_acks, "durable_ack_per_s", "durable_acks_per_sync"),
+    Measure(40000, repeats, "durable_repeat_per_s"),
+    Measure(10000, plugin_call, "plugin_call_p50_us"),
+    Measure(1, idle, "idle_pss_kib", "idle_processes"),
+]
+
+
+class Target:
+    """`figure` is at most (or at least) `times` the sum of the figures beside it; without any, `times` itself."""
+
+    def __init__(self, figure, bound, times, *beside):
+        self.figure, self.bound, self.times, self.beside = figure, bound, times, beside
+
+    def verdict(self, seen):
+        limit = self.times * (sum(seen[name] for name in self.beside) if self.beside else 1)
+        met = seen[self.figure] <= limit if self.bound == "at most" else seen[self.figure] >= limit
+        of = f" ({self.times:g} x {' + '.join(self.beside)})" if self.beside else ""
+        return (f"{'met' if met else 'missed'}: {self.figure} {seen[self.figure]:.1f} is to be {self.bound} "
+                f"{limit:.1f}{of}")
+
+
+TARGETS = [
+    Target("alert_to_action_p50_us", "at most", 1, "webhook_alert_to_action_p50_us"),
+    Target("alert_to_action_p50_us", "at most", 0.5, "webhook_alert_to_action_p50_us"),
+    Target("alert_to_action_p50_us", "at most", 2.5, "ref_durable_http_p50_us", "ref_http_p50_us",
+           "ref_socketpair_p50_us"),
+    Target("durable_ack_p50_us", "at most", 2, "ref_durable_http_p50_us"),
+    Target("durable_ack_per_s", "at least", 0.35, "ref_durable_parse_per_s"),
+    Target("durable_repeat_per_s", "at least", 0.6, "ref_durable_parse_per_s"),
+    Target("plugin_call_p50_us", "at most", 5, "ref_socketpair_p50_us"),
+    Target("idle_pss_kib", "at most", 30000),
+]
+
+
+def unit(name):
+    for end, word in (("_us", "us"), ("_per_s", "1/s"), ("_kib", "KiB"), ("_per_sync", "1/sync")):
+        if name.endswith(end):
+            return word
+    return "-"
