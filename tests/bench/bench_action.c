@@ -17,16 +17,17 @@
 
 #define REST_MS     10
 #define PATIENCE_MS 30000
+#define MAX_PEERS   64
 
 struct peer { /* a connection to the target, or ours to the webhook */
     int fd;
-    bool is_target;
+    bool is_used;
     struct bench_message message;
 };
 
 struct bench {
     int epoll, listener;
-    struct peer webhook;
+    struct peer webhook, targets[MAX_PEERS];
     char awaited[32]; /* the instance label of the alert that is under way */
     int64_t sent_ns, arrived_ns, answered_ns;
     int64_t arrived, other;
@@ -42,11 +43,14 @@ static void watch(struct bench *bench, int fd, void *ptr)
 
 static void take_target(struct bench *bench)
 {
-    struct peer *peer = calloc(1, sizeof *peer);
-    if (!peer)
-        bench_die("out of memory");
+    struct peer *peer = bench->targets;
+    while (peer < bench->targets + MAX_PEERS && peer->is_used)
+        peer++;
+    if (peer == bench->targets + MAX_PEERS)
+        bench_die("the target has more than %d connections", MAX_PEERS);
+    peer->is_used = true;
+    peer->message.len = 0;
     peer->fd = accept4(bench->listener, NULL, NULL, SOCK_CLOEXEC);
-    peer->is_target = true;
     if (peer->fd < 0)
         bench_die_errno("accept");
     watch(bench, peer->fd, peer);
@@ -59,7 +63,7 @@ static void take_hit(struct bench *bench, struct peer *peer)
     int rc = bench_read(peer->fd, &peer->message);
     if (rc < 0) {
         close(peer->fd);
-        free(peer);
+        peer->is_used = false;
         return;
     }
     if (rc == 0)
@@ -97,10 +101,10 @@ static bool turn(struct bench *bench, int timeout_ms)
         struct peer *peer = events[i].data.ptr;
         if (!peer)
             take_target(bench);
-        else if (peer->is_target)
-            take_hit(bench, peer);
-        else
+        else if (peer == &bench->webhook)
             take_answer(bench);
+        else
+            take_hit(bench, peer);
     }
     return n > 0;
 }
@@ -153,5 +157,7 @@ int main(int argc, char **argv)
     bench_print("answer_p50_us", bench_percentile_us(&bench.answers, 50));
     bench_print("arrived", (double)bench.arrived);
     bench_print("other", (double)bench.other);
+    bench_times_done(&bench.arrivals);
+    bench_times_done(&bench.answers);
     return bench.other > 0;
 }
