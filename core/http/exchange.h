@@ -15,7 +15,7 @@
 
 #define STANCH_HTTP__MAX_HEADERS   100
 #define STANCH_HTTP__BODIES_BYTES  (32u << 20) /* all bodies being taken in, together */
-#define STANCH_HTTP__DISCARD_BYTES (4u << 20)  /* of a refused body, so that the client gets to read the answer */
+#define STANCH_HTTP__DISCARD_BYTES (1u << 20)  /* of a refused body, so that the client gets to read the answer */
 #define STANCH_HTTP__STREAM_BYTES  (1u << 20)
 #define STANCH_HTTP__SPARE         64 /* connections over the cap that are told so */
 
@@ -37,11 +37,12 @@ struct stanch_http__server { /* one daemon of the library */
     struct stanch_http *http;
     struct MHD_Daemon *mhd;
     uv_poll_t poll;
-    uv_timer_t due;  /* the library's own timeouts */
+    uv_timer_t due; /* the library's own timeouts */
+    uv_idle_t busy; /* the library has more to do at once */
+    int busy_rounds;
     uv_timer_t tick; /* deadlines and heartbeats; runs while there are connections */
     int open_handles;
     bool local, stopping;
-    bool pump_soon; /* a pump is deferred */
     struct stanch_http__connection *first;
     int count;
 };

@@ -18,29 +18,34 @@
 #include <unistd.h>
 
 #define PATIENCE_MS 2000 /* with a body, once places are short */
+#define BUSY_ROUNDS 256
 
+static void on_busy(uv_idle_t *idle);
+static void on_due(uv_timer_t *timer);
+
+/* One round of the library, then the loop's other descriptors get their turn: a busy TCP side must not hold up the
+ * control socket. More to do at once is the idle handle's, not a 0 ms timer's; a round that never comes to an end
+ * is slowed down to 1 ms. */
 static void pump(struct stanch_http__server *server)
 {
-    for (int i = 0; i < 16; i++) {
-        MHD_UNSIGNED_LONG_LONG wait_ms = 0;
-        MHD_run(server->mhd);
-        if (MHD_get_timeout(server->mhd, &wait_ms) != MHD_YES) {
-            uv_timer_stop(&server->due);
-            return;
-        }
-        if (wait_ms > 0) {
-            uv_timer_start(&server->due, server->due.timer_cb, wait_ms, 0);
-            return;
-        }
+    MHD_UNSIGNED_LONG_LONG wait_ms = 0;
+    MHD_run(server->mhd);
+    bool has_timeout = MHD_get_timeout(server->mhd, &wait_ms) == MHD_YES;
+    if (has_timeout && wait_ms == 0 && ++server->busy_rounds < BUSY_ROUNDS) {
+        uv_idle_start(&server->busy, on_busy);
+        return;
     }
-    uv_timer_start(&server->due, server->due.timer_cb, 1, 0);
+    server->busy_rounds = 0;
+    uv_idle_stop(&server->busy);
+    if (has_timeout)
+        uv_timer_start(&server->due, on_due, wait_ms < 1 ? 1 : wait_ms, 0);
+    else
+        uv_timer_stop(&server->due);
 }
 
-static void on_readable(uv_poll_t *poll, int status, int events)
+static void on_busy(uv_idle_t *idle)
 {
-    (void)status;
-    (void)events;
-    pump(container_of(poll, struct stanch_http__server, poll));
+    pump(container_of(idle, struct stanch_http__server, busy));
 }
 
 static void on_due(uv_timer_t *timer)
@@ -48,11 +53,11 @@ static void on_due(uv_timer_t *timer)
     pump(container_of(timer, struct stanch_http__server, due));
 }
 
-static void on_pump_soon(void *ctx)
+static void on_readable(uv_poll_t *poll, int status, int events)
 {
-    struct stanch_http__server *server = ctx;
-    server->pump_soon = false;
-    pump(server);
+    (void)status;
+    (void)events;
+    pump(container_of(poll, struct stanch_http__server, poll));
 }
 
 void stanch_http__suspend(struct stanch_http__connection *connection)
@@ -69,10 +74,8 @@ void stanch_http__resume(struct stanch_http__connection *connection)
     connection->suspended = false;
     MHD_resume_connection(connection->mhd);
     /* the library's own wake-up can be swallowed by a run that is under way: make sure of one more */
-    if (!connection->server->pump_soon && !connection->server->stopping) {
-        connection->server->pump_soon = true;
-        stanch_loop_defer(connection->server->http->loop, on_pump_soon, connection->server);
-    }
+    if (!connection->server->stopping)
+        uv_idle_start(&connection->server->busy, on_busy);
 }
 
 void stanch_http__stage(struct stanch_http__connection *connection, enum stanch_http__stage stage)
@@ -334,9 +337,9 @@ int stanch_http__server_start(struct stanch_http *http, int listen_fd, bool loca
     uv_poll_init(uv, &server->poll, MHD_get_daemon_info(server->mhd, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd);
     uv_timer_init(uv, &server->due);
     uv_timer_init(uv, &server->tick);
-    server->due.timer_cb = on_due;
-    server->open_handles = 3;
-    server->poll.data = server->due.data = server->tick.data = server;
+    uv_idle_init(uv, &server->busy);
+    server->open_handles = 4;
+    server->poll.data = server->due.data = server->tick.data = server->busy.data = server;
     uv_poll_start(&server->poll, UV_READABLE, on_readable);
     *ret = server;
     return 0;
@@ -347,7 +350,6 @@ void stanch_http__server_stop(struct stanch_http__server *server)
     if (!server)
         return;
     server->stopping = true;
-    stanch_loop_forget(server->http->loop, on_pump_soon, server);
     for (struct stanch_http__connection *c = server->first; c; c = c->next)
         stanch_http__resume(c);
     MHD_run(server->mhd); /* what waited is told 503, streams end */
@@ -356,6 +358,7 @@ void stanch_http__server_stop(struct stanch_http__server *server)
     uv_close((uv_handle_t *)&server->poll, on_handle_closed);
     uv_close((uv_handle_t *)&server->due, on_handle_closed);
     uv_close((uv_handle_t *)&server->tick, on_handle_closed);
+    uv_close((uv_handle_t *)&server->busy, on_handle_closed);
     MHD_stop_daemon(server->mhd);
     server->mhd = NULL;
 }
