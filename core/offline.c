@@ -16,11 +16,6 @@
 
 int stanch_offline_main(int argc, char **argv);
 
-/* Weak while the rooms are being built. */
-#pragma weak stanch_timeline_verify
-#pragma weak stanch_timeline_export
-#pragma weak stanch_timeline_rebuild
-
 struct words {
     const char *verb, *store, *chain, *checkpoint;
     int check, open;

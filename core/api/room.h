@@ -7,12 +7,6 @@
 #define STANCH_API_ROOM_H
 #include "api/api.h"
 
-/* Weak while the rooms are being built. */
-#pragma weak stanch_flow_receive
-#pragma weak stanch_flow_do
-#pragma weak stanch_flow_status
-#pragma weak stanch_flow_runbooks
-
 #define STANCH_API__PARTS   2 /* {id}s in a path */
 #define STANCH_API__STREAMS 64
 

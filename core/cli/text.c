@@ -56,14 +56,36 @@ void stanch_cli__clean(const char *text, struct stanch_buf *out)
     }
 }
 
+/* A list of texts as people write it: a, b. returns false when it holds anything else */
+static bool join_texts(const json_t *list, struct stanch_buf *out)
+{
+    json_t *item;
+    size_t i;
+    json_array_foreach((json_t *)(uintptr_t)list, i, item)
+    {
+        if (!json_is_string(item))
+            return false;
+        stanch_buf_printf(out, "%s%s", i ? ", " : "", json_string_value(item));
+    }
+    return true;
+}
+
+static bool is_empty(const json_t *value)
+{
+    return !value || json_is_null(value) || (json_is_array(value) && json_array_size(value) == 0) ||
+           (json_is_object(value) && json_object_size(value) == 0);
+}
+
 char *stanch_cli__one_line(const json_t *value)
 {
     STANCH_AUTO_BUF struct stanch_buf raw = {0};
     struct stanch_buf clean = {0};
     if (json_is_string(value))
         stanch_buf_text(&raw, json_string_value(value));
-    else if (value && !json_is_null(value))
+    else if (!is_empty(value) && !(json_is_array(value) && join_texts(value, &raw))) {
+        stanch_buf_clear(&raw);
         stanch_json_write(value, &raw);
+    }
     stanch_cli__clean(stanch_buf_str(&raw), &clean);
     return stanch_buf_take(&clean);
 }

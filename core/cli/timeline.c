@@ -53,9 +53,12 @@ static void say_entry(struct story *story, const json_t *entry)
     STANCH_AUTO_FREE char *since = since_text(at_ms - story->first_ms);
     STANCH_AUTO_FREE char *who = stanch_cli__one_line(json_object_get(entry, "by"));
     STANCH_AUTO_FREE char *text = stanch_cli__one_line(json_object_get(entry, "text"));
+    /* most sentences begin with who: with the name, as the column has it */
+    size_t prefix = (size_t)(short_name(who) - who);
+    const char *sentence = prefix && strncmp(text, who, strlen(who)) == 0 ? text + prefix : text;
     const char *dim = is_detail && story->cli->colour ? "\x1b[2m" : "";
     stanch_cli__say(story->cli, "%.12s %9s  %-10s %s%s%s%s\n", clock + 11, since, short_name(who),
-                    json_object_get(entry, "run") ? "  " : "", dim, text, stanch_cli__plain(story->cli));
+                    json_object_get(entry, "run") ? "  " : "", dim, sentence, stanch_cli__plain(story->cli));
 }
 
 static int tell(struct stanch_cli *cli, const json_t *entries)

@@ -298,7 +298,7 @@ def test_the_story_is_told_by_time_and_indented_by_run(fake):
     fake.answers["GET", "/v1/incidents/INC-1/timeline"] = 200, {"items": [
         {"seq": 1, "at_ms": at, "by": "stanch", "level": "headline", "text": "INC-1 declared", "kind": "x"},
         {"seq": 2, "at_ms": at + 120, "by": "run:R-1", "run": "R-1", "level": "headline", "text": "Sent edge.drain"},
-        {"seq": 3, "at_ms": at + 200000, "by": "person:ann", "level": "headline", "text": "ann noted: ok"}], "next": None}
+        {"seq": 3, "at_ms": at + 200000, "by": "person:ann", "level": "headline", "text": "person:ann noted: ok"}], "next": None}
     assert fake.cli("timeline", "show", "INC-1").stdout.splitlines() == [
         "2023-11-14 (UTC)",
         "22:13:20.000    +0.00s  stanch     INC-1 declared",
