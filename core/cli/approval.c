@@ -25,7 +25,8 @@ static void show_expiry(const struct stanch_cli *cli, const json_t *approval)
 {
     char text[32];
     int64_t left_ms = stanch_json_int(approval, "expires_ms", 0) - stanch_wall_now_ms();
-    if (stanch_json_int(approval, "expires_ms", 0) <= 0 || strcmp(stanch_json_str(approval, "state", ""), "pending"))
+    if (stanch_json_int(approval, "expires_ms", 0) <= 0 ||
+        strcmp(stanch_json_str(approval, "state", ""), "pending") != 0)
         return;
     stanch_duration_text(left_ms > 0 ? left_ms - left_ms % 1000 : 0, text);
     stanch_cli__field_text(cli, "expires in", text);

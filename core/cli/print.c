@@ -39,7 +39,7 @@ struct stanch_cli__table *stanch_cli__table_new(const char *heads)
 {
     struct stanch_cli__table *table = STANCH_NEW(struct stanch_cli__table);
     const char *at = heads, *word;
-    char *names[COLUMNS];
+    char *names[COLUMNS] = {0};
     size_t len;
     while (table->columns < COLUMNS && (word = next_word(&at, &len)))
         names[table->columns++] = stanch_strndup(word, len);

@@ -6,13 +6,13 @@ static const struct stanch_cli__command *const nouns[] = {
     stanch_cli__event_commands,    stanch_cli__incident_commands,   stanch_cli__run_commands,
     stanch_cli__approval_commands, stanch_cli__mitigation_commands, stanch_cli__runbook_commands,
     stanch_cli__timeline_commands, stanch_cli__plugin_commands,     stanch_cli__switch_commands,
-    stanch_cli__config_commands,   stanch_cli__completion_commands,
+    stanch_cli__config_commands,   stanch_cli__completion_commands, NULL,
 };
 
 const struct stanch_cli__command *stanch_cli__command_at(int step)
 {
-    for (size_t noun = 0; noun < sizeof nouns / sizeof *nouns; noun++)
-        for (const struct stanch_cli__command *row = nouns[noun]; row->noun; row++)
+    for (const struct stanch_cli__command *const *noun = nouns; *noun; noun++)
+        for (const struct stanch_cli__command *row = *noun; row->noun; row++)
             if (step-- == 0)
                 return row;
     return NULL;

@@ -30,14 +30,15 @@ static int split_address(const char *listen_at, char host[256], char port[16], s
 
 static int read_port(int fd)
 {
-    struct sockaddr_storage at = {0};
+    union { /* a family's port is found through its own type */
+        struct sockaddr any;
+        struct sockaddr_in in;
+        struct sockaddr_in6 in6;
+    } at = {.in6 = {0}};
     socklen_t len = sizeof at;
-    if (getsockname(fd, (struct sockaddr *)&at, &len) != 0)
+    if (getsockname(fd, &at.any, &len) != 0)
         return 0;
-    if (at.ss_family == AF_INET6)
-        return ntohs(((struct sockaddr_in6 *)(void *)&at)->sin6_port);
-    return ntohs(
-        ((struct sockaddr_in *)(void *)&at)->sin_port); // NOLINT(clang-analyzer-core.CallAndMessage): set above
+    return ntohs(at.any.sa_family == AF_INET6 ? at.in6.sin6_port : at.in.sin_port);
 }
 
 static int open_socket(const struct addrinfo *at, int *ret_fd)
