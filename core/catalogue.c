@@ -61,6 +61,8 @@ static struct stanch_catalogue *compile(const struct check *check, const json_t 
         struct stanch_err err;
         if (json_array_size(on) && stanch_triggers_new(on, &runbook->triggers, &err) < 0)
             add_error(errors, runbook->declared, err.text);
+        if (stanch_params_check(json_object_get(runbook->declared, "params"), &err) < 0)
+            add_error(errors, runbook->declared, err.text);
         check_range(runbook->declared, "good", errors);
         check_range(runbook->declared, "bad", errors);
     }

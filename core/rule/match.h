@@ -35,6 +35,10 @@ enum stanch_match stanch_triggers_match(const struct stanch_triggers *triggers, 
 int stanch_params_resolve(const json_t *params, const json_t *event, const json_t *given, json_t **ret,
                           struct stanch_err *err);
 
+/** Is a declaration of parameters sound: does each pattern compile, does each default pass?
+ *  returns 0 | STANCH_E_INVALID (text names the parameter) */
+int stanch_params_check(const json_t *params, struct stanch_err *err);
+
 /** A symptom's range: "> 0.05", ">= 5", "< 0.01", "<= 1", "== 0", "!= 0".
  *  returns 1 holds | 0 holds not | STANCH_E_INVALID */
 int stanch_range_holds(const char *range, double value, struct stanch_err *err);

@@ -238,6 +238,28 @@ static int resolve_one(struct origin *origin, const json_t *event, const json_t 
     return 0;
 }
 
+int stanch_params_check(const json_t *params, struct stanch_err *err)
+{
+    const char *name;
+    json_t *spec;
+    json_object_foreach((json_t *)(uintptr_t)params, name, spec)
+    {
+        struct origin origin = {.name = name, .spec = spec};
+        const char *expression = stanch_json_str(spec, "pattern", NULL);
+        struct stanch_pattern *pattern = NULL;
+        STANCH_AUTO_JSON json_t *into = json_object();
+        if (expression && stanch_pattern_new(expression, &pattern, err) < 0)
+            return stanch_err_wrap(err, "params.%.60s.pattern", name);
+        stanch_pattern_free(pattern);
+        if (json_object_get(spec, "default") && resolve_one(&origin, NULL, NULL, into, err) < 0) {
+            if (err)
+                err->code = STANCH_E_INVALID;
+            return STANCH_E_INVALID;
+        }
+    }
+    return 0;
+}
+
 static int refuse_unknown(const json_t *params, const json_t *given, struct stanch_err *err)
 {
     const char *name;

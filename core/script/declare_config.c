@@ -283,7 +283,7 @@ const struct stanch_section stanch_section_config = {
          "the Unix socket of the command line"},
         {"environment", NULL, read_name, NULL, "null", false, "name", "the environment of instances that name none"},
         {"plugin_dir", NULL, stanch_read_text, NULL, "null", false, "path",
-         "where NAME.so of each plugin is; none: beside the executable"},
+         "where NAME.so of each plugin is; none: `../lib/stanch` beside the executable"},
         {"runbooks", NULL, stanch_read_section, &stanch_section_repository, "null", false, "table",
          "the repository of runbooks, see below"},
         {"policy", NULL, stanch_read_text, NULL, "null", false, "path",
@@ -332,6 +332,18 @@ void stanch_config_install(lua_State *L)
     stanch_block_plugins(L, words);
 }
 
+/* Where an instance acts, unless it says so itself. */
+static void inherit_environment(const json_t *config)
+{
+    size_t i;
+    json_t *instance, *environment = json_object_get(config, "environment");
+    json_array_foreach(json_object_get(config, "instances"), i, instance)
+    {
+        if (environment && json_is_null(json_object_get(instance, "environment")))
+            json_object_set(instance, "environment", environment);
+    }
+}
+
 static void check_unlisted(struct stanch_check *check)
 {
     struct stanch_block *block;
@@ -366,5 +378,6 @@ void stanch_config_check(struct stanch_check *check, json_t *ret)
     }
     if (!found)
         stanch_check_fail(check, "there is no stanch { ... } in this file");
+    inherit_environment(ret);
     check_unlisted(check);
 }

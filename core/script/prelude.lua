@@ -153,6 +153,7 @@ local function symptom_of(given, what)
   if symptom == nil then
     raise("invalid", what .. ": this runbook declares no symptom; declare `symptom = symptom { ... }` or give one")
   end
+  if type(symptom) == "userdata" then symptom = globals.symptom(symptom) end -- declared at the top of the file
   need_table(symptom, what)
   local plain = {}
   for key, value in pairs(symptom) do plain[key] = value end

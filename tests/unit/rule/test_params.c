@@ -182,6 +182,27 @@ static void refuses_parameters_that_are_not_declared(void **state)
     json_decref(made);
 }
 
+static void declarations_are_checked_before_any_run(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *params, *text; /* text NULL: sound */
+    } cases[] = {
+        {"{\"p\":{\"type\":\"string\",\"pattern\":\"[a-z]+\",\"default\":\"a\"}}", NULL},
+        {"{\"p\":{\"type\":\"string\",\"required\":true}}", NULL},
+        {"{\"p\":{\"type\":\"string\",\"pattern\":\"[a-\"}}",
+         "params.p.pattern: missing terminating ] for character class (at character 4)"},
+        {"{\"p\":{\"type\":\"string\",\"pattern\":\"[a-z]+\",\"default\":\"A\"}}",
+         "parameter p: \"A\" is not allowed; expected what matches [a-z]+"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        STANCH_AUTO_JSON json_t *params = parse(cases[i].params);
+        struct stanch_err err = {0};
+        assert_int_equal(stanch_params_check(params, &err), cases[i].text ? STANCH_E_INVALID : 0);
+        assert_string_equal(err.text, cases[i].text ? cases[i].text : "");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -190,6 +211,7 @@ int main(void)
         cmocka_unit_test(keeps_to_what_is_allowed),
         cmocka_unit_test(refuses_hostile_labels_and_says_so_in_utf8),
         cmocka_unit_test(refuses_parameters_that_are_not_declared),
+        cmocka_unit_test(declarations_are_checked_before_any_run),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

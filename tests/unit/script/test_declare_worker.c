@@ -82,6 +82,27 @@ static void a_commit_is_loaded_with_the_errors_of_every_file(void **state)
     act_done(&act);
 }
 
+static json_t *answer_good(struct act *act, const json_t *want)
+{
+    (void)act;
+    (void)want;
+    return json_pack("{s:{s:s, s:f}}", "ok", "result", "good", "value", 0.5);
+}
+
+static void a_second_symptom_can_be_declared_and_verified(void **state)
+{
+    struct act act = {.answer = answer_good};
+    act_run(*state, &act,
+            "local prom = prometheus 'main'\n"
+            "local other = symptom { ask = prom.query { expr = 'x' }, bad = '> 5', good = '< 1' }\n"
+            "runbook 't' { summary = 's', uses = { prom.query }, run = function() return verify(other) end }");
+    assert_string_equal(act.err.text, "");
+    const json_t *symptom = json_object_get(act_args(&act, 0), "symptom");
+    assert_string_equal(stanch_json_str(symptom, "good", ""), "< 1");
+    assert_string_equal(stanch_json_str(json_object_get(symptom, "ask"), "action", ""), "query");
+    act_done(&act);
+}
+
 static int start(void **state)
 {
     struct kit *kit = calloc(1, sizeof *kit);
@@ -103,6 +124,7 @@ int main(void)
         cmocka_unit_test(all_mistakes_of_a_configuration_arrive),
         cmocka_unit_test(a_configuration_and_a_policy_arrive),
         cmocka_unit_test(a_commit_is_loaded_with_the_errors_of_every_file),
+        cmocka_unit_test(a_second_symptom_can_be_declared_and_verified),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }
