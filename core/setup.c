@@ -89,10 +89,11 @@ int stanch_setup_evaluate(struct stanch_loop *loop, struct stanch_runner *runner
     if (rc < 0)
         return stanch_err_wrap(err, "%s", path);
     const json_t *errors = json_object_get(evaluation.result, "errors");
-    if (json_array_size(errors)) {
+    size_t mistakes = json_array_size(errors);
+    if (mistakes) {
         print_errors(errors);
         json_decref(evaluation.result);
-        return stanch_err_set(err, STANCH_E_INVALID, "%s has %zu mistake(s)", path, json_array_size(errors));
+        return stanch_err_set(err, STANCH_E_INVALID, "%s has %zu mistake%s", path, mistakes, mistakes == 1 ? "" : "s");
     }
     if (evaluation.rc < 0) {
         json_decref(evaluation.result);

@@ -279,7 +279,7 @@ const struct stanch_section stanch_section_config = {
          "the journal, the clone of the repository, the stop switch"},
         {"listen", NULL, read_listen, NULL, "\"127.0.0.1:8470\"", false, "\"address:port\" or false",
          "where webhooks and the API are served; false: on the socket only"},
-        {"socket", NULL, read_socket, NULL, "\"/run/stanch/stanch.sock\"", false, "path",
+        {"socket", NULL, read_socket, NULL, "\"/run/stanch/control.sock\"", false, "path",
          "the Unix socket of the command line"},
         {"environment", NULL, read_name, NULL, "null", false, "name", "the environment of instances that name none"},
         {"plugin_dir", NULL, stanch_read_text, NULL, "null", false, "path",

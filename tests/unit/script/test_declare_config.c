@@ -51,7 +51,7 @@ static void an_empty_configuration_has_all_defaults(void **state)
     assert_int_equal(d.rc, 0);
     assert_json(d.result,
                 "{\"state_dir\":\"/var/lib/stanch\",\"listen\":\"127.0.0.1:8470\","
-                "\"socket\":\"/run/stanch/stanch.sock\",\"environment\":null,\"plugin_dir\":null,\"policy\":null,"
+                "\"socket\":\"/run/stanch/control.sock\",\"environment\":null,\"plugin_dir\":null,\"policy\":null,"
                 "\"runbooks\":null,\"instances\":[],"
                 "\"incidents\":{\"correlate\":[\"alertname\"],\"join_within_ms\":1800000,\"declare_from\":\"sev4\","
                 "\"severity\":{\"label\":\"severity\",\"map\":{\"critical\":\"sev2\",\"page\":\"sev1\","
