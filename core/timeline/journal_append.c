@@ -17,8 +17,9 @@ static bool is_outcome(const char *kind)
         "action.verified",         "step.unknown",    "mitigation.applied",
         "mitigation.undone",       "mitigation.kept", "mitigation.undo-failed",
         "mitigation.undo-unknown", "run.succeeded",   "run.failed",
-        "run.cancelled",           "run.parked",      "stop.engaged",
-        "approval.expired",        "approval.voided", "daemon.stopped",
+        "run.cancelled",           "run.parked",      "run.waiting",
+        "action.unneeded",         "stop.engaged",    "approval.expired",
+        "approval.voided",         "daemon.stopped",
     };
     const char *verb = strrchr(kind, '.');
     if (verb && (strcmp(verb, ".answered") == 0 || strcmp(verb, ".ended") == 0))
@@ -107,7 +108,9 @@ static int check_batch(struct stanch_batch *batch, struct stanch_err *err)
         STANCH_AUTO_BUF struct stanch_buf text = {0};
         rc = stanch_json_canonical(entry->data, &text, err);
         if (rc < 0)
-            return stanch_err_wrap(err, "%s", entry->kind);
+            (void)stanch_err_wrap(err, "%s", entry->kind);
+        if (rc < 0)
+            return rc;
         batch->rows[i].data_len = text.len;
         batch->rows[i].data = stanch_buf_take(&text);
         batch->write.row_count = i + 1;

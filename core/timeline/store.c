@@ -43,7 +43,9 @@ int stanch_store_entry(const struct stanch_row *row, struct stanch_entry *ret, s
     json_t *data;
     int rc = stanch_store_parse(row->data, row->data_len, &data, err);
     if (rc < 0)
-        return stanch_err_wrap(err, "entry %" PRId64 " of the store", row->seq);
+        (void)stanch_err_wrap(err, "entry %" PRId64 " of the store", row->seq);
+    if (rc < 0)
+        return rc;
     *ret = (struct stanch_entry){.seq = row->seq,
                                  .chain = row->chain,
                                  .n = row->n,

@@ -239,7 +239,8 @@ int stanch_store_sqlite_open_with(const char *dir, int create, int read_only,
         rc = read_only ? open_for_reading(self, path, err) : open_for_writing(self, path, create, err);
     if (rc < 0) {
         stanch_sqlite__close(&self->base);
-        return stanch_err_wrap(err, "the store %s", dir);
+        (void)stanch_err_wrap(err, "the store %s", dir);
+        return rc;
     }
     *ret = &self->base;
     return 0;
