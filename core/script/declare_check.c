@@ -30,7 +30,8 @@ static json_t *text_of(const char *text)
     return value;
 }
 
-static void say(struct stanch_check *check, json_t *list, const char *fmt, va_list ap)
+__attribute__((format(printf, 3, 0))) static void say(struct stanch_check *check, json_t *list, const char *fmt,
+                                                      va_list ap)
 {
     char text[800], path[500];
     if (!list || json_array_size(list) >= MAX_ERRORS)

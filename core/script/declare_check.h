@@ -88,6 +88,7 @@ bool stanch_check_is_list(lua_State *L, int idx);
 
 /* Readers for tables of keys; `more` in brackets. */
 void stanch_read_text(struct stanch_check *check, int idx, const struct stanch_key *key, json_t *into);
+void stanch_read_name(struct stanch_check *check, int idx, const struct stanch_key *key, json_t *into);
 void stanch_read_texts(struct stanch_check *check, int idx, const struct stanch_key *key, json_t *into);
 void stanch_read_word(struct stanch_check *check, int idx, const struct stanch_key *key, json_t *into); /* [words] */
 void stanch_read_duration(struct stanch_check *check, int idx, const struct stanch_key *key,
@@ -113,6 +114,8 @@ extern const struct stanch_section stanch_section_runbook, stanch_section_run_li
 
 void stanch_config_install(lua_State *L);
 void stanch_config_check(struct stanch_check *check, json_t *ret);
+void stanch_instance_install(lua_State *L);
+void stanch_read_instances(struct stanch_check *check, int idx, const struct stanch_key *key, json_t *into);
 void stanch_policy_install(lua_State *L);
 void stanch_policy_check(struct stanch_check *check, json_t *ret);
 void stanch_runbook_install(lua_State *L);

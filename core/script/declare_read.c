@@ -115,6 +115,13 @@ void stanch_read_text(struct stanch_check *check, int idx, const struct stanch_k
         json_object_set_new(into, json_name(key), json_string(text));
 }
 
+void stanch_read_name(struct stanch_check *check, int idx, const struct stanch_key *key, json_t *into)
+{
+    const char *text = stanch_check_name(check, idx, key->type);
+    if (text)
+        json_object_set_new(into, json_name(key), json_string(text));
+}
+
 void stanch_read_texts(struct stanch_check *check, int idx, const struct stanch_key *key, json_t *into)
 {
     lua_State *L = check->L;
