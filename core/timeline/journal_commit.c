@@ -154,7 +154,7 @@ void stanch_journal__on_failed(struct stanch_journal *journal,
 
 static void fail(struct stanch_journal *journal, struct group *group, const struct stanch_err *err)
 {
-    if (err->code != STANCH_E_BUSY)
+    if (err->code != STANCH_E_BUSY && err->code != STANCH_E_FULL) /* with these it is known: nothing was written */
         journal->store->ops->suspect(journal->store);
     pthread_mutex_lock(&journal->lock);
     journal->is_dead = true;
@@ -366,6 +366,10 @@ void stanch_journal__start(struct stanch_journal *journal)
     journal->done_last = &journal->done;
     if (journal->store->ops->commits_inline || journal->store->read_only)
         return;
+    if (!journal->store->ops->refill_reserve(journal->store))
+        say(journal, &journal->is_full, true,
+            "there is no room on the disk for the store's reserve; free some space there: until then only outcomes are "
+            "recorded and nothing new starts");
     journal->has_threads = true;
     if (pthread_create(&journal->commit_thread, NULL, run_commits, journal) != 0 ||
         pthread_create(&journal->checkpoint_thread, NULL, run_checkpoints, journal) != 0) {

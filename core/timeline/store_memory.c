@@ -243,6 +243,12 @@ static bool has_no_reserve(struct stanch_store *store)
     return false;
 }
 
+static bool needs_no_reserve(struct stanch_store *store)
+{
+    (void)store;
+    return true;
+}
+
 static int64_t has_no_log(struct stanch_store *store)
 {
     (void)store;
@@ -254,7 +260,7 @@ static const struct stanch_store_ops memory_ops = {
     .commit = commit,
     .maintain = do_nothing,
     .use_reserve = has_no_reserve,
-    .refill_reserve = has_no_reserve,
+    .refill_reserve = needs_no_reserve,
     .suspect = do_nothing,
     .checkpoint = do_nothing,
     .head = read_head,

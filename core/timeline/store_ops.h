@@ -67,7 +67,7 @@ struct stanch_store_ops {
     void (*maintain)(struct stanch_store *store);
     /** Give the reserved space back to the file system; false when there was none. */
     bool (*use_reserve)(struct stanch_store *store);
-    /** Reserve again; true when the reserve is whole. */
+    /** Reserve again; true when the reserve is whole, or none is wanted. */
     bool (*refill_reserve)(struct stanch_store *store);
     /** Called before the process ends because a commit failed: the next open must check all. */
     void (*suspect)(struct stanch_store *store);

@@ -165,6 +165,10 @@ static int open_for_writing(struct stanch_sqlite *self, const char *path, int cr
         rc = check_tail(self->writer, err);
     if (rc == 0)
         rc = take_ownership(self, err);
+    if (rc == STANCH_E_FULL && self->reserve_bytes) { /* started on a full disk: that is what the reserve is for */
+        stanch_guard_release(self->dir, &self->reserve_fd);
+        rc = take_ownership(self, err);
+    }
     if (rc == 0)
         rc = stanch_sqlite__prepare_writes(self, err);
     if (rc == 0)
@@ -175,10 +179,6 @@ static int open_for_writing(struct stanch_sqlite *self, const char *path, int cr
         return rc;
     sqlite3_exec(self->reader, "PRAGMA query_only = ON", NULL, NULL, NULL);
     sqlite3_wal_hook(self->writer, on_wal, self);
-    self->reserve_fd = self->reserve_bytes ? stanch_guard_reserve(self->dir, self->reserve_bytes) : -1;
-    if (self->reserve_bytes && self->reserve_fd < 0)
-        stanch_log(STANCH_LOG_WARN, "timeline", "there is no room for the reserve of %" PRId64 " bytes in %s",
-                   self->reserve_bytes, self->dir);
     return 0;
 }
 

@@ -299,6 +299,8 @@ static bool use_reserve(struct stanch_store *store)
 static bool refill_reserve(struct stanch_store *store)
 {
     struct stanch_sqlite *self = stanch_sqlite__of(store);
+    if (!self->reserve_bytes)
+        return true;
     if (self->reserve_fd < 0)
         self->reserve_fd = stanch_guard_reserve(self->dir, self->reserve_bytes);
     return self->reserve_fd >= 0;

@@ -1,5 +1,8 @@
 /* verify.h: is the timeline what was written? (PROMISES.md 1.9, campaign D12)
  * Works on a store directory or on an export, with the daemon dead or alive (read only).
+ * By itself the chain finds every change by somebody who did not compute all hashes behind it anew. Who did, or who cut
+ * the tail together with the store's own heads, is found against a checkpoint that is kept elsewhere; what was written
+ * after the newest such checkpoint is only as good as the store. So export often, and keep it on another machine.
  */
 #ifndef STANCH_TIMELINE_VERIFY_H
 #define STANCH_TIMELINE_VERIFY_H

@@ -66,6 +66,10 @@ static void append_next(struct life *life)
                 life->again = stanch_timer_start(life->loop, 20, on_again, life);
             return;
         }
+        if (rc == STANCH_E_STORE) { /* the commit thread is about to end the process */
+            free(told);
+            return;
+        }
         if (rc < 0)
             _exit(98);
         life->appended++;
@@ -211,6 +215,32 @@ static void a_sync_that_is_left_out_is_noticed(void **state)
     vfs.lies_about_sync = true;
     assert_int_not_equal(kill_many("faulty", 5, &acknowledged), 0);
     vfs.lies_about_sync = false;
+}
+
+/* A kill right before and right behind each commit, and before a checkpoint. */
+static void a_kill_at_each_crash_point_loses_nothing(void **state)
+{
+    (void)state;
+    static const char *const points[] = {"journal.before-commit", "journal.after-commit", "journal.before-checkpoint"};
+    for (size_t i = 0; i < sizeof points / sizeof *points; i++)
+        for (int nth = 1; nth <= 3; nth++) {
+            char *dir = new_dir();
+            STANCH_AUTO_FREE char *wanted = stanch_asprintf("%s:%d", points[i], nth);
+            STANCH_AUTO_JSON json_t *acknowledged = json_array();
+            int fd, status;
+            setenv("STANCH_CRASH", wanted, 1);
+            pid_t pid = begin_life((struct life){.dir = dir, .vfs = "faulty"}, &fd);
+            unsetenv("STANCH_CRASH");
+            read_told(fd, acknowledged);
+            assert_int_equal(waitpid(pid, &status, 0), pid);
+            assert_true(WIFSIGNALED(status));
+            assert_int_equal(WTERMSIG(status), SIGKILL);
+            if (i > 0 || nth > 1) /* there is a store to look at, and what was told is in it */
+                assert_int_equal(find_lost(dir, acknowledged), 0);
+            if (strcmp(wanted, "journal.before-commit:1") == 0)
+                assert_int_equal(json_array_size(acknowledged), 0);
+            drop_dir(dir);
+        }
 }
 
 /* One life with the Nth call failing. returns its exit code, -1 when a signal ended it */
@@ -377,6 +407,7 @@ int main(void)
         cmocka_unit_test(a_kill_loses_nothing_that_was_acknowledged),
         cmocka_unit_test(nor_when_the_kill_takes_all_unsynced_writes),
         cmocka_unit_test(a_sync_that_is_left_out_is_noticed),
+        cmocka_unit_test(a_kill_at_each_crash_point_loses_nothing),
         cmocka_unit_test(a_failed_sync_ends_the_process_and_loses_nothing),
         cmocka_unit_test(a_failed_write_ends_the_process_and_loses_nothing),
         cmocka_unit_test(one_full_write_is_retried_from_the_reserve),

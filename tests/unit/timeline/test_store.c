@@ -318,6 +318,29 @@ static void a_document_that_was_damaged_is_not_acted_on(void **state)
     stanch_journal_close(journal);
 }
 
+/* No room for the reserve: nothing starts that could not be recorded, until there is. */
+static void without_its_reserve_it_takes_only_outcomes(void **state)
+{
+    (void)state;
+    STANCH_AUTO_FREE char *reserve = stanch_asprintf("%s/stanch.reserve", dir);
+    assert_int_equal(mkdir(reserve, 0700), 0); /* in its place stands something else */
+    stanch_log_set_level((enum stanch_log_level) - 1);
+    struct stanch_journal *journal = open_journal(loop, dir);
+    struct stanch_err err = {0};
+    assert_int_equal(append_with(journal, "-", "action.sent", "{'step':'R-1/1'}", NULL, NULL, &err), STANCH_E_FULL);
+    append(journal, "-", "action.answered", "{'step':'R-1/1'}");
+    settle(loop, journal);
+    assert_int_equal(rmdir(reserve), 0);
+    int64_t until = stanch_mono_now_ms() + 10000;
+    while (append_with(journal, "-", "action.sent", "{'step':'R-1/1'}", NULL, NULL, &err) == STANCH_E_FULL) {
+        assert_true(stanch_mono_now_ms() < until);
+        stanch_loop_run_once(loop);
+    }
+    stanch_log_set_level(STANCH_LOG_ERROR);
+    assert_int_equal(access(reserve, F_OK), 0);
+    stanch_journal_close(journal);
+}
+
 /* Verify, export and compare beside a daemon that writes. */
 static void tools_work_beside_a_running_daemon(void **state)
 {
@@ -385,6 +408,7 @@ int main(void)
         TEST(only_the_owner_reads_the_files),
         TEST(documents_are_what_the_entries_tell),
         TEST(a_document_that_was_damaged_is_not_acted_on),
+        TEST(without_its_reserve_it_takes_only_outcomes),
         TEST(tools_work_beside_a_running_daemon),
         TEST(the_log_stays_small),
     };
