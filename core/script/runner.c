@@ -29,7 +29,7 @@ static void on_frame(void *ctx, const json_t *head, const void *attachment, size
     const char *kind = stanch_json_str(head, "t", "");
     struct stanch_worker *worker = stanch_worker__find(runner, stanch_json_int(head, "id", 0));
     if (worker && strcmp(kind, "worker") == 0 && fd >= 0) {
-        stanch_worker__on_started(worker, fd);
+        stanch_worker__on_started(worker, (int)stanch_json_int(head, "pid", 0), fd);
         return;
     }
     if (fd >= 0)

@@ -1,5 +1,6 @@
 /* runner_main.c: the process `stanch runner`: a small parent, single threaded, without a loop library, that forks
- * one worker per activation. The VM is made before the fork, so a worker begins warm.
+ * one worker per activation. The VM is made before the fork, so a worker begins warm. One worker stands ready in its
+ * jail (the spare): fork, limits and filter take longer than the rest of a short activation, and an alert waits for it.
  *
  * core -> runner  {"t":"fork","id":1,"memory_bytes":n,"cpu_ms":n}     {"t":"kill","id":1}
  * runner -> core  {"t":"worker","id":1,"pid":n,"fd":true} + core's end of the worker's socketpair (SCM_RIGHTS)
@@ -23,12 +24,18 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define CHANNEL_FD  3
-#define MAX_WORKERS 128
+#define CHANNEL_FD     3
+#define MAX_WORKERS    128
+#define SPARE_DELAY_MS 3 /* a fork now would take the processor from the activation that has just begun */
 
 struct slot {
     pid_t pid; /* 0: free */
     int64_t id;
+};
+
+struct spare {
+    pid_t pid; /* 0: none */
+    int fd;    /* core's end of its channel */
 };
 
 struct runner {
@@ -38,6 +45,8 @@ struct runner {
     sigset_t old_mask;
     int signal_fd;
     struct slot slots[MAX_WORKERS];
+    struct stanch_jail_limits limits; /* of the spare: those of the last activation; memory 0: none was asked for yet */
+    struct spare spare;
 };
 
 /* Every send that fails means that core is gone. */
@@ -104,42 +113,80 @@ static struct slot *free_slot(struct runner *r)
     return NULL;
 }
 
-static _Noreturn void become_worker(struct runner *r, const json_t *head, pid_t parent, int fd)
+static _Noreturn void become_worker(struct runner *r, pid_t parent, int fd)
 {
-    struct stanch_jail_limits limits = {stanch_json_int(head, "memory_bytes", 256 << 20),
-                                        stanch_json_int(head, "cpu_ms", 2000)};
     struct stanch_err err;
     signal(SIGPIPE, SIG_DFL);
     sigprocmask(SIG_SETMASK, &r->old_mask, NULL);
-    r->vm->max_bytes = r->vm->used_bytes + (size_t)(limits.memory_bytes / 4 * 3);
-    r->vm->cpu_ms = limits.cpu_ms;
-    if (stanch_jail_enter(r->filter, &limits, parent, fd, &err) < 0) {
+    r->vm->max_bytes = r->vm->used_bytes + (size_t)(r->limits.memory_bytes / 4 * 3);
+    r->vm->cpu_ms = r->limits.cpu_ms;
+    if (stanch_jail_enter(r->filter, &r->limits, parent, fd, &err) < 0) {
         (void)fprintf(stderr, "stanch: worker: %s\n", err.text);
         _exit(1);
     }
     stanch_worker_main(CHANNEL_FD, r->vm);
 }
 
-static void fork_worker(struct runner *r, const json_t *head)
+/* returns 0, or -1 with errno */
+static int fork_one(struct runner *r, struct spare *ret)
 {
-    int64_t id = stanch_json_int(head, "id", 0);
     int ends[2];
-    struct slot *slot = free_slot(r);
-    if (!slot || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) {
-        tell_exit(id, -1, slot ? strerror(errno) : "too many workers");
-        return;
-    }
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+        return -1;
     pid_t parent = getpid(), pid = fork();
     if (pid == 0)
-        become_worker(r, head, parent, ends[1]);
+        become_worker(r, parent, ends[1]);
+    int error = errno;
     close(ends[1]);
     if (pid < 0) {
-        tell_exit(id, -1, strerror(errno));
-    } else {
-        *slot = (struct slot){pid, id};
-        tell_worker(id, pid, ends[0]);
+        close(ends[0]);
+        errno = error;
+        return -1;
     }
-    close(ends[0]);
+    *ret = (struct spare){pid, ends[0]};
+    return 0;
+}
+
+static void drop_spare(struct runner *r)
+{
+    kill(r->spare.pid, SIGKILL); /* reaped like any other, and not told: core never heard of it */
+    close(r->spare.fd);
+    r->spare.pid = 0;
+}
+
+static bool wants_spare(const struct runner *r)
+{
+    return r->spare.pid == 0 && r->limits.memory_bytes > 0;
+}
+
+static void keep_spare(struct runner *r)
+{
+    if (fork_one(r, &r->spare) < 0)
+        r->limits.memory_bytes = 0; /* the next activation forks its own, and tells what is wrong */
+}
+
+static void start_worker(struct runner *r, const json_t *head)
+{
+    int64_t id = stanch_json_int(head, "id", 0);
+    struct stanch_jail_limits limits = {stanch_json_int(head, "memory_bytes", 256 << 20),
+                                        stanch_json_int(head, "cpu_ms", 2000)};
+    struct slot *slot = free_slot(r);
+    if (!slot) {
+        tell_exit(id, -1, "too many workers");
+        return;
+    }
+    if (r->spare.pid && (limits.memory_bytes != r->limits.memory_bytes || limits.cpu_ms != r->limits.cpu_ms))
+        drop_spare(r);
+    r->limits = limits;
+    struct spare worker = r->spare;
+    r->spare.pid = 0;
+    if (worker.pid == 0 && fork_one(r, &worker) < 0) {
+        tell_exit(id, -1, strerror(errno));
+        return;
+    }
+    *slot = (struct slot){worker.pid, id};
+    tell_worker(id, worker.pid, worker.fd);
+    close(worker.fd);
 }
 
 static void kill_worker(struct runner *r, int64_t id)
@@ -158,6 +205,11 @@ static void reap(struct runner *r)
     pid_t pid;
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
         struct slot *slot = find_slot(r, 0, pid);
+        if (pid == r->spare.pid) {
+            close(r->spare.fd);
+            r->spare.pid = 0;
+            r->limits.memory_bytes = 0; /* no other one before the next activation: no loop of deaths */
+        }
         if (!slot)
             continue;
         tell_exit(slot->id, WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status), NULL);
@@ -180,7 +232,7 @@ static void serve_frames(struct runner *r)
     while ((rc = stanch_frame_reader_next(&r->reader, &frame, &err)) > 0) {
         const char *kind = stanch_json_str(frame.head, "t", "");
         if (strcmp(kind, "fork") == 0)
-            fork_worker(r, frame.head);
+            start_worker(r, frame.head);
         else if (strcmp(kind, "kill") == 0)
             kill_worker(r, stanch_json_int(frame.head, "id", 0));
         stanch_frame_done(&frame);
@@ -229,8 +281,11 @@ int stanch_runner_main(void)
     }
     struct pollfd polled[2] = {{CHANNEL_FD, POLLIN, 0}, {r->signal_fd, POLLIN, 0}};
     for (;;) {
-        if (poll(polled, 2, -1) < 0 && errno != EINTR)
+        int n = poll(polled, 2, wants_spare(r) ? SPARE_DELAY_MS : -1);
+        if (n < 0 && errno != EINTR)
             return 1;
+        if (n == 0)
+            keep_spare(r);
         if (polled[1].revents)
             reap(r);
         if (polled[0].revents)

@@ -248,10 +248,11 @@ static void on_closed(void *ctx, const struct stanch_err *why)
 
 /* ---- frames of the runner ---- */
 
-void stanch_worker__on_started(struct stanch_worker *worker, int fd)
+void stanch_worker__on_started(struct stanch_worker *worker, int pid, int fd)
 {
     static const struct stanch_channel_events events = {on_frame, on_closed};
     struct stanch_err err;
+    worker->pid = pid;
     if (worker->told || worker->channel) {
         close(fd);
         return;

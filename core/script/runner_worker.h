@@ -30,6 +30,7 @@ struct stanch_worker {
     struct stanch_worker *next, *prev;
     struct stanch_runner *runner;
     int64_t id;
+    int pid; /* 0: not started yet */
     struct stanch_worker_events events;
     void *ctx;
     json_t *start_head; /* until the channel is there */
@@ -56,7 +57,7 @@ void stanch_worker__start_wall(struct stanch_worker *worker);
 /** Find by id. NULL: unknown. */
 struct stanch_worker *stanch_worker__find(struct stanch_runner *runner, int64_t id);
 /** Frames of the runner that concern one worker. fd: taken. */
-void stanch_worker__on_started(struct stanch_worker *worker, int fd);
+void stanch_worker__on_started(struct stanch_worker *worker, int pid, int fd);
 void stanch_worker__on_exited(struct stanch_worker *worker, int status, const char *text);
 /** The runner is gone, and all workers with it. */
 void stanch_worker__end_all(struct stanch_runner *runner);

@@ -2,6 +2,7 @@
 #include "worker_kit.h"
 #include "base/times.h"
 #include "script/jail.h"
+#include "script/runner_worker.h"
 #include <dirent.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -66,18 +67,24 @@ static json_t *never(struct act *act, const json_t *want)
     return NULL;
 }
 
-/* The only child of the runner. */
+/* The first of its workers that core knows; 0: none. */
 static int worker_pid(struct kit *kit)
 {
-    char path[64], line[64] = "";
-    int runner = stanch_runner_pid(kit->runner);
+    return kit->runner->first ? kit->runner->first->pid : 0;
+}
+
+/* The newest child of the runner; 0: none. */
+static int newest_child(struct kit *kit)
+{
+    char path[64];
+    int runner = stanch_runner_pid(kit->runner), pid = 0;
     (void)snprintf(path, sizeof path, "/proc/%d/task/%d/children", runner, runner);
     FILE *file = fopen(path, "r");
     assert_non_null(file);
-    if (!fgets(line, sizeof line, file))
-        line[0] = 0;
+    while (fscanf(file, "%d", &pid) == 1)
+        continue;
     (void)fclose(file);
-    return atoi(line);
+    return pid;
 }
 
 static void read_status(int pid, const char *name, char *ret, size_t size)
@@ -128,6 +135,36 @@ static void a_worker_holds_its_channel_and_nothing_else(void **state)
     until(*state, worker_pid(*state) == 0);
     assert_false(act.ended); /* killed by its owner: it is told nothing */
     act_done(&act);
+}
+
+/* The spare: the next worker is the process that stood ready; one that died is no loss. */
+static void a_worker_stands_ready(void **state)
+{
+    struct kit *kit = *state;
+    int spare = 0;
+    for (int i = 0; i < 3; i++) {
+        struct act act = {.answer = never};
+        start_file(kit, &act);
+        until(kit, json_array_size(act.wants) == 1);
+        int pid = worker_pid(kit);
+        if (i == 1)
+            assert_int_equal(pid, spare);
+        if (i == 2)
+            assert_int_not_equal(pid, spare);
+        until(kit, (spare = newest_child(kit)) != pid);
+        if (i == 1) {
+            char text[64];
+            kill(spare, SIGKILL);
+            until(kit, newest_child(kit) != spare);
+            read_status(pid, "State", text, sizeof text);
+            assert_true(text[0] != 'Z'); /* another one's death is not its own */
+        }
+        act.answer = NULL;
+        act_answer_next(&act);
+        until(kit, act.ended);
+        assert_int_equal(act.rc, 0);
+        act_done(&act);
+    }
 }
 
 static void a_waiting_worker_is_not_over_its_time(void **state)
@@ -319,6 +356,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_worker_holds_its_channel_and_nothing_else),
+        cmocka_unit_test(a_worker_stands_ready),
         cmocka_unit_test(a_waiting_worker_is_not_over_its_time),
         cmocka_unit_test(a_stopped_worker_is_over_its_time),
         cmocka_unit_test(a_worker_that_dies_is_crashed),
