@@ -292,7 +292,8 @@ static void flush_journal(struct stanch_daemon *daemon)
 
 static void take_apart(struct stanch_daemon *daemon)
 {
-    stanch_timer_stop(daemon->loop, &daemon->drain_timer);
+    if (daemon->loop)
+        stanch_timer_stop(daemon->loop, &daemon->drain_timer);
     if (daemon->engine)
         stanch_engine_halt(daemon->engine);
     if (daemon->flow)

@@ -8,8 +8,7 @@ const struct stanch_json_limits stanch_json_own_limits = {0, 96, 0};
 
 /* jansson bounds depth only at 2,048 and counts no nodes, so both are checked on the bytes, before a tree
  * is built: brackets outside of strings give the depth, separators give the nodes. */
-static int check_limits(const char *text, size_t len, const struct stanch_json_limits *limits,
-                        struct stanch_err *err)
+static int check_limits(const char *text, size_t len, const struct stanch_json_limits *limits, struct stanch_err *err)
 {
     if (limits->max_bytes && len > limits->max_bytes)
         return stanch_err_set(err, STANCH_E_TOO_LARGE, "JSON of %zu bytes is over the limit of %zu", len,
@@ -52,8 +51,8 @@ static json_t *big_as_text(json_int_t v)
 
 static bool is_big(const json_t *value)
 {
-    return json_is_integer(value) && (json_integer_value(value) > STANCH_JSON_SAFE_INT ||
-                                      json_integer_value(value) < -STANCH_JSON_SAFE_INT);
+    return json_is_integer(value) &&
+           (json_integer_value(value) > STANCH_JSON_SAFE_INT || json_integer_value(value) < -STANCH_JSON_SAFE_INT);
 }
 
 /* Depth is bounded by check_limits. */

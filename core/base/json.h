@@ -38,8 +38,7 @@ void stanch_json_write(const json_t *value, struct stanch_buf *out);
 
 /** SHA-256 over the canonical form of {"domain":domain,"v":version,"value":value}, as 64 hex digits.
  *  Domain separation: the same value digested for two purposes gives two digests. ret: 65 bytes. */
-int stanch_json_digest(const char *domain, int version, const json_t *value, char ret_hex[65],
-                       struct stanch_err *err);
+int stanch_json_digest(const char *domain, int version, const json_t *value, char ret_hex[65], struct stanch_err *err);
 
 /** Read a member with a default; the object may be NULL. Texts are borrowed from the object. */
 const char *stanch_json_str(const json_t *obj, const char *key, const char *otherwise);

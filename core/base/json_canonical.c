@@ -216,8 +216,7 @@ int stanch_json_canonical(const json_t *value, struct stanch_buf *out, struct st
     return write_value(value, 0, out, err);
 }
 
-int stanch_json_digest(const char *domain, int version, const json_t *value, char ret_hex[65],
-                       struct stanch_err *err)
+int stanch_json_digest(const char *domain, int version, const json_t *value, char ret_hex[65], struct stanch_err *err)
 {
     STANCH_AUTO_BUF struct stanch_buf text = {0};
     stanch_buf_text(&text, "{\"domain\":");

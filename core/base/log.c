@@ -42,8 +42,8 @@ void stanch_log(enum stanch_log_level level, const char *area, const char *fmt, 
     gmtime_r(&now.tv_sec, &utc);
     STANCH_AUTO_BUF struct stanch_buf line = {0};
     stanch_buf_printf(&line, "%04d-%02d-%02dT%02d:%02d:%02d.%03ldZ %s %s ", utc.tm_year + 1900, utc.tm_mon + 1,
-                      utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, now.tv_nsec / 1000000,
-                      level_words[level], area);
+                      utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, now.tv_nsec / 1000000, level_words[level],
+                      area);
     for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
         if (*p < 0x20 || *p == 0x7f)
             stanch_buf_printf(&line, "\\x%02x", *p);

@@ -59,8 +59,7 @@ static void on_timer(uv_timer_t *uv)
     fn(ctx);
 }
 
-static struct stanch_timer *start_timer(struct stanch_loop *loop, int64_t delay_ms, stanch_loop_fn fn,
-                                        void *ctx)
+static struct stanch_timer *start_timer(struct stanch_loop *loop, int64_t delay_ms, stanch_loop_fn fn, void *ctx)
 {
     struct stanch_timer *timer = STANCH_NEW(struct stanch_timer);
     timer->fn = fn;

@@ -31,11 +31,11 @@ void stanch_cleanup_free(void *ptr_to_ptr);
 #define STANCH_CLEANUP(func) __attribute__((cleanup(func)))
 
 /** Hand an owned local out: returns the value and leaves NULL behind. */
-#define STANCH_TAKE(var)                                                                                       \
-    __extension__({                                                                                            \
-        __typeof__(var) taken__ = (var);                                                                       \
-        (var) = NULL;                                                                                          \
-        taken__;                                                                                               \
+#define STANCH_TAKE(var)                                                                                               \
+    __extension__({                                                                                                    \
+        __typeof__(var) taken__ = (var);                                                                               \
+        (var) = NULL;                                                                                                  \
+        taken__;                                                                                                       \
     })
 
 #endif

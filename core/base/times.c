@@ -128,8 +128,8 @@ int stanch_time_parse(const char *text, int64_t *ret_ms, struct stanch_err *err)
     *ret_ms = seconds * 1000 + millis;
     return 0;
 refuse:
-    return stanch_err_set(err, STANCH_E_INVALID, "\"%.40s\" is not a time; write it like 2026-11-21T02:02:42Z (RFC 3339)",
-                          text ? text : "");
+    return stanch_err_set(err, STANCH_E_INVALID,
+                          "\"%.40s\" is not a time; write it like 2026-11-21T02:02:42Z (RFC 3339)", text ? text : "");
 }
 
 void stanch_time_text(int64_t at_ms, char ret[32])

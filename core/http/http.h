@@ -41,10 +41,11 @@ void stanch_http_free(struct stanch_http *http);
 int stanch_http_port(const struct stanch_http *http);
 
 const char *stanch_http_method(const struct stanch_http_request *request);
-const char *stanch_http_path(const struct stanch_http_request *request);   /* decoded, without query */
+const char *stanch_http_path(const struct stanch_http_request *request);                   /* decoded, without query */
 const char *stanch_http_query(const struct stanch_http_request *request, const char *key); /* decoded; NULL: absent */
 const char *stanch_http_raw_query(const struct stanch_http_request *request);
-const char *stanch_http_header(const struct stanch_http_request *request, const char *name); /* any case; NULL: absent */
+const char *stanch_http_header(const struct stanch_http_request *request,
+                               const char *name);                       /* any case; NULL: absent */
 json_t *stanch_http_headers(const struct stanch_http_request *request); /* new: {"lower-case":"value"} */
 const void *stanch_http_body(const struct stanch_http_request *request, size_t *ret_len);
 const char *stanch_http_remote(const struct stanch_http_request *request); /* "127.0.0.1", or "unix" */
@@ -52,8 +53,8 @@ bool stanch_http_is_local(const struct stanch_http_request *request);      /* ca
 uid_t stanch_http_peer_uid(const struct stanch_http_request *request);     /* of the Unix peer (SO_PEERCRED) */
 
 /** Answer. type: "application/json", ...; body: copied. extra: NULL or {"Header-Name":"value"}. */
-void stanch_http_answer(struct stanch_http_request *request, int status, const char *type, const void *body,
-                        size_t len, const json_t *extra);
+void stanch_http_answer(struct stanch_http_request *request, int status, const char *type, const void *body, size_t len,
+                        const json_t *extra);
 /** Answer with JSON. value: borrowed. */
 void stanch_http_answer_json(struct stanch_http_request *request, int status, const json_t *value);
 /** Answer with a problem document: status and title from the code, detail from the text; 503 and 429 carry
@@ -62,8 +63,8 @@ void stanch_http_answer_problem(struct stanch_http_request *request, const struc
 
 /** As above, with the place that is wrong ("header Content-Length", "title"), the document's member "where", and
  *  more headers. Both may be NULL. extra: borrowed, {"Header-Name":"value"}. */
-void stanch_http_answer_problem_at(struct stanch_http_request *request, const struct stanch_err *err,
-                                   const char *where, const json_t *extra);
+void stanch_http_answer_problem_at(struct stanch_http_request *request, const struct stanch_err *err, const char *where,
+                                   const json_t *extra);
 /** Counters for metrics, all since start but `connections` and `streams` (now): {"requests","refused","over_cap",
  *  "timed_out","connections","streams","body_bytes"}. new. */
 json_t *stanch_http_counters(const struct stanch_http *http);

@@ -82,8 +82,8 @@ static bool correlation_of(const struct stanch_incidents *incidents, const json_
     return stanch_json_digest("stanch.correlation", 1, value, ret, NULL) == 0;
 }
 
-static void join(struct stanch_incidents *incidents, const char *correlation, const char *incident,
-                 const json_t *event, int64_t now_ms, struct stanch_batch *batch)
+static void join(struct stanch_incidents *incidents, const char *correlation, const char *incident, const json_t *event,
+                 int64_t now_ms, struct stanch_batch *batch)
 {
     json_object_set_new(incidents->open, correlation,
                         json_pack("{s:s, s:I}", "incident", incident, "at_ms", (json_int_t)now_ms));
@@ -97,14 +97,13 @@ static void join(struct stanch_incidents *incidents, const char *correlation, co
 /* A correlation is remembered past the incident's end; whether it is open is the journal's word. */
 static bool is_open(struct stanch_incidents *incidents, const char *incident)
 {
-    STANCH_AUTO_JSON json_t *doc =
-        stanch_journal_get(incidents->journal, STANCH_VIEW_APPENDED, "incident", incident);
+    STANCH_AUTO_JSON json_t *doc = stanch_journal_get(incidents->journal, STANCH_VIEW_APPENDED, "incident", incident);
     const char *state = stanch_json_str(doc, "state", "resolved");
     return strcmp(state, "resolved") != 0 && strcmp(state, "merged") != 0;
 }
 
-void stanch_incident_for_event(struct stanch_incidents *incidents, const json_t *event, int64_t now_ms,
-                               bool must, struct stanch_batch *batch, char ret[64])
+void stanch_incident_for_event(struct stanch_incidents *incidents, const json_t *event, int64_t now_ms, bool must,
+                               struct stanch_batch *batch, char ret[64])
 {
     char correlation[65];
     ret[0] = 0;
@@ -130,9 +129,9 @@ void stanch_incident_for_event(struct stanch_incidents *incidents, const json_t 
     const char *name = stanch_json_str(event, "name", "alert");
     STANCH_AUTO_FREE char *title = stanch_asprintf("%s%s%.150s", name, *summary ? ": " : "", summary);
     stanch_batch_add(batch, ret, "incident.declared", STANCH_BY_STANCH, NULL,
-                     json_pack("{s:s, s:s, s:s, s:s, s:{}, s:I, s:s}", "incident", ret, "title", title,
-                               "severity", severity, "correlation", correlation, "roles", "last_event_ms",
-                               (json_int_t)now_ms, "event", stanch_json_str(event, "id", "")));
+                     json_pack("{s:s, s:s, s:s, s:s, s:{}, s:I, s:s}", "incident", ret, "title", title, "severity",
+                               severity, "correlation", correlation, "roles", "last_event_ms", (json_int_t)now_ms,
+                               "event", stanch_json_str(event, "id", "")));
     json_object_set_new(incidents->open, correlation,
                         json_pack("{s:s, s:I}", "incident", ret, "at_ms", (json_int_t)now_ms));
 }
@@ -148,12 +147,12 @@ static int check_severity(const char *severity, struct stanch_err *err)
 {
     return is_severity(severity)
                ? 0
-               : stanch_err_set(err, STANCH_E_INVALID,
-                                "severity: \"%.40s\" is none; they are sev1 (worst) to sev4", severity);
+               : stanch_err_set(err, STANCH_E_INVALID, "severity: \"%.40s\" is none; they are sev1 (worst) to sev4",
+                                severity);
 }
 
-int stanch_incident_declare(struct stanch_incidents *incidents, const char *by, const json_t *input,
-                            int64_t now_ms, struct stanch_batch *batch, char ret[64], struct stanch_err *err)
+int stanch_incident_declare(struct stanch_incidents *incidents, const char *by, const json_t *input, int64_t now_ms,
+                            struct stanch_batch *batch, char ret[64], struct stanch_err *err)
 {
     const char *title = stanch_json_str(input, "title", "");
     const char *severity = stanch_json_str(input, "severity", "sev3");
@@ -163,8 +162,8 @@ int stanch_incident_declare(struct stanch_incidents *incidents, const char *by, 
     if (rc < 0)
         return rc;
     stanch_journal_next_id(incidents->journal, "INC", ret);
-    json_t *data = json_pack("{s:s, s:s, s:s, s:{}, s:I}", "incident", ret, "title", title, "severity",
-                             severity, "roles", "last_event_ms", (json_int_t)now_ms);
+    json_t *data = json_pack("{s:s, s:s, s:s, s:{}, s:I}", "incident", ret, "title", title, "severity", severity,
+                             "roles", "last_event_ms", (json_int_t)now_ms);
     stanch_json_set_str(data, "note", stanch_json_str(input, "note", NULL));
     stanch_batch_add(batch, ret, "incident.declared", by, NULL, data);
     return 0;
@@ -187,8 +186,7 @@ static int check_state(const char *state, struct stanch_err *err)
             return 0;
     return stanch_err_set(
         err, STANCH_E_INVALID,
-        "state: \"%.40s\" is none; they are investigating, mitigating, monitoring (and resolve ends it)",
-        state);
+        "state: \"%.40s\" is none; they are investigating, mitigating, monitoring (and resolve ends it)", state);
 }
 
 int stanch_incident_set(struct stanch_incidents *incidents, const char *by, const json_t *input,
@@ -198,8 +196,7 @@ int stanch_incident_set(struct stanch_incidents *incidents, const char *by, cons
     if (!doc)
         return err->code;
     const char *id = stanch_json_str(doc, "id", "");
-    const char *severity = stanch_json_str(input, "severity", NULL),
-               *state = stanch_json_str(input, "state", NULL);
+    const char *severity = stanch_json_str(input, "severity", NULL), *state = stanch_json_str(input, "state", NULL);
     int rc = severity ? check_severity(severity, err) : 0;
     if (rc == 0 && state)
         rc = check_state(state, err);
@@ -219,8 +216,7 @@ int stanch_incident_set(struct stanch_incidents *incidents, const char *by, cons
     }
     if (json_object_size(data) == 1) {
         json_decref(data);
-        return stanch_err_set(err, STANCH_E_INVALID,
-                              "nothing to change: give title, severity, state or roles");
+        return stanch_err_set(err, STANCH_E_INVALID, "nothing to change: give title, severity, state or roles");
     }
     bool ended = !is_open(incidents, id);
     stanch_batch_add(batch, id, ended && state ? "incident.reopened" : "incident.changed", by, NULL, data);
@@ -236,8 +232,7 @@ int stanch_incident_resolve(struct stanch_incidents *incidents, const char *by, 
     const char *id = stanch_json_str(doc, "id", "");
     const char *reason = stanch_json_str(input, "reason", NULL);
     if (!is_open(incidents, id))
-        return stanch_err_set(err, STANCH_E_CONFLICT, "%s is %s already", id,
-                              stanch_json_str(doc, "state", ""));
+        return stanch_err_set(err, STANCH_E_CONFLICT, "%s is %s already", id, stanch_json_str(doc, "state", ""));
     struct stanch_noun_query query = {.noun = "mitigation", .chain = id, .open = 1, .limit = 100};
     STANCH_AUTO_JSON json_t *in_force = NULL;
     int rc = stanch_journal_list(incidents->journal, &query, &in_force, err);
@@ -246,17 +241,16 @@ int stanch_incident_resolve(struct stanch_incidents *incidents, const char *by, 
     if (json_array_size(in_force) && !(reason && *reason))
         return stanch_err_set(
             err, STANCH_E_CONFLICT,
-            "%s still has %zu mitigation(s) in force (%s, ...): undo them, or give a reason to leave them",
-            id, json_array_size(in_force), stanch_json_str(json_array_get(in_force, 0), "id", ""));
-    json_t *data =
-        json_pack("{s:s, s:I}", "incident", id, "left_in_force", (json_int_t)json_array_size(in_force));
+            "%s still has %zu mitigation(s) in force (%s, ...): undo them, or give a reason to leave them", id,
+            json_array_size(in_force), stanch_json_str(json_array_get(in_force, 0), "id", ""));
+    json_t *data = json_pack("{s:s, s:I}", "incident", id, "left_in_force", (json_int_t)json_array_size(in_force));
     stanch_json_set_str(data, "reason", reason);
     stanch_batch_add(batch, id, "incident.resolved", by, NULL, data);
     return 0;
 }
 
-int stanch_incident_say(struct stanch_incidents *incidents, const char *by, const char *kind,
-                        const json_t *input, struct stanch_batch *batch, struct stanch_err *err)
+int stanch_incident_say(struct stanch_incidents *incidents, const char *by, const char *kind, const json_t *input,
+                        struct stanch_batch *batch, struct stanch_err *err)
 {
     STANCH_AUTO_JSON json_t *doc = open_incident(incidents, input, err);
     if (!doc)
@@ -276,21 +270,19 @@ int stanch_incident_merge(struct stanch_incidents *incidents, const char *by, co
     if (!doc)
         return err->code;
     const char *id = stanch_json_str(doc, "id", ""), *into = stanch_json_str(input, "into", "");
-    STANCH_AUTO_JSON json_t *other =
-        stanch_journal_get(incidents->journal, STANCH_VIEW_APPENDED, "incident", into);
+    STANCH_AUTO_JSON json_t *other = stanch_journal_get(incidents->journal, STANCH_VIEW_APPENDED, "incident", into);
     if (!other)
         return stanch_err_set(err, STANCH_E_NOT_FOUND, "into: there is no incident \"%.60s\"", into);
     if (strcmp(id, into) == 0 || !is_open(incidents, id) || !is_open(incidents, into))
         return stanch_err_set(err, STANCH_E_CONFLICT,
                               "%s cannot be merged into %s: both must be open, and not the same", id, into);
-    stanch_batch_add(batch, id, "incident.merged", by, NULL,
-                     json_pack("{s:s, s:s}", "incident", id, "into", into));
+    stanch_batch_add(batch, id, "incident.merged", by, NULL, json_pack("{s:s, s:s}", "incident", id, "into", into));
     stanch_batch_add(batch, into, "incident.absorbed", by, NULL,
                      json_pack("{s:s, s:s}", "incident", into, "merged", id));
     const char *correlation = stanch_json_str(doc, "correlation", NULL);
     if (correlation) /* what comes to the merged one comes to the other from now on */
-        json_object_set_new(incidents->open, correlation,
-                            json_pack("{s:s, s:I}", "incident", into, "at_ms",
-                                      (json_int_t)stanch_json_int(doc, "last_event_ms", 0)));
+        json_object_set_new(
+            incidents->open, correlation,
+            json_pack("{s:s, s:I}", "incident", into, "at_ms", (json_int_t)stanch_json_int(doc, "last_event_ms", 0)));
     return 0;
 }

@@ -27,12 +27,12 @@ const char *stanch_incident_severity(const struct stanch_incidents *incidents, c
 /** Join an open incident whose correlation labels agree inside the join window, or declare one; a resolved
  * event only joins. must: declare also when the severity alone would not (a run needs one). ret: the
  * incident's id, or "" when the event stays without one. */
-void stanch_incident_for_event(struct stanch_incidents *incidents, const json_t *event, int64_t now_ms,
-                               bool must, struct stanch_batch *batch, char ret[64]);
+void stanch_incident_for_event(struct stanch_incidents *incidents, const json_t *event, int64_t now_ms, bool must,
+                               struct stanch_batch *batch, char ret[64]);
 
 /** Commands; each checks, then puts its entry into the batch. */
-int stanch_incident_declare(struct stanch_incidents *incidents, const char *by, const json_t *input,
-                            int64_t now_ms, struct stanch_batch *batch, char ret[64], struct stanch_err *err);
+int stanch_incident_declare(struct stanch_incidents *incidents, const char *by, const json_t *input, int64_t now_ms,
+                            struct stanch_batch *batch, char ret[64], struct stanch_err *err);
 /** {"incident","title"?,"severity"?,"state"?,"roles"?} */
 int stanch_incident_set(struct stanch_incidents *incidents, const char *by, const json_t *input,
                         struct stanch_batch *batch, struct stanch_err *err);
@@ -40,8 +40,8 @@ int stanch_incident_set(struct stanch_incidents *incidents, const char *by, cons
 int stanch_incident_resolve(struct stanch_incidents *incidents, const char *by, const json_t *input,
                             struct stanch_batch *batch, struct stanch_err *err);
 /** kind: "incident.noted" or "incident.decided". */
-int stanch_incident_say(struct stanch_incidents *incidents, const char *by, const char *kind,
-                        const json_t *input, struct stanch_batch *batch, struct stanch_err *err);
+int stanch_incident_say(struct stanch_incidents *incidents, const char *by, const char *kind, const json_t *input,
+                        struct stanch_batch *batch, struct stanch_err *err);
 int stanch_incident_merge(struct stanch_incidents *incidents, const char *by, const json_t *input,
                           struct stanch_batch *batch, struct stanch_err *err);
 

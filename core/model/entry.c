@@ -21,8 +21,7 @@ static int write_text(struct stanch_buf *out, const char *name, const char *text
     return stanch_json_canonical(value, out, err);
 }
 
-int stanch_entry_seal_text(struct stanch_entry *entry, const char *data, size_t data_len,
-                           struct stanch_err *err)
+int stanch_entry_seal_text(struct stanch_entry *entry, const char *data, size_t data_len, struct stanch_err *err)
 {
     STANCH_AUTO_BUF struct stanch_buf out = {0};
     stanch_buf_reserve(&out, data_len + 512);
@@ -71,8 +70,7 @@ json_t *stanch_entry_json(const struct stanch_entry *entry)
     json_object_set_new(obj, "kind", json_string(entry->kind));
     json_object_set_new(obj, "by", json_string(entry->by));
     stanch_json_set_str(obj, "run", entry->run);
-    json_object_set_new(obj, "level",
-                        json_string(kind && kind->level == STANCH_HEADLINE ? "headline" : "detail"));
+    json_object_set_new(obj, "level", json_string(kind && kind->level == STANCH_HEADLINE ? "headline" : "detail"));
     json_object_set_new(obj, "text", json_string(text));
     json_object_set(obj, "data", entry->data);
     json_object_set_new(obj, "prev", json_string(entry->prev));

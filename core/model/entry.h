@@ -14,12 +14,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define STANCH_CHAIN_NONE   "-"
-#define STANCH_HASH_ZERO    "0000000000000000000000000000000000000000000000000000000000000000"
-#define STANCH_BY_STANCH    "stanch" /* the principal of what stanch does by itself */
+#define STANCH_CHAIN_NONE "-"
+#define STANCH_HASH_ZERO  "0000000000000000000000000000000000000000000000000000000000000000"
+#define STANCH_BY_STANCH  "stanch" /* the principal of what stanch does by itself */
 
 struct stanch_entry {
-    int64_t seq;      /* place in the store, from 1, over all chains */
+    int64_t seq; /* place in the store, from 1, over all chains */
     const char *chain;
     int64_t n;        /* place in the chain, from 1 */
     int64_t at_ms;    /* wall clock at append */
@@ -34,7 +34,7 @@ struct stanch_entry {
 enum stanch_entry_level { STANCH_HEADLINE, STANCH_DETAIL };
 
 struct stanch_kind {
-    const char *name;  /* "run.started" */
+    const char *name; /* "run.started" */
     enum stanch_entry_level level;
     const char *noun;  /* whose fold it feeds: "run"; NULL: nobody's */
     const char *id;    /* the member of data that names the noun: "run" */

@@ -52,8 +52,7 @@ static bool add_member(struct stanch_buf *out, const struct stanch_entry *entry,
 }
 
 /* Copy text up to `end`, filling in members; false when one was missing. */
-static bool add_filled(struct stanch_buf *out, const struct stanch_entry *entry, const char *text,
-                       const char *end)
+static bool add_filled(struct stanch_buf *out, const struct stanch_entry *entry, const char *text, const char *end)
 {
     bool whole = true;
     while (text < end) {

@@ -17,8 +17,8 @@ int stanch_declaration_check(const json_t *declaration, struct stanch_err *err);
 json_t *stanch_declaration_actions(const json_t *declaration);
 /** Check an instance's settings. settings: without the secrets. secrets: object whose keys are the settings
  * that were given as secrets. returns 0 | STANCH_E_INVALID: "settings.url: ..." */
-int stanch_declaration_check_settings(const json_t *declaration, const json_t *settings,
-                                      const json_t *secrets, struct stanch_err *err);
+int stanch_declaration_check_settings(const json_t *declaration, const json_t *settings, const json_t *secrets,
+                                      struct stanch_err *err);
 /** The settings of a declaration as one schema (secrets left out, required ones listed). new */
 json_t *stanch_declaration_settings_schema(const json_t *declaration);
 

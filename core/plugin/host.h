@@ -75,14 +75,13 @@ struct stanch_call {
 
 /* host_call.c */
 /** A "call" frame. */
-void stanch_host__call_start(struct stanch_instance *instance, const json_t *head, const void *body,
-                             size_t len);
+void stanch_host__call_start(struct stanch_instance *instance, const json_t *head, const void *body, size_t len);
 void stanch_host__call_cancel(struct stanch_instance *instance, int64_t id);
 /** Whether the pointer is a call that waits for an answer; logs when it is not (a second answer). */
 bool stanch_host__call_is_open(struct stanch_instance *instance, const struct stanch_call *call);
 void stanch_host__answer(struct stanch_call *call, const char *outcome, json_t *value);
-void stanch_host__answer_error(struct stanch_call *call, const char *outcome, const char *kind,
-                               const char *text, bool retry, uint32_t retry_after_ms);
+void stanch_host__answer_error(struct stanch_call *call, const char *outcome, const char *kind, const char *text,
+                               bool retry, uint32_t retry_after_ms);
 void stanch_host__call_free_all(struct stanch_instance *instance);
 void stanch_host__work_add(struct stanch_call *call, struct stanch_host_work *work);
 void stanch_host__work_remove(struct stanch_host_work *work);
@@ -97,8 +96,7 @@ void stanch_host__log(struct stanch_instance *instance, int level, const char *f
 
 /* host_load.c */
 /** Load the shared object, check ABI, declaration and settings, open it. ret_digest: 65 bytes */
-int stanch_host__load(struct stanch_instance *instance, const char *path, char ret_digest[65],
-                      struct stanch_err *err);
+int stanch_host__load(struct stanch_instance *instance, const char *path, char ret_digest[65], struct stanch_err *err);
 void stanch_host__unload(struct stanch_instance *instance);
 
 /* host_secret.c */
@@ -110,11 +108,10 @@ struct stanch_host_secret {
 };
 /** Read the descriptor whole, strip one trailing newline, close it. returns 0 | STANCH_E_INVALID |
  * STANCH_E_SYSTEM */
-int stanch_host__secret_read(struct stanch_instance *instance, const char *setting, int fd,
-                             struct stanch_err *err);
+int stanch_host__secret_read(struct stanch_instance *instance, const char *setting, int fd, struct stanch_err *err);
 /** NULL: not set */
-const struct stanch_host_secret *stanch_host__secret_find(const struct stanch_instance *instance,
-                                                          const char *setting, size_t len);
+const struct stanch_host_secret *stanch_host__secret_find(const struct stanch_instance *instance, const char *setting,
+                                                          size_t len);
 void stanch_host__secret_free_all(struct stanch_instance *instance);
 
 /* host_place.c */
@@ -122,24 +119,20 @@ void stanch_host__secret_free_all(struct stanch_instance *instance);
 int stanch_host__places_collect(struct stanch_instance *instance, struct stanch_err *err);
 void stanch_host__places_free(struct stanch_instance *instance);
 /** The place with that scheme, host and port; NULL: none. */
-const struct stanch_host_place *stanch_host__place_find(const struct stanch_instance *instance,
-                                                        const char *scheme, const char *host, int port);
+const struct stanch_host_place *stanch_host__place_find(const struct stanch_instance *instance, const char *scheme,
+                                                        const char *host, int port);
 /** Whether a connection of `place` may go to that address; ret_why: for people, when not. */
-bool stanch_host__address_ok(const struct stanch_host_place *place, const struct sockaddr *address,
-                             char ret_why[300]);
+bool stanch_host__address_ok(const struct stanch_host_place *place, const struct sockaddr *address, char ret_why[300]);
 
 /* host_http.c, host_exchange.c */
 struct stanch_host_http *stanch_host__http_new(struct stanch_instance *instance);
 void stanch_host__http_free(struct stanch_host_http *http);
 void stanch_host__http_start(struct stanch_call *call, const struct stanch_http_order *order,
-                             void (*on_ended)(struct stanch_call *, void *,
-                                              const struct stanch_http_exchange *),
+                             void (*on_ended)(struct stanch_call *, void *, const struct stanch_http_exchange *),
                              void *ctx);
-void stanch_host__exchange_start(struct stanch_call *call, struct stanch_text address,
-                                 struct stanch_text send, uint64_t max_answer,
-                                 void (*on_ended)(struct stanch_call *, void *, uint32_t, struct stanch_text,
-                                                  struct stanch_text),
-                                 void *ctx);
+void stanch_host__exchange_start(
+    struct stanch_call *call, struct stanch_text address, struct stanch_text send, uint64_t max_answer,
+    void (*on_ended)(struct stanch_call *, void *, uint32_t, struct stanch_text, struct stanch_text), void *ctx);
 
 /* host_harden.c */
 /** Before the plugin's code is there: limits, no new privileges, no core dumps, seccomp. */

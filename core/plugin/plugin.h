@@ -56,21 +56,21 @@ enum stanch_outcome { STANCH_OUTCOME_DONE, STANCH_OUTCOME_FAILED, STANCH_OUTCOME
 
 struct stanch_plugin_answer {
     enum stanch_outcome outcome;
-    json_t *value;       /* DONE: what the plugin answered; borrowed */
+    json_t *value;         /* DONE: what the plugin answered; borrowed */
     struct stanch_err err; /* FAILED, UNKNOWN: why */
-    bool retry;          /* FAILED: the plugin says that trying again can help */
+    bool retry;            /* FAILED: the plugin says that trying again can help */
     int64_t retry_after_ms;
     int64_t took_us;
 };
 
 struct stanch_plugin_request {
     const char *instance;
-    const char *op;       /* "plan" | "apply" | "verify" | "undo" | "reconcile" | "read" | "receive" */
-    const char *action;   /* or the source, for "receive" */
-    const json_t *input;  /* borrowed: {"args":{},"plan":{},"key":text,"epoch":n,...}; sdk/README.md */
-    const void *body;     /* raw attachment: the webhook's bytes, for "receive" */
+    const char *op;      /* "plan" | "apply" | "verify" | "undo" | "reconcile" | "read" | "receive" */
+    const char *action;  /* or the source, for "receive" */
+    const json_t *input; /* borrowed: {"args":{},"plan":{},"key":text,"epoch":n,...}; sdk/README.md */
+    const void *body;    /* raw attachment: the webhook's bytes, for "receive" */
     size_t body_len;
-    int64_t deadline_ms;  /* from now; then UNKNOWN */
+    int64_t deadline_ms; /* from now; then UNKNOWN */
 };
 
 /** Check arguments against the action's JSON Schema (the subset that sdk/README.md names).

@@ -27,14 +27,14 @@ const char *stanch_policy_digest(const struct stanch_policy *policy);
 
 struct stanch_policy_question {
     const char *plugin, *instance, *action;
-    const char *effect;       /* "mitigate" or "undo" */
+    const char *effect; /* "mitigate" or "undo" */
     const char *environment;
-    const char *severity;     /* of the incident */
+    const char *severity; /* of the incident */
     const char *runbook;
-    const json_t *targets;    /* array of text */
-    double reach;             /* 0..1, or < 0 unknown */
-    const char *declared_risk;/* of the action */
-    const char *raised_risk;  /* by the runbook; NULL: not raised */
+    const json_t *targets;     /* array of text */
+    double reach;              /* 0..1, or < 0 unknown */
+    const char *declared_risk; /* of the action */
+    const char *raised_risk;   /* by the runbook; NULL: not raised */
 };
 struct stanch_policy_decision {
     bool forbidden;
@@ -43,8 +43,8 @@ struct stanch_policy_decision {
     char role[32];    /* whom to ask */
     int quorum;
     int64_t expires_ms;
-    json_t *rules;    /* new: [{"name","line","risk","digest"}], what decided, for the approval digest and card */
-    char why[256];    /* one sentence */
+    json_t *rules; /* new: [{"name","line","risk","digest"}], what decided, for the approval digest and card */
+    char why[256]; /* one sentence */
 };
 void stanch_policy_decide(const struct stanch_policy *policy, const struct stanch_policy_question *question,
                           struct stanch_policy_decision *ret);

@@ -157,12 +157,10 @@ static void check_choices(struct stanch_check *check, const json_t *param, const
 static void check_values(struct stanch_check *check, json_t *param, const char *type)
 {
     json_t *value = json_object_get(param, "default");
-    const json_t *min = json_object_get(param, "min"), *max = json_object_get(param, "max");
     const json_t *choices = json_object_get(param, "one_of");
-    check_bound(check, param, "min", type);
+    check_bound(check, param, "min", type); /* brings them into one form */
     check_bound(check, param, "max", type);
-    min = json_object_get(param, "min");
-    max = json_object_get(param, "max");
+    const json_t *min = json_object_get(param, "min"), *max = json_object_get(param, "max");
     if (json_is_number(min) && json_is_number(max) && json_number_value(min) > json_number_value(max))
         stanch_check_fail(check, "min is above max: no value would be allowed");
     check_choices(check, param, type);

@@ -47,7 +47,8 @@ static struct task *add_task(struct stanch_vm *vm, struct task *parent, int slot
     task->T = lua_newthread(vm->L);
     task->anchor = luaL_ref(vm->L, LUA_REGISTRYINDEX);
     task->results = LUA_NOREF;
-    of(vm)->tasks[of(vm)->count++] = task;
+    struct sched *s = of(vm);
+    s->tasks[s->count++] = task;
     return task;
 }
 

@@ -18,8 +18,8 @@ struct stanch_channel {
     void *ctx;
     struct stanch_frame_reader reader;
     size_t queued;
-    bool gone;    /* closed by its owner: no callback any more */
-    bool over;    /* on_closed was told */
+    bool gone; /* closed by its owner: no callback any more */
+    bool over; /* on_closed was told */
     char chunk[65536];
 };
 

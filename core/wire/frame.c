@@ -33,9 +33,8 @@ int stanch_frame_encode(const json_t *head, const void *attachment, size_t len, 
     size_t head_len = out->len - start - PREFIX;
     if (head_len > STANCH_FRAME_MAX_HEAD || len > STANCH_FRAME_MAX_ATTACHMENT) {
         out->len = start;
-        return stanch_err_set(err, STANCH_E_TOO_LARGE,
-                              "a frame of %zu + %zu bytes is over the limit of %u + %u", head_len, len,
-                              STANCH_FRAME_MAX_HEAD, STANCH_FRAME_MAX_ATTACHMENT);
+        return stanch_err_set(err, STANCH_E_TOO_LARGE, "a frame of %zu + %zu bytes is over the limit of %u + %u",
+                              head_len, len, STANCH_FRAME_MAX_HEAD, STANCH_FRAME_MAX_ATTACHMENT);
     }
     put_u32(out->data + start, head_len);
     put_u32(out->data + start + 4, len);
@@ -107,8 +106,7 @@ int stanch_frame_send(int fd, const json_t *head, const void *attachment, size_t
     return 0;
 }
 
-int stanch_frame_receive(int fd, struct stanch_frame_reader *reader, struct stanch_frame *ret,
-                         struct stanch_err *err)
+int stanch_frame_receive(int fd, struct stanch_frame_reader *reader, struct stanch_frame *ret, struct stanch_err *err)
 {
     for (;;) {
         int rc = stanch_frame_reader_next(reader, ret, err);

@@ -44,7 +44,6 @@ void stanch_frame_done(struct stanch_frame *frame);
 /** Write one frame whole. returns 0 | STANCH_E_IO-like: STANCH_E_SYSTEM, STANCH_E_CRASHED (peer gone) */
 int stanch_frame_send(int fd, const json_t *head, const void *attachment, size_t len, struct stanch_err *err);
 /** Wait for one frame. returns 1 | 0 the peer closed between frames | STANCH_E_PROTOCOL | STANCH_E_SYSTEM */
-int stanch_frame_receive(int fd, struct stanch_frame_reader *reader, struct stanch_frame *ret,
-                         struct stanch_err *err);
+int stanch_frame_receive(int fd, struct stanch_frame_reader *reader, struct stanch_frame *ret, struct stanch_err *err);
 
 #endif

@@ -36,8 +36,8 @@ static void free_instance(struct sdk_instance *instance)
     free(instance);
 }
 
-uint32_t sdk_open__(const struct sdk_plugin *plugin, const struct stanch_host *host,
-                    struct stanch_instance *handle, void **ret_state, struct stanch_text *ret_why)
+uint32_t sdk_open__(const struct sdk_plugin *plugin, const struct stanch_host *host, struct stanch_instance *handle,
+                    void **ret_state, struct stanch_text *ret_why)
 {
     struct sdk_instance *instance = sdk__alloc(sizeof *instance);
     struct stanch_text settings = host->settings(handle);
@@ -114,8 +114,8 @@ static void cancel_call(void *state, struct stanch_call *handle)
 }
 
 struct stanch_plugin sdk_entry__(const struct sdk_plugin *plugin,
-                                 uint32_t (*open)(const struct stanch_host *, struct stanch_instance *,
-                                                  void **, struct stanch_text *))
+                                 uint32_t (*open)(const struct stanch_host *, struct stanch_instance *, void **,
+                                                  struct stanch_text *))
 {
     return (struct stanch_plugin){
         .major = STANCH_ABI_MAJOR,

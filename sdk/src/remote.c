@@ -13,8 +13,7 @@ static void on_http_ended(struct stanch_call *handle, void *ctx, const struct st
     (void)handle;
     struct http_wait *wait = ctx;
     struct sdk_call *call = wait->call;
-    json_t *headers =
-        json_loadb(exchange->headers.data ? exchange->headers.data : "", exchange->headers.len, 0, NULL);
+    json_t *headers = json_loadb(exchange->headers.data ? exchange->headers.data : "", exchange->headers.len, 0, NULL);
     struct sdk_http_answer answer = {
         .ended = exchange->ended,
         .status = exchange->status,
@@ -106,8 +105,7 @@ bool sdk_http_ok(struct sdk_call *call, const struct sdk_http_answer *answer)
         return true;
     const char *more = excerpt(call, answer);
     if (status == 401)
-        sdk_fail(call, "unauthorized", "the remote answered 401: the credentials are missing or wrong%s",
-                 more);
+        sdk_fail(call, "unauthorized", "the remote answered 401: the credentials are missing or wrong%s", more);
     else if (status == 403)
         sdk_fail(call, "forbidden", "the remote answered 403: these credentials may not do this%s", more);
     else if (status == 404)
@@ -115,18 +113,16 @@ bool sdk_http_ok(struct sdk_call *call, const struct sdk_http_answer *answer)
     else if (status == 409 || status == 412)
         sdk_fail(call, "stale", "the remote answered %u: its state has moved on%s", status, more);
     else if (status == 429)
-        sdk_fail_retry(call, answer->retry_after_ms, "rate", "the remote answered 429: too many requests%s",
-                       more);
+        sdk_fail_retry(call, answer->retry_after_ms, "rate", "the remote answered 429: too many requests%s", more);
     else if (status == 503)
         sdk_fail_retry(call, answer->retry_after_ms, "unavailable", "the remote answered 503%s", more);
     else if (status >= 500 && sdk_is_change(call))
-        sdk_unknown(call, "remote", "the remote answered %u: it may or may not have happened%s", status,
-                    more);
+        sdk_unknown(call, "remote", "the remote answered %u: it may or may not have happened%s", status, more);
     else if (status >= 500)
         sdk_fail_retry(call, answer->retry_after_ms, "remote", "the remote answered %u%s", status, more);
     else if (status >= 300 && status <= 399)
-        sdk_fail(call, "remote",
-                 "the remote answered %u, a redirect, which is not followed: set the final URL", status);
+        sdk_fail(call, "remote", "the remote answered %u, a redirect, which is not followed: set the final URL",
+                 status);
     else
         sdk_fail(call, "remote", "the remote answered %u%s", status, more);
     return false;
@@ -136,15 +132,14 @@ const json_t *sdk_http_json(struct sdk_call *call, const struct sdk_http_answer 
 {
     json_error_t error;
     if (sdk__is_too_deep(answer->body, answer->body_len, 64)) {
-        sdk_fail(call, "protocol", "the remote answered %u with JSON that is nested deeper than 64",
-                 answer->status);
+        sdk_fail(call, "protocol", "the remote answered %u with JSON that is nested deeper than 64", answer->status);
         return NULL;
     }
     json_t *value = json_loadb(answer->body, answer->body_len, JSON_DECODE_ANY, &error);
     if (value)
         return sdk_hold(call, value);
-    const char *text = sdk_text(call, "the remote answered %u with what is not JSON: %s%s", answer->status,
-                                error.text, excerpt(call, answer));
+    const char *text = sdk_text(call, "the remote answered %u with what is not JSON: %s%s", answer->status, error.text,
+                                excerpt(call, answer));
     if (sdk_is_change(call))
         sdk_unknown(call, "protocol", "%s", text);
     else
@@ -158,8 +153,8 @@ const char *sdk_escape(struct sdk_call *call, const char *part)
     char *out = sdk_memory(call, strlen(part) * 3 + 1), *at = out;
     for (const char *p = part; *p; p++) {
         unsigned char c = (unsigned char)*p;
-        bool is_plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                        strchr("-._~", c) != NULL;
+        bool is_plain =
+            (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || strchr("-._~", c) != NULL;
         if (is_plain) {
             *at++ = (char)c;
         } else {
@@ -176,8 +171,8 @@ struct exchange_wait {
     void (*fn)(struct sdk_call *call, uint32_t ended, const char *answer, size_t len, const char *why);
 };
 
-static void on_exchange_ended(struct stanch_call *handle, void *ctx, uint32_t ended,
-                              struct stanch_text answer, struct stanch_text why)
+static void on_exchange_ended(struct stanch_call *handle, void *ctx, uint32_t ended, struct stanch_text answer,
+                              struct stanch_text why)
 {
     (void)handle;
     struct exchange_wait *wait = ctx;
@@ -185,14 +180,12 @@ static void on_exchange_ended(struct stanch_call *handle, void *ctx, uint32_t en
 }
 
 void sdk_exchange(struct sdk_call *call, const char *address, const char *send, uint64_t max_answer,
-                  void (*fn)(struct sdk_call *call, uint32_t ended, const char *answer, size_t len,
-                             const char *why))
+                  void (*fn)(struct sdk_call *call, uint32_t ended, const char *answer, size_t len, const char *why))
 {
     struct exchange_wait *wait = sdk_memory(call, sizeof *wait);
     wait->call = call;
     wait->fn = fn;
-    sdk_host(call)->exchange(call->handle, sdk_span(address), sdk_span(send), max_answer, on_exchange_ended,
-                             wait);
+    sdk_host(call)->exchange(call->handle, sdk_span(address), sdk_span(send), max_answer, on_exchange_ended, wait);
 }
 
 bool sdk_exchange_ok(struct sdk_call *call, uint32_t ended, const char *why)

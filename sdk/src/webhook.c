@@ -94,8 +94,7 @@ bool sdk_basic_ok(const struct sdk_call *call, const char *user, const char *pas
     return equal != 0;
 }
 
-bool sdk_hmac_hex(const struct sdk_call *call, const char *secret, const void *data, size_t len,
-                  char ret_hex[65])
+bool sdk_hmac_hex(const struct sdk_call *call, const char *secret, const void *data, size_t len, char ret_hex[65])
 {
     uint8_t raw[32];
     struct stanch_text bytes = {data, len};
@@ -147,8 +146,7 @@ const json_t *sdk_body_json(struct sdk_call *call)
     json_t *value = json_loadb(body, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
     if (value)
         return sdk_hold(call, value);
-    sdk_fail(call, "invalid", "the body is not JSON: line %d, column %d: %s", error.line, error.column,
-             error.text);
+    sdk_fail(call, "invalid", "the body is not JSON: line %d, column %d: %s", error.line, error.column, error.text);
     return NULL;
 }
 
@@ -159,13 +157,11 @@ void sdk_event(json_t *events, const struct sdk_event *event)
     json_object_set_new(value, "fingerprint", json_string(event->fingerprint ? event->fingerprint : ""));
     json_object_set_new(value, "state", json_string(event->resolved ? "resolved" : "firing"));
     json_object_set_new(value, "starts_at_ms", json_integer(event->starts_at_ms));
-    json_object_set_new(value, "ends_at_ms",
-                        event->ends_at_ms > 0 ? json_integer(event->ends_at_ms) : json_null());
+    json_object_set_new(value, "ends_at_ms", event->ends_at_ms > 0 ? json_integer(event->ends_at_ms) : json_null());
     json_object_set_new(value, "name", json_string(event->name ? event->name : ""));
     json_object_set_new(value, "summary", json_string(event->summary ? event->summary : ""));
     json_object_set_new(value, "labels", event->labels ? json_deep_copy(event->labels) : json_object());
-    json_object_set_new(value, "annotations",
-                        event->annotations ? json_deep_copy(event->annotations) : json_object());
+    json_object_set_new(value, "annotations", event->annotations ? json_deep_copy(event->annotations) : json_object());
     json_object_set_new(value, "link", json_string(event->link ? event->link : ""));
     json_array_append_new(events, value);
 }
@@ -207,11 +203,11 @@ bool sdk_time_parse(const char *text, int64_t *ret_ms)
 {
     int year, month, day, hour, minute, second, used = 0, offset;
     char sep;
-    if (!text || sscanf(text, "%4d-%2d-%2d%c%2d:%2d:%2d%n", &year, &month, &day, &sep, &hour, &minute,
-                        &second, &used) != 7)
+    if (!text ||
+        sscanf(text, "%4d-%2d-%2d%c%2d:%2d:%2d%n", &year, &month, &day, &sep, &hour, &minute, &second, &used) != 7)
         return false;
-    if (month < 1 || month > 12 || day < 1 || day > 31 || hour < 0 || hour > 23 || minute < 0 ||
-        minute > 59 || second < 0 || second > 60 || (sep != 'T' && sep != 't' && sep != ' '))
+    if (month < 1 || month > 12 || day < 1 || day > 31 || hour < 0 || hour > 23 || minute < 0 || minute > 59 ||
+        second < 0 || second > 60 || (sep != 'T' && sep != 't' && sep != ' '))
         return false;
     int64_t fraction_ms = 0;
     const char *at = text + used;
@@ -222,8 +218,7 @@ bool sdk_time_parse(const char *text, int64_t *ret_ms)
     }
     if (!parse_offset(at, &offset))
         return false;
-    int64_t ms = ((days_of(year, month, day) * 24 + hour) * 60 + minute - offset) * 60000 + second * 1000 +
-                 fraction_ms;
+    int64_t ms = ((days_of(year, month, day) * 24 + hour) * 60 + minute - offset) * 60000 + second * 1000 + fraction_ms;
     *ret_ms = ms < 0 ? 0 : ms;
     return true;
 }

@@ -9,7 +9,8 @@ static const char DECLARATION[] =
     "   \"token\": {\"type\": \"string\", \"secret\": true, \"summary\": \"its bearer token\"}},"
     " \"actions\": {"
     "   \"switch\": {"
-    "     \"summary\": \"Switch a lamp on or off\", \"effect\": \"mitigate\", \"class\": \"convergent\", \"risk\": \"low\","
+    "     \"summary\": \"Switch a lamp on or off\", \"effect\": \"mitigate\", \"class\": \"convergent\", \"risk\": "
+    "\"low\","
     "     \"ops\": [\"plan\", \"apply\", \"verify\", \"undo\"],"
     "     \"params\": {\"lamp\": {\"type\": \"string\", \"pattern\": \"^[a-z]+$\", \"summary\": \"the lamp's name\"},"
     "                  \"on\":   {\"type\": \"boolean\"}},"
@@ -24,8 +25,10 @@ static void ask_lamp(struct sdk_call *call, const char *method, json_t *body,
 {
     const char *lamp = sdk_arg_str(call, "lamp", "");
     sdk_http(call,
-             &(struct sdk_http_order){.method = method, .path = sdk_text(call, "/lamps/%s", sdk_escape(call, lamp)),
-                                      .bearer = "token", .json = body},
+             &(struct sdk_http_order){.method = method,
+                                      .path = sdk_text(call, "/lamps/%s", sdk_escape(call, lamp)),
+                                      .bearer = "token",
+                                      .json = body},
              then);
 }
 
@@ -128,15 +131,19 @@ static void receive(struct sdk_call *call)
         sdk_fail(call, "invalid", "lamp: missing; the name of the lamp that broke was expected");
         return;
     }
-    sdk_event(events, &(struct sdk_event){.fingerprint = lamp, .name = "LampBroke", .labels = labels,
-                                          .starts_at_ms = sdk_now_ms(call)});
+    sdk_event(events,
+              &(struct sdk_event){
+                  .fingerprint = lamp, .name = "LampBroke", .labels = labels, .starts_at_ms = sdk_now_ms(call)});
     sdk_received(call, events, 0);
 }
 
 static const struct sdk_handler handlers[] = {
-    {"switch", STANCH_OP_PLAN, plan},     {"switch", STANCH_OP_APPLY, change},
-    {"switch", STANCH_OP_VERIFY, verify}, {"switch", STANCH_OP_UNDO, change},
-    {"look", STANCH_OP_READ, look},       {"webhook", STANCH_OP_RECEIVE, receive},
+    {"switch", STANCH_OP_PLAN, plan},
+    {"switch", STANCH_OP_APPLY, change},
+    {"switch", STANCH_OP_VERIFY, verify},
+    {"switch", STANCH_OP_UNDO, change},
+    {"look", STANCH_OP_READ, look},
+    {"webhook", STANCH_OP_RECEIVE, receive},
     {0},
 };
 

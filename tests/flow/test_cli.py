@@ -277,9 +277,10 @@ def test_approving_shows_the_plan_and_sends_the_digest_that_was_shown(fake):
     text = seen.decode()
     assert code == 0, text
     for word in ("edge.drain", "haproxy:edge/checkout/eu1", '"drain"', "serving capacity 3 -> 2 servers", "33.3 %",
-                 "set server checkout/eu1 state ready", "errors come from eu1", "medium", "drain asks", "as_of", "9m5",
+                 "set server checkout/eu1 state ready", "errors come from eu1", "medium", "drain asks", "as_of",
                  "d" * 64, "A-1: granted"):
         assert word in text, word
+    assert re.search(r"expires in +[0-9]+m[0-9]+s", text), text
     assert json.loads(fake.asked[-1][2]) == {"decision": "approve", "plan": "d" * 64}
 
 

@@ -108,11 +108,10 @@ void behaviour_read(const char *path, const char *action, const char *op, char r
         char where[128] = "", what[64] = "", more[2][32] = {"", ""};
         const char *dot;
         int n = sscanf(line, " %127[^:]:%63s %31s %31s", where, what, more[0], more[1]);
-        bool is_here =
-            n >= 2 && ((dot = strchr(where, '.'))
-                           ? strcmp(dot + 1, op) == 0 && strncmp(where, action, (size_t)(dot - where)) == 0 &&
-                                 action[dot - where] == '\0'
-                           : strcmp(where, op) == 0);
+        bool is_here = n >= 2 && ((dot = strchr(where, '.')) ? strcmp(dot + 1, op) == 0 &&
+                                                                   strncmp(where, action, (size_t)(dot - where)) == 0 &&
+                                                                   action[dot - where] == '\0'
+                                                             : strcmp(where, op) == 0);
         bool is_once = strcmp(more[0], "once") == 0 || strcmp(more[1], "once") == 0;
         if (is_here && !ret[0]) {
             (void)snprintf(ret, 64, "%s", what);

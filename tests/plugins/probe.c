@@ -59,46 +59,45 @@ static void on_fetched(struct sdk_call *call, const struct sdk_http_answer *answ
 {
     static const char *const ends[] = {"answered", "not-sent", "lost"};
     json_t *body = answer->body_len < 4096 ? json_stringn(answer->body, answer->body_len) : NULL;
-    sdk_done(call, json_pack("{s:s, s:i, s:i, s:O, s:o, s:I, s:s}", "ended", ends[answer->ended], "status",
-                             (int)answer->status, "retry_after_ms", (int)answer->retry_after_ms, "headers",
-                             answer->headers, "body", body ? body : json_null(), "len",
-                             (json_int_t)answer->body_len, "why", answer->why));
+    sdk_done(call,
+             json_pack("{s:s, s:i, s:i, s:O, s:o, s:I, s:s}", "ended", ends[answer->ended], "status",
+                       (int)answer->status, "retry_after_ms", (int)answer->retry_after_ms, "headers", answer->headers,
+                       "body", body ? body : json_null(), "len", (json_int_t)answer->body_len, "why", answer->why));
 }
 
 static void fetch(struct sdk_call *call)
 {
     const json_t *headers = json_object_get(sdk_args(call), "headers");
     const char *base = sdk_arg_str(call, "base", NULL);
-    sdk_http(call,
-             &(struct sdk_http_order){
-                 .method = sdk_arg_str(call, "method", NULL),
-                 .setting = base ? "none" : "url",
-                 .path = base ? sdk_text(call, "%s%s", base, sdk_arg_str(call, "path", ""))
-                              : sdk_arg_str(call, "path", ""),
-                 .headers = headers ? json_deep_copy(headers) : NULL,
-                 .bearer = sdk_arg_str(call, "bearer", NULL),
-                 .basic_user = sdk_arg_bool(call, "basic", false) ? "user" : NULL,
-                 .basic_password = "token",
-                 .body = sdk_arg_str(call, "body", NULL),
-                 .deadline_ms = (uint32_t)sdk_arg_int(call, "deadline", 0),
-                 .max_body = (uint64_t)sdk_arg_int(call, "max", 0),
-             },
-             on_fetched);
+    sdk_http(
+        call,
+        &(struct sdk_http_order){
+            .method = sdk_arg_str(call, "method", NULL),
+            .setting = base ? "none" : "url",
+            .path = base ? sdk_text(call, "%s%s", base, sdk_arg_str(call, "path", "")) : sdk_arg_str(call, "path", ""),
+            .headers = headers ? json_deep_copy(headers) : NULL,
+            .bearer = sdk_arg_str(call, "bearer", NULL),
+            .basic_user = sdk_arg_bool(call, "basic", false) ? "user" : NULL,
+            .basic_password = "token",
+            .body = sdk_arg_str(call, "body", NULL),
+            .deadline_ms = (uint32_t)sdk_arg_int(call, "deadline", 0),
+            .max_body = (uint64_t)sdk_arg_int(call, "max", 0),
+        },
+        on_fetched);
 }
 
 static void on_said(struct sdk_call *call, uint32_t ended, const char *answer, size_t len, const char *why)
 {
     static const char *const ends[] = {"answered", "not-sent", "lost"};
     json_t *text = json_stringn(answer, len);
-    sdk_done(call, json_pack("{s:s, s:o, s:I, s:s}", "ended", ends[ended], "answer",
-                             text ? text : json_null(), "len", (json_int_t)len, "why", why));
+    sdk_done(call, json_pack("{s:s, s:o, s:I, s:s}", "ended", ends[ended], "answer", text ? text : json_null(), "len",
+                             (json_int_t)len, "why", why));
 }
 
 static void say(struct sdk_call *call)
 {
     const char *address = sdk_arg_str(call, "address", sdk_setting(sdk_instance(call), "address", ""));
-    sdk_exchange(call, address, sdk_arg_str(call, "text", "hello\n"), (uint64_t)sdk_arg_int(call, "max", 0),
-                 on_said);
+    sdk_exchange(call, address, sdk_arg_str(call, "text", "hello\n"), (uint64_t)sdk_arg_int(call, "max", 0), on_said);
 }
 
 static void plan_write(struct sdk_call *call)
@@ -150,8 +149,8 @@ static void leak(struct sdk_call *call)
     if (json_is_true(json_object_get(sdk_input(call), "fail")))
         sdk_fail(call, "remote", "it failed with %s", secret);
     else
-        sdk_done(call, json_pack("{s:s, s:[s], s:O, s:{s:i}}", "value", secret, "list", secret, "forms",
-                                 forms, "keys", secret, 1));
+        sdk_done(call, json_pack("{s:s, s:[s], s:O, s:{s:i}}", "value", secret, "list", secret, "forms", forms, "keys",
+                                 secret, 1));
 }
 
 static void big(struct sdk_call *call)
@@ -261,6 +260,5 @@ static const struct sdk_handler handlers[] = {
     {0},
 };
 
-static const struct sdk_plugin plugin = {
-    .declaration = DECLARATION, .handlers = handlers, .open = open_probe};
+static const struct sdk_plugin plugin = {.declaration = DECLARATION, .handlers = handlers, .open = open_probe};
 STANCH_PLUGIN(plugin)

@@ -51,16 +51,16 @@ enum {
 
 /* How an HTTP exchange ended. */
 enum {
-    STANCH_HTTP_ANSWERED = 0,    /* status, headers and body are there */
-    STANCH_HTTP_NOT_SENT = 1,    /* refused before a byte of the request left: nothing happened at the remote */
-    STANCH_HTTP_LOST = 2,        /* the request may have arrived, the answer did not: unknown */
+    STANCH_HTTP_ANSWERED = 0, /* status, headers and body are there */
+    STANCH_HTTP_NOT_SENT = 1, /* refused before a byte of the request left: nothing happened at the remote */
+    STANCH_HTTP_LOST = 2,     /* the request may have arrived, the answer did not: unknown */
 };
 
 struct stanch_http_exchange {
-    uint32_t size; /* sizeof this struct */
+    uint32_t size;  /* sizeof this struct */
     uint32_t ended; /* STANCH_HTTP_* */
     uint32_t status;
-    uint32_t retry_after_ms; /* from Retry-After; 0: none */
+    uint32_t retry_after_ms;    /* from Retry-After; 0: none */
     struct stanch_text headers; /* JSON object, lower-case names */
     struct stanch_text body;
     struct stanch_text why; /* for people, when it was not answered */
@@ -75,7 +75,7 @@ struct stanch_http_order {
     struct stanch_text bearer;  /* NAME of a secret setting sent as "Authorization: Bearer"; or empty */
     struct stanch_text basic;   /* "SETTING_USER:SECRET_NAME": names of settings sent as basic credentials; or empty */
     struct stanch_text body;
-    uint64_t max_body;          /* of the answer; 0: 4 MiB */
+    uint64_t max_body; /* of the answer; 0: 4 MiB */
 };
 
 /* The services of the host. All functions: host's thread only. */
@@ -107,7 +107,8 @@ struct stanch_host {
     /* Settings and secrets of the instance. */
     struct stanch_text (*instance_name)(const struct stanch_instance *instance);
     struct stanch_text (*settings)(const struct stanch_instance *instance); /* JSON object, secrets left out */
-    struct stanch_text (*secret)(const struct stanch_instance *instance, struct stanch_text setting); /* empty: not set */
+    struct stanch_text (*secret)(const struct stanch_instance *instance,
+                                 struct stanch_text setting); /* empty: not set */
     /** 1 when the two are equal; takes the same time whatever they hold. */
     uint32_t (*secret_equal)(struct stanch_text a, struct stanch_text b);
 

@@ -52,17 +52,17 @@ struct sdk_plugin {
 };
 
 /** Write once, at the end of the plugin's main file. */
-#define STANCH_PLUGIN(plugin)                                                                                \
-    static uint32_t sdk_open_this(const struct stanch_host *host, struct stanch_instance *instance,          \
-                                  void **ret_state, struct stanch_text *ret_why)                             \
-    {                                                                                                        \
-        return sdk_open__(&(plugin), host, instance, ret_state, ret_why);                                    \
-    }                                                                                                        \
-    const struct stanch_plugin *stanch_plugin_entry(void)                                                    \
-    {                                                                                                        \
-        static struct stanch_plugin entry;                                                                   \
-        entry = sdk_entry__(&(plugin), sdk_open_this);                                                       \
-        return &entry;                                                                                       \
+#define STANCH_PLUGIN(plugin)                                                                                          \
+    static uint32_t sdk_open_this(const struct stanch_host *host, struct stanch_instance *instance, void **ret_state,  \
+                                  struct stanch_text *ret_why)                                                         \
+    {                                                                                                                  \
+        return sdk_open__(&(plugin), host, instance, ret_state, ret_why);                                              \
+    }                                                                                                                  \
+    const struct stanch_plugin *stanch_plugin_entry(void)                                                              \
+    {                                                                                                                  \
+        static struct stanch_plugin entry;                                                                             \
+        entry = sdk_entry__(&(plugin), sdk_open_this);                                                                 \
+        return &entry;                                                                                                 \
     }
 
 /* ---- The instance -----------------------------------------------------------------------------------------
@@ -79,8 +79,7 @@ const char *sdk_setting(const struct sdk_instance *instance, const char *name, c
 /** Whether that secret setting is set. (sdk_http sends secrets by name: a plugin seldom needs a value.) */
 bool sdk_has_secret(const struct sdk_instance *instance, const char *name);
 /** A text for `open` to return; lives as long as the instance. */
-const char *sdk_why(struct sdk_instance *instance, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
+const char *sdk_why(struct sdk_instance *instance, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /** level: 0 error, 1 warn, 2 info, 3 debug. Secrets are scrubbed by the host. */
 void sdk_log(const struct sdk_instance *instance, uint32_t level, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
@@ -134,23 +133,21 @@ void sdk_done(struct sdk_call *call, json_t *value);
 /** It failed, explicitly: nothing has changed at the remote. kind: a word of core's table: "invalid",
  * "unauthorized", "forbidden", "not-found", "conflict", "stale", "refused", "rate", "unavailable", "remote",
  * "unreachable", "protocol". The text says what was wrong and what to do about it. */
-void sdk_fail(struct sdk_call *call, const char *kind, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
+void sdk_fail(struct sdk_call *call, const char *kind, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /** As sdk_fail, and trying again after that time can help (0: whenever). */
 void sdk_fail_retry(struct sdk_call *call, uint32_t after_ms, const char *kind, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 /** It may or may not have happened. */
-void sdk_unknown(struct sdk_call *call, const char *kind, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
+void sdk_unknown(struct sdk_call *call, const char *kind, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /** The answer to PLAN. Members that are NULL are left out; json_t members are taken. Approval binds targets,
  * from, to and undo; impact, reach and observed are shown "as of" and not bound. */
 struct sdk_plan {
-    json_t *targets;     /* array of text: "haproxy:edge-eu/checkout/s2"; at least one. What is locked. */
-    json_t *from;        /* the values that are there now, and that apply insists on */
-    json_t *to;          /* the values that will be there */
-    json_t *undo;        /* what undo needs (usually the former values) */
-    const char *by_hand; /* the command a person would type */
+    json_t *targets;          /* array of text: "haproxy:edge-eu/checkout/s2"; at least one. What is locked. */
+    json_t *from;             /* the values that are there now, and that apply insists on */
+    json_t *to;               /* the values that will be there */
+    json_t *undo;             /* what undo needs (usually the former values) */
+    const char *by_hand;      /* the command a person would type */
     const char *undo_by_hand; /* ... to take it back */
     const char *impact;       /* one line for the approver: "serving capacity 3 -> 2 servers" */
     double reach;             /* share of the whole that is affected, 0..1; negative: not known */
@@ -167,11 +164,11 @@ void sdk_reconciled(struct sdk_call *call, const char *state);
  * --------------------------------------------------------------------------------------------------- */
 
 struct sdk_http_order {
-    const char *method;  /* NULL: GET */
-    const char *setting; /* the setting (declared "format":"url") that `path` is put behind; NULL: "url" */
-    const char *path;   /* "/api/v1/query?query=..." : parts must be escaped, see sdk_escape; NULL: nothing */
-    json_t *headers;    /* {"Name":"value"}; taken; may be NULL */
-    const char *bearer; /* name of a secret setting: sent as bearer token when it is set */
+    const char *method;         /* NULL: GET */
+    const char *setting;        /* the setting (declared "format":"url") that `path` is put behind; NULL: "url" */
+    const char *path;           /* "/api/v1/query?query=..." : parts must be escaped, see sdk_escape; NULL: nothing */
+    json_t *headers;            /* {"Name":"value"}; taken; may be NULL */
+    const char *bearer;         /* name of a secret setting: sent as bearer token when it is set */
     const char *basic_user;     /* name of a setting, and */
     const char *basic_password; /* name of a secret setting: sent as basic credentials when both are set */
     json_t *json;               /* body, as JSON (Content-Type is set); taken; may be NULL */
@@ -216,8 +213,7 @@ const char *sdk_escape(struct sdk_call *call, const char *part);
  * to the end. max_answer 0: 4 MiB. answer has a NUL behind it. ended: STANCH_HTTP_ANSWERED when the peer
  * closed properly. */
 void sdk_exchange(struct sdk_call *call, const char *address, const char *send, uint64_t max_answer,
-                  void (*fn)(struct sdk_call *call, uint32_t ended, const char *answer, size_t len,
-                             const char *why));
+                  void (*fn)(struct sdk_call *call, uint32_t ended, const char *answer, size_t len, const char *why));
 /** As sdk_http_ok, for an exchange: true when answered; else answers the call: failed "unreachable" when not
  * sent; unknown when lost and sdk_is_change(call), else failed "unreachable". */
 bool sdk_exchange_ok(struct sdk_call *call, uint32_t ended, const char *why);
@@ -238,8 +234,7 @@ bool sdk_bearer_ok(const struct sdk_call *call, const char *secret);
 /** Whether "Authorization: Basic" carries setting `user` and secret `password`. False when one is not set. */
 bool sdk_basic_ok(const struct sdk_call *call, const char *user, const char *password);
 /** HMAC-SHA256 with that secret, as 64 hex digits. False when the secret is not set. */
-bool sdk_hmac_hex(const struct sdk_call *call, const char *secret, const void *data, size_t len,
-                  char ret_hex[65]);
+bool sdk_hmac_hex(const struct sdk_call *call, const char *secret, const void *data, size_t len, char ret_hex[65]);
 /** Constant time for texts of equal length. */
 bool sdk_equal(const struct sdk_call *call, const char *a, const char *b);
 /** The body as JSON (depth 64 at most, no duplicate keys), borrowed from the call; NULL when it is not, and
@@ -248,10 +243,9 @@ const json_t *sdk_body_json(struct sdk_call *call);
 
 /** One normalised signal. */
 struct sdk_event {
-    const char *kind; /* NULL: "alert" */
-    const char
-        *fingerprint; /* the sender's identity of this alert; with start time and state: the key of repeats */
-    bool resolved;    /* else firing */
+    const char *kind;        /* NULL: "alert" */
+    const char *fingerprint; /* the sender's identity of this alert; with start time and state: the key of repeats */
+    bool resolved;           /* else firing */
     int64_t starts_at_ms;
     int64_t ends_at_ms; /* 0 or less: not ended */
     const char *name;
@@ -272,9 +266,9 @@ bool sdk_time_parse(const char *text, int64_t *ret_ms);
 /* ---- Behind the macro
  * ---------------------------------------------------------------------------------------- */
 
-uint32_t sdk_open__(const struct sdk_plugin *plugin, const struct stanch_host *host,
-                    struct stanch_instance *instance, void **ret_state, struct stanch_text *ret_why);
+uint32_t sdk_open__(const struct sdk_plugin *plugin, const struct stanch_host *host, struct stanch_instance *instance,
+                    void **ret_state, struct stanch_text *ret_why);
 struct stanch_plugin sdk_entry__(const struct sdk_plugin *plugin,
-                                 uint32_t (*open)(const struct stanch_host *, struct stanch_instance *,
-                                                  void **, struct stanch_text *));
+                                 uint32_t (*open)(const struct stanch_host *, struct stanch_instance *, void **,
+                                                  struct stanch_text *));
 #endif

@@ -80,10 +80,11 @@ static void writes_rfc_8785(void **state)
 {
     (void)state;
     /* the example of RFC 8785 section 3.2.2, but for a number beyond 2^53, which we keep as text */
-    assert_canonical("{\"numbers\":[4.50,2e-3,0.000000000000000000000000001,1e21,1e-7,-0.0,100.0],"
-                     "\"string\":\"\\u20ac$\\u000F\\u000aA'\\u0042\\u0022\\u005c\\\\\\\"\\/\",\"literals\":[null,true,false]}",
-                     "{\"literals\":[null,true,false],\"numbers\":[4.5,0.002,1e-27,1e+21,1e-7,0,100],"
-                     "\"string\":\"\u20ac$\\u000f\\nA'B\\\"\\\\\\\\\\\"/\"}");
+    assert_canonical(
+        "{\"numbers\":[4.50,2e-3,0.000000000000000000000000001,1e21,1e-7,-0.0,100.0],"
+        "\"string\":\"\\u20ac$\\u000F\\u000aA'\\u0042\\u0022\\u005c\\\\\\\"\\/\",\"literals\":[null,true,false]}",
+        "{\"literals\":[null,true,false],\"numbers\":[4.5,0.002,1e-27,1e+21,1e-7,0,100],"
+        "\"string\":\"\u20ac$\\u000f\\nA'B\\\"\\\\\\\\\\\"/\"}");
     /* section 3.2.3: keys by UTF-16 code unit; a surrogate pair (U+1F600) sorts before U+FB33 */
     assert_canonical("{\"\\u20ac\":1,\"\\r\":2,\"\\ufb33\":3,\"1\":4,\"\\ud83d\\ude00\":5,\"\\u0080\":6,\"\\u00f6\":7}",
                      "{\"\\r\":2,\"1\":4,\"\xc2\x80\":6,\"\u00f6\":7,\"\u20ac\":1,\"\U0001F600\":5,\"\ufb33\":3}");

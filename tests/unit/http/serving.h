@@ -88,12 +88,11 @@ static inline void echo(struct stanch_http_request *request)
     const void *body = stanch_http_body(request, &len);
     char digest[65];
     stanch_digest_hex(body, len, digest);
-    STANCH_AUTO_JSON json_t *value =
-        json_pack("{s:s, s:s, s:s, s:o, s:I, s:s, s:s, s:b, s:I}", "method", stanch_http_method(request),
-                  "path", stanch_http_path(request), "raw_query", stanch_http_raw_query(request), "headers",
-                  stanch_http_headers(request), "body_len", (json_int_t)len, "digest", digest, "remote",
-                  stanch_http_remote(request), "local", stanch_http_is_local(request), "uid",
-                  (json_int_t)stanch_http_peer_uid(request));
+    STANCH_AUTO_JSON json_t *value = json_pack(
+        "{s:s, s:s, s:s, s:o, s:I, s:s, s:s, s:b, s:I}", "method", stanch_http_method(request), "path",
+        stanch_http_path(request), "raw_query", stanch_http_raw_query(request), "headers", stanch_http_headers(request),
+        "body_len", (json_int_t)len, "digest", digest, "remote", stanch_http_remote(request), "local",
+        stanch_http_is_local(request), "uid", (json_int_t)stanch_http_peer_uid(request));
     stanch_json_set_str(value, "q", stanch_http_query(request, "q"));
     stanch_http_answer_json(request, 200, value);
 }

@@ -8,8 +8,8 @@ static int setup(void **state)
 
 static int setup_hasty(void **state)
 {
-    return start_serving(state, &(struct stanch_http_config){
-                                    .header_ms = 300, .body_ms = 300, .idle_ms = 400, .heartbeat_ms = 200});
+    return start_serving(
+        state, &(struct stanch_http_config){.header_ms = 300, .body_ms = 300, .idle_ms = 400, .heartbeat_ms = 200});
 }
 
 static int setup_narrow(void **state)
@@ -87,9 +87,8 @@ static void answers_later_and_keeps_the_connection(void **state)
 
 static void takes_a_chunked_body(void **state)
 {
-    const char *text =
-        "POST /c HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
-        "3;ext=1\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
+    const char *text = "POST /c HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+                       "3;ext=1\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
     STANCH_AUTO_FREE char *answer = talk(*state, text, strlen(text));
     STANCH_AUTO_JSON json_t *body = body_of(answer);
     assert_int_equal(stanch_json_int(body, "body_len", 0), 5);

@@ -7,8 +7,8 @@
 
 static int setup(void **state)
 {
-    return start_serving(state, &(struct stanch_http_config){
-                                    .max_body_bytes = 1000, .max_header_bytes = 4096, .body_ms = 300});
+    return start_serving(
+        state, &(struct stanch_http_config){.max_body_bytes = 1000, .max_header_bytes = 4096, .body_ms = 300});
 }
 
 static int setup_default(void **state)
@@ -22,29 +22,24 @@ struct row {
     int status;
     const char *where;
 };
-#define ROW(text, status, where)                                                                             \
-    {                                                                                                        \
-        text, sizeof text - 1, status, where                                                                 \
+#define ROW(text, status, where)                                                                                       \
+    {                                                                                                                  \
+        text, sizeof text - 1, status, where                                                                           \
     }
 
 static const struct row refused[] = {
-    ROW("POST / HTTP/1.1\r\n" HOST "Content-Length: 1\r\nContent-Length: 2\r\n\r\nab", 400,
-        "header Content-Length"),
-    ROW("POST / HTTP/1.1\r\n" HOST "Content-Length: 1\r\nContent-Length: 1\r\n\r\na", 400,
-        "header Content-Length"),
+    ROW("POST / HTTP/1.1\r\n" HOST "Content-Length: 1\r\nContent-Length: 2\r\n\r\nab", 400, "header Content-Length"),
+    ROW("POST / HTTP/1.1\r\n" HOST "Content-Length: 1\r\nContent-Length: 1\r\n\r\na", 400, "header Content-Length"),
     ROW("POST / HTTP/1.1\r\n" HOST "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400,
         "header Transfer-Encoding"),
     ROW("POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n", 400,
         "header Transfer-Encoding"),
     ROW("POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 400,
         "header Transfer-Encoding"),
-    ROW("POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", 400,
+    ROW("POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", 400, "header Transfer-Encoding"),
+    ROW("POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400,
         "header Transfer-Encoding"),
-    ROW("POST / HTTP/1.1\r\n" HOST
-        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        400, "header Transfer-Encoding"),
-    ROW("POST / HTTP/1.0\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400,
-        "header Transfer-Encoding"),
+    ROW("POST / HTTP/1.0\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, "header Transfer-Encoding"),
     ROW("POST / HTTP/1.1\r\n" HOST "Content-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc", 415,
         "header Content-Encoding"),
     ROW("POST / HTTP/1.1\r\n" HOST "Content-Length: 1001\r\n\r\n", 413, "header Content-Length"),
@@ -71,8 +66,7 @@ static void check(struct serving *s, const struct row *row)
     STANCH_AUTO_JSON json_t *doc = body_of(answer);
     char line[64];
     (void)snprintf(line, sizeof line, "HTTP/1.1 %d ", row->status);
-    if (strncmp(answer, line, strlen(line)) != 0 ||
-        strcmp(stanch_json_str(doc, "where", ""), row->where) != 0 ||
+    if (strncmp(answer, line, strlen(line)) != 0 || strcmp(stanch_json_str(doc, "where", ""), row->where) != 0 ||
         !strstr(answer, "application/problem+json") || !strstr(answer, "Connection: close"))
         fail_msg("expected %d at %s for\n%s\ngot\n%s", row->status, row->where, row->text, answer);
     assert_true(strlen(stanch_json_str(doc, "detail", "")) > 10);
@@ -146,9 +140,8 @@ static void does_not_wait_for_the_end_of_endless_chunks(void **state)
 
 static void refuses_expectations_over_the_limit_before_the_body(void **state)
 {
-    check(*state,
-          &(struct row)ROW("POST / HTTP/1.1\r\n" HOST "Content-Length: 2000\r\nExpect: 100-continue\r\n\r\n",
-                           413, "header Content-Length"));
+    check(*state, &(struct row)ROW("POST / HTTP/1.1\r\n" HOST "Content-Length: 2000\r\nExpect: 100-continue\r\n\r\n",
+                                   413, "header Content-Length"));
 }
 
 static void a_refused_request_takes_none_behind_it_along(void **state)
@@ -183,12 +176,10 @@ static void the_library_repairs_these(void **state)
     struct serving *s = *state;
     STANCH_AUTO_FREE char *bare = TALK(s, "GET / HTTP/1.1\nHost: x\nConnection: close\n\n");
     assert_non_null(strstr(bare, "HTTP/1.1 200"));
-    STANCH_AUTO_FREE char *folded =
-        TALK(s, "GET / HTTP/1.1\r\n" HOST "X-A: one\r\n two\r\nConnection: close\r\n\r\n");
+    STANCH_AUTO_FREE char *folded = TALK(s, "GET / HTTP/1.1\r\n" HOST "X-A: one\r\n two\r\nConnection: close\r\n\r\n");
     assert_non_null(strstr(folded, "HTTP/1.1 200"));
     assert_non_null(strstr(folded, "\"x-atwo\":\"one\"")); /* glued to the name: a header nobody reads */
-    STANCH_AUTO_FREE char *nul =
-        TALK(s, "GET / HTTP/1.1\r\n" HOST "X-A: one\0two\r\nConnection: close\r\n\r\n");
+    STANCH_AUTO_FREE char *nul = TALK(s, "GET / HTTP/1.1\r\n" HOST "X-A: one\0two\r\nConnection: close\r\n\r\n");
     assert_non_null(strstr(nul, "\"x-a\":\"one\"")); /* cut at the NUL */
 }
 
@@ -226,11 +217,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(refuses_a_long_body_that_really_comes, setup, stop_serving),
         cmocka_unit_test_setup_teardown(refuses_chunks_over_the_limit, setup, stop_serving),
         cmocka_unit_test_setup_teardown(does_not_wait_for_the_end_of_endless_chunks, setup, stop_serving),
-        cmocka_unit_test_setup_teardown(refuses_expectations_over_the_limit_before_the_body, setup,
-                                        stop_serving),
+        cmocka_unit_test_setup_teardown(refuses_expectations_over_the_limit_before_the_body, setup, stop_serving),
         cmocka_unit_test_setup_teardown(a_refused_request_takes_none_behind_it_along, setup, stop_serving),
-        cmocka_unit_test_setup_teardown(honest_clients_are_served_beside_slow_ones, setup_default,
-                                        stop_serving),
+        cmocka_unit_test_setup_teardown(honest_clients_are_served_beside_slow_ones, setup_default, stop_serving),
         cmocka_unit_test_setup_teardown(the_library_repairs_these, setup, stop_serving),
         cmocka_unit_test_setup_teardown(the_library_refuses_these_itself, setup, stop_serving),
     };

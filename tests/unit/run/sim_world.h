@@ -33,8 +33,8 @@ struct sim {
     struct stanch_journal *journal;
     struct stanch_policy *policy;
     struct stanch_engine *engine;
-    json_t *remote;   /* target -> value; outside of stanch: survives its crashes */
-    json_t *program;  /* wants that a run's worker puts, in order: [{"op","args"}] */
+    json_t *remote;  /* target -> value; outside of stanch: survives its crashes */
+    json_t *program; /* wants that a run's worker puts, in order: [{"op","args"}] */
     json_t *describes;
     struct sim_effect effects[SIM_MAX_EFFECTS];
     int effect_count;
@@ -106,13 +106,14 @@ static inline json_t *sim_plan(struct sim *sim, const json_t *args)
     json_t *to = json_object_get(args, "value");
     json_t *from = sim_value(sim, target);
     bool same = json_equal(from, to);
-    return json_pack("{s:[o], s:{s:o}, s:{s:O}, s:{s:O}, s:s, s:b}", "targets", json_sprintf("fx:fx/%s", target), "from", "value",
-                     from, "to", "value", to, "undo", "value", from, "undo_by_hand", "by hand", "no_change", same);
+    return json_pack("{s:[o], s:{s:o}, s:{s:O}, s:{s:O}, s:s, s:b}", "targets", json_sprintf("fx:fx/%s", target),
+                     "from", "value", from, "to", "value", to, "undo", "value", from, "undo_by_hand", "by hand",
+                     "no_change", same);
 }
 
 /* apply and undo are compare-and-set for the convergent class, and a plain write for the others */
-static inline void sim_write(struct sim *sim, const char *op, const char *action, const json_t *input, enum sim_fate fate,
-                             struct stanch_plugin_answer *ret)
+static inline void sim_write(struct sim *sim, const char *op, const char *action, const json_t *input,
+                             enum sim_fate fate, struct stanch_plugin_answer *ret)
 {
     const json_t *plan = json_object_get(input, "plan"), *args = json_object_get(input, "args");
     bool undo = strcmp(op, "undo") == 0;
@@ -138,7 +139,8 @@ static inline void sim_write(struct sim *sim, const char *op, const char *action
     ret->value = json_pack("{s:b}", "applied", 1);
 }
 
-static inline void sim_reconcile(struct sim *sim, const json_t *input, enum sim_fate fate, struct stanch_plugin_answer *ret)
+static inline void sim_reconcile(struct sim *sim, const json_t *input, enum sim_fate fate,
+                                 struct stanch_plugin_answer *ret)
 {
     const json_t *plan = json_object_get(input, "plan"), *args = json_object_get(input, "args");
     bool undo = strcmp(stanch_json_str(input, "op", "apply"), "undo") == 0;
@@ -213,8 +215,8 @@ static inline void sim_worker_go(void *ctx)
 }
 
 static inline int sim_worker_start(void *ctx, const struct stanch_worker_spec *spec,
-                                   const struct stanch_worker_events *events, void *worker_ctx, struct stanch_worker **ret,
-                                   struct stanch_err *err)
+                                   const struct stanch_worker_events *events, void *worker_ctx,
+                                   struct stanch_worker **ret, struct stanch_err *err)
 {
     struct sim *sim = ctx;
     (void)spec, (void)err;
@@ -254,8 +256,9 @@ static inline void sim_worker_kill(void *ctx, struct stanch_worker *handle)
 static inline json_t *sim_action(const char *class)
 {
     bool looks = strcmp(class, "unprotected") != 0;
-    return json_pack("{s:s, s:s, s:s, s:{s:b, s:b, s:b, s:b, s:b}, s:i}", "effect", "mitigate", "class", class, "risk", "low",
-                     "has", "plan", 1, "apply", 1, "verify", 1, "undo", 1, "reconcile", looks, "deadline_ms", 1000);
+    return json_pack("{s:s, s:s, s:s, s:{s:b, s:b, s:b, s:b, s:b}, s:i}", "effect", "mitigate", "class", class, "risk",
+                     "low", "has", "plan", 1, "apply", 1, "verify", 1, "undo", 1, "reconcile", looks, "deadline_ms",
+                     1000);
 }
 
 static inline void sim_start_engine(struct sim *sim)
@@ -284,21 +287,25 @@ static inline void sim_init(struct sim *sim, const char *auto_risk)
     sim->call_ms = 5;
     sim->remote = json_object();
     sim->program = json_array();
-    sim->world = (struct stanch_world){"sim", sim->loop, sim, sim_describe, sim_check_args, sim_call, sim_cancel,
-                                       sim_worker_start, sim_worker_answer, sim_worker_kill};
-    sim->describes = json_pack("{s:{s:s, s:s, s:s, s:s, s:s, s:{s:o, s:o, s:o, s:{s:s, s:s}}}}", "fx", "name", "fx", "plugin", "fx",
-                               "environment", "test", "version", "1", "digest", "d", "actions", "set_convergent",
-                               sim_action("convergent"), "set_reconcilable", sim_action("reconcilable"), "set_unprotected",
-                               sim_action("unprotected"), "get", "effect", "read", "class", "read-only");
-    STANCH_AUTO_JSON json_t *policy = json_pack("{s:s, s:{s:{s:s, s:i, s:i}}, s:[]}", "auto", auto_risk, "approve", "low", "role",
-                                                "ic", "expires_ms", 900000, "quorum", 1, "rules");
+    sim->world = (struct stanch_world){"sim",          sim->loop,        sim,
+                                       sim_describe,   sim_check_args,   sim_call,
+                                       sim_cancel,     sim_worker_start, sim_worker_answer,
+                                       sim_worker_kill};
+    sim->describes =
+        json_pack("{s:{s:s, s:s, s:s, s:s, s:s, s:{s:o, s:o, s:o, s:{s:s, s:s}}}}", "fx", "name", "fx", "plugin", "fx",
+                  "environment", "test", "version", "1", "digest", "d", "actions", "set_convergent",
+                  sim_action("convergent"), "set_reconcilable", sim_action("reconcilable"), "set_unprotected",
+                  sim_action("unprotected"), "get", "effect", "read", "class", "read-only");
+    STANCH_AUTO_JSON json_t *policy = json_pack("{s:s, s:{s:{s:s, s:i, s:i}}, s:[]}", "auto", auto_risk, "approve",
+                                                "low", "role", "ic", "expires_ms", 900000, "quorum", 1, "rules");
     if (stanch_policy_new(policy, &sim->policy, &err) < 0)
         (void)fprintf(stderr, "policy: %s\n", err.text);
     sim->store = stanch_store_memory_new();
     if (stanch_journal_open(sim->loop, sim->store, &sim->journal, &err) < 0)
         (void)fprintf(stderr, "journal: %s\n", err.text);
     struct stanch_batch *batch = stanch_batch_new();
-    stanch_batch_add(batch, "-", "book.accepted", "stanch", NULL, json_pack("{s:s, s:[]}", "commit", "c0ffee", "files"));
+    stanch_batch_add(batch, "-", "book.accepted", "stanch", NULL,
+                     json_pack("{s:s, s:[]}", "commit", "c0ffee", "files"));
     stanch_batch_add(batch, "INC-1", "incident.declared", "stanch", NULL,
                      json_pack("{s:s, s:s, s:s}", "incident", "INC-1", "title", "t", "severity", "sev2"));
     stanch_journal_append(sim->journal, batch, NULL, NULL, &err);
@@ -342,17 +349,18 @@ static inline void sim_want(struct sim *sim, json_t *want)
 
 static inline json_t *sim_set(const char *action, const char *target, int value)
 {
-    return json_pack("{s:s, s:{s:s, s:s, s:{s:s, s:i}, s:s}}", "op", "action", "args", "instance", "fx", "action", action, "args",
-                     "target", target, "value", value, "because", "test");
+    return json_pack("{s:s, s:{s:s, s:s, s:{s:s, s:i}, s:s}}", "op", "action", "args", "instance", "fx", "action",
+                     action, "args", "target", target, "value", value, "because", "test");
 }
 
 static inline void sim_begin(struct sim *sim, const char *id)
 {
     struct stanch_err err;
-    json_t *data = json_pack("{s:s, s:s, s:s, s:s, s:s, s:[{s:s,s:s},{s:s,s:s},{s:s,s:s},{s:s,s:s}], s:{}}", "run", id, "runbook",
-                             "book", "path", "book.lua", "commit", "c0ffee", "seed", id, "uses", "instance", "fx", "action",
-                             "set_convergent", "instance", "fx", "action", "set_reconcilable", "instance", "fx", "action",
-                             "set_unprotected", "instance", "fx", "action", "get", "params");
+    json_t *data =
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:[{s:s,s:s},{s:s,s:s},{s:s,s:s},{s:s,s:s}], s:{}}", "run", id, "runbook",
+                  "book", "path", "book.lua", "commit", "c0ffee", "seed", id, "uses", "instance", "fx", "action",
+                  "set_convergent", "instance", "fx", "action", "set_reconcilable", "instance", "fx", "action",
+                  "set_unprotected", "instance", "fx", "action", "get", "params");
     struct stanch_batch *batch = stanch_batch_new();
     stanch_batch_add(batch, "INC-1", "run.started", "stanch", id, json_incref(data));
     stanch_journal_append(sim->journal, batch, NULL, NULL, &err);

@@ -16,7 +16,8 @@ static int decide(struct sim *sim, const char *id, const char *decision)
 {
     STANCH_AUTO_JSON json_t *doc = stanch_journal_get(sim->journal, STANCH_VIEW_APPENDED, "approval", id);
     struct stanch_err err;
-    return stanch_engine_decide(sim->engine, "person:ada", id, decision, stanch_json_str(doc, "plan_digest", NULL), NULL, &err);
+    return stanch_engine_decide(sim->engine, "person:ada", id, decision, stanch_json_str(doc, "plan_digest", NULL),
+                                NULL, &err);
 }
 
 static void a_program_runs_to_its_end(void **state)

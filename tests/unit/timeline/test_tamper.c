@@ -96,7 +96,7 @@ static struct stanch_verify_result verify(const char *path, const char *checkpoi
 }
 
 /* Change a copy with SQL; the first bad entry must be `seq`. */
-static void tamper(int64_t seq, const char *checkpoint_path, const char *fmt, ...)
+__attribute__((format(printf, 3, 4))) static void tamper(int64_t seq, const char *checkpoint_path, const char *fmt, ...)
 {
     char sql[4000];
     va_list args;
