@@ -23,6 +23,8 @@ int stanch_journal_open(struct stanch_loop *loop, struct stanch_store *store, st
     journal->store = store;
     journal->heads = json_object();
     journal->overlay = json_object();
+    journal->recent = json_object();
+    journal->recent_before = json_object();
     journal->counters = json_object();
     journal->dirty = json_object();
     journal->entries = entries;
@@ -43,6 +45,8 @@ void stanch_journal_close(struct stanch_journal *journal)
     }
     json_decref(journal->heads);
     json_decref(journal->overlay);
+    json_decref(journal->recent);
+    json_decref(journal->recent_before);
     json_decref(journal->counters);
     json_decref(journal->dirty);
     stanch_store_close(journal->store);
@@ -76,16 +80,18 @@ void stanch_journal_next_id(struct stanch_journal *journal, const char *prefix, 
 int stanch_journal__doc(struct stanch_journal *journal, const struct stanch_batch *batch, const char *noun,
                         const char *id, json_t **ret, struct stanch_err *err)
 {
-    if (json_object_size(journal->overlay) || batch) {
-        STANCH_AUTO_FREE char *key = stanch_asprintf("%s\x1f%s", noun, id);
-        json_t *item = batch ? json_object_get(batch->folded, key) : NULL;
-        if (!item)
-            item = json_object_get(journal->overlay, key);
-        if (item) {
-            json_t *doc = json_object_get(item, "doc");
-            *ret = batch ? json_copy(doc) : json_deep_copy(doc); /* the fold replaces members, it changes none */
-            return 0;
-        }
+    STANCH_AUTO_FREE char *key = stanch_asprintf("%s\x1f%s", noun, id);
+    const json_t *item = batch ? json_object_get(batch->folded, key) : NULL;
+    if (!item)
+        item = json_object_get(journal->overlay, key);
+    if (!item)
+        item = json_object_get(journal->recent, key);
+    if (!item)
+        item = json_object_get(journal->recent_before, key);
+    if (item) {
+        json_t *doc = json_object_get(item, "doc");
+        *ret = batch ? json_copy(doc) : json_deep_copy(doc); /* the fold replaces members, it changes none */
+        return 0;
     }
     return journal->store->ops->doc(journal->store, noun, id, ret, err);
 }

@@ -280,6 +280,16 @@ static int write_docs(struct stanch_batch *batch, struct stanch_err *err)
     return 0;
 }
 
+static void keep_recent(struct stanch_journal *journal, const struct stanch_batch *batch)
+{
+    if (json_object_size(journal->recent) >= RECENT_MAX) {
+        json_decref(journal->recent_before);
+        journal->recent_before = journal->recent;
+        journal->recent = json_object();
+    }
+    json_object_update(journal->recent, batch->folded);
+}
+
 /* Staged becomes the journal's: from here on the batch is appended. */
 static void adopt(struct stanch_journal *journal, struct stanch_batch *batch)
 {
@@ -290,6 +300,7 @@ static void adopt(struct stanch_journal *journal, struct stanch_batch *batch)
         json_object_set_new(journal->heads, batch->heads[i].chain, head);
     }
     json_object_update(journal->overlay, batch->folded);
+    keep_recent(journal, batch);
     size_t dirty = json_object_size(journal->dirty);
     batch->counters = stanch_alloc((dirty + 1) * sizeof *batch->counters);
     const char *prefix;

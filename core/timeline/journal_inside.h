@@ -7,6 +7,7 @@
 #define QUEUE_MAX_BATCHES 10000
 #define QUEUE_MAX_BYTES   (8 * 1024 * 1024) /* well below the reserve: what waits must fit there */
 #define DURATIONS         512
+#define RECENT_MAX        256 /* documents in one generation */
 
 struct stanch_batch {
     struct stanch_batch *next;
@@ -42,8 +43,11 @@ struct stanch_journal {
     struct stanch_store *store;
 
     /* loop thread */
-    json_t *heads;    /* chain -> {"n","hash"}, as appended; filled from the store when first needed */
-    json_t *overlay;  /* as stanch_batch.folded: what is appended and not yet committed */
+    json_t *heads;   /* chain -> {"n","hash"}, as appended; filled from the store when first needed */
+    json_t *overlay; /* as stanch_batch.folded: what is appended and not yet committed */
+    /* As the overlay, of batches that may be committed: what was changed last is read next. Two generations, so that
+     * it stays small: a full `recent` becomes `recent_before`. */
+    json_t *recent, *recent_before;
     json_t *counters; /* prefix -> value */
     json_t *dirty;    /* prefix -> value: not yet in a batch */
     int64_t next_number;
