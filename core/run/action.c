@@ -82,8 +82,8 @@ static void request_approval(struct stanch_op *op, const struct stanch_gate *gat
     STANCH_AUTO_JSON json_t *card =
         json_pack("{s:s, s:s, s:O, s:O, s:s, s:s, s:s, s:O, s:s}", "instance", stanch_action__instance(op), "action",
                   stanch_action__name(op), "args", stanch_action__args(op), "plan", action->plan, "because",
-                  stanch_json_str(args, "because", ""), "risk", gate->policy.risk ? gate->policy.risk : "high", "why",
-                  gate->why, "rules", gate->policy.rules, "environment", stanch_json_str(described, "environment", ""));
+                  stanch_json_str(args, "because", ""), "risk", gate->policy.risk, "why", gate->why, "rules",
+                  gate->policy.rules, "environment", stanch_json_str(described, "environment", ""));
     json_t *lease = json_object_get(args, "lease_ms");
     if (lease)
         json_object_set(card, "lease_ms", lease);
@@ -122,46 +122,90 @@ static void on_held(void *ctx)
         stanch_action__send(op);
 }
 
-static void pass_gate(struct stanch_op *op)
+/* ret: finish with stanch_gate__done. */
+static void decide_gate(struct stanch_op *op, struct stanch_gate *ret)
 {
-    struct stanch_action *action = stanch_action__of(op);
+    struct stanch_world *world = op->engine->world;
     STANCH_AUTO_JSON json_t *declared = json_object();
-    json_object_set(
-        declared, "instance",
-        (json_t *)(uintptr_t)op->engine->world->describe(op->engine->world->ctx, stanch_action__instance(op)));
+    json_object_set(declared, "instance",
+                    (json_t *)(uintptr_t)world->describe(world->ctx, stanch_action__instance(op)));
     json_object_set(declared, "action", (json_t *)(uintptr_t)stanch_action__declared(op));
     const char *raised = stanch_json_str(stanch_op__args(op), "risk", stanch_json_str(op->run->doc, "risk", NULL));
+    stanch_gate__decide(op, "mitigate", stanch_action__of(op)->plan, declared, stanch_action__name(op), raised, ret);
+}
+
+static void refuse(struct stanch_op *op, const struct stanch_gate *gate)
+{
+    struct stanch_err err;
+    stanch_err_set(&err, STANCH_E_REFUSED, "%s", gate->why);
+    fail(op, &err);
+}
+
+static void pass_gate(struct stanch_op *op)
+{
     struct stanch_gate gate;
-    stanch_gate__decide(op, "mitigate", action->plan, declared, stanch_action__name(op), raised, &gate);
+    decide_gate(op, &gate);
     if (gate.refused) {
-        struct stanch_err err;
-        stanch_err_set(&err, STANCH_E_REFUSED, "%s", gate.why);
-        fail(op, &err);
+        refuse(op, &gate);
     } else if (gate.ask) {
         stanch_targets_release(op->engine->targets, &op->hold);
         request_approval(op, &gate);
     } else if (op->hold) {
         stanch_action__send(op);
     } else {
-        stanch_targets_hold(op->engine->targets, json_object_get(action->plan, "targets"), on_held, op, &op->hold);
+        const json_t *targets = json_object_get(stanch_action__of(op)->plan, "targets");
+        stanch_targets_hold(op->engine->targets, targets, on_held, op, &op->hold);
     }
     stanch_gate__done(&gate);
 }
 
-/* An approval whose plan no longer is what was approved: void it and ask anew, showing the new one. */
-static void void_and_ask_anew(struct stanch_op *op)
+/* The rules that decided, by what they say: an unrelated edit of the policy does not void an approval. */
+static json_t *rule_digests(const json_t *rules)
+{
+    json_t *digests = json_array();
+    for (size_t i = 0; i < json_array_size(rules); i++)
+        json_array_append_new(digests, json_string(stanch_json_str(json_array_get(rules, i), "digest", "")));
+    return digests;
+}
+
+/* Do the same rules of the policy match that the approval was given under? */
+static bool same_rules(struct stanch_op *op, const struct stanch_gate *gate)
+{
+    const char *granted = stanch_action__of(op)->granted;
+    STANCH_AUTO_JSON json_t *doc = stanch_journal_get(op->engine->journal, STANCH_VIEW_APPENDED, "approval", granted);
+    STANCH_AUTO_JSON json_t *then = rule_digests(json_object_get(doc, "rules"));
+    STANCH_AUTO_JSON json_t *now = rule_digests(gate->policy.rules);
+    return json_equal(then, now) && stanch_json_int(doc, "quorum", 1) >= gate->policy.quorum;
+}
+
+/* An approval whose plan, or whose rules, no longer are what was approved: void it and ask anew. */
+static void void_and_ask_anew(struct stanch_op *op, struct stanch_gate *gate, const char *what)
 {
     struct stanch_action *action = stanch_action__of(op);
+    STANCH_AUTO_FREE char *why = stanch_asprintf("just before apply %s", what);
     struct stanch_batch *batch = stanch_batch_new();
-    stanch_approval__close(op->engine, action->granted, "approval.voided",
-                           "just before apply the plan was made again, and it differs from the approved one", batch);
+    stanch_approval__close(op->engine, action->granted, "approval.voided", why, batch);
     stanch_engine__append(op->engine, batch, NULL, NULL, NULL);
     action->granted[0] = 0;
     stanch_targets_release(op->engine->targets, &op->hold);
-    struct stanch_gate gate = {.ask = true, .why = "what was approved has changed since"};
-    gate.policy.rules = json_array();
-    gate.policy.quorum = 1;
-    request_approval(op, &gate);
+    size_t len = strlen(gate->why);
+    (void)snprintf(gate->why + len, sizeof gate->why - len, "%sasked again: %s", len ? "; " : "", what);
+    request_approval(op, gate);
+}
+
+/* Approved, the target is held, and the plan was made again. */
+static void use_approval(struct stanch_op *op, bool same_plan)
+{
+    struct stanch_gate gate;
+    decide_gate(op, &gate);
+    if (gate.refused)
+        refuse(op, &gate);
+    else if (!same_plan)
+        void_and_ask_anew(op, &gate, "the plan was made again, and it differs from the approved one");
+    else if (!same_rules(op, &gate))
+        void_and_ask_anew(op, &gate, "other rules of the policy match than when it was approved");
+    else
+        stanch_action__send(op);
     stanch_gate__done(&gate);
 }
 
@@ -214,12 +258,10 @@ static void on_planned(void *ctx, const struct stanch_plugin_answer *answer)
     action->plan = json_deep_copy(answer->value);
     if (!same)
         action->planned = false;
-    if (!action->granted[0])
-        pass_gate(op);
-    else if (same)
-        stanch_action__send(op);
+    if (action->granted[0])
+        use_approval(op, same);
     else
-        void_and_ask_anew(op);
+        pass_gate(op);
 }
 
 static void on_may_plan(void *ctx)

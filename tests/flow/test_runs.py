@@ -345,3 +345,18 @@ def test_one_run_at_a_time_holds_a_name(world):
     world.set_value("gate", 1)
     assert ended(daemon)["state"] == "succeeded"
     assert len(daemon.post_alert(alert(host="c"))["events"][0]["runs"]) == 1
+
+
+def test_an_approval_is_void_when_other_rules_match(world):
+    daemon = start(world, set_to(7), policy=ASK)
+    daemon.post_alert(alert())
+    first = pending(daemon)
+    world.write("policy.lua", ASK.replace("} }\n", "}" + ', rule { "careful", action = "effects.*", risk = "high" } }\n'))
+    daemon.stop().start()
+    assert approve(daemon, first).status == 200
+    second = wait_for(lambda: next((a for a in daemon.get("/v1/approvals")["items"] if a["id"] != first["id"]), None),
+                      "the new question")
+    assert second["risk"] == "high" and "careful" in second["why"]
+    assert world.effects() == []
+    assert approve(daemon, second).status == 200
+    assert ended(daemon)["state"] == "succeeded"
