@@ -5,7 +5,8 @@
  *
  * The doors (api/) come in through here and nowhere else: stanch_flow_receive for a webhook, stanch_flow_do
  * for everything that a person or program asks for. What they show they read from the journal (committed
- * view). Thread: loop thread.
+ * view).
+ * Thread: loop thread.
  */
 #ifndef STANCH_FLOW_H
 #define STANCH_FLOW_H
@@ -31,8 +32,8 @@ struct stanch_webhook {
 };
 /** A webhook: verify and normalise in the plugin host, then commit; done with 0 means 202: durable.
  *  result: {"delivery":id,"events":[{"id","state","repeat":bool,"incident":id|null,"runs":[id],"why"?:text}]}
- *  errors: STANCH_E_NOT_FOUND no such source; UNAUTHORIZED; INVALID; TOO_LARGE; BUSY, UNAVAILABLE, FULL,
- * STORE (503, nothing stored or unknown: try again) */
+ *  errors: STANCH_E_NOT_FOUND no such source; UNAUTHORIZED; INVALID; TOO_LARGE; BUSY, UNAVAILABLE, FULL, STORE
+ *  (503, nothing stored or unknown: try again) */
 int stanch_flow_receive(struct stanch_flow *flow, const struct stanch_webhook *webhook, stanch_flow_done done,
                         void *ctx, struct stanch_err *err);
 
@@ -51,10 +52,10 @@ int stanch_flow_receive(struct stanch_flow *flow, const struct stanch_webhook *w
  *   step.resolve        {"step":"R-3/2","happened":"happened"|"did-not"|"abandon","note"?} -> step
  *   mitigation.undo     {"mitigation","reason"?} -> mitigation (when the undo has its outcome)
  *   runbook.sync        {} -> {"commit","changed":bool}
- *   runbook.lint        {"files":[{"path","text"}]} ->
- * {"ok","errors":[{"path","line","text"}],"warnings":[...],"runbooks":[...]} runbook.plan
- * {"runbook","params"?} -> {"steps":[...]} plugin.enable       {"instance"} -> instance stop {"reason"} ->
- * status              resume {"reason"?} -> status
+ *   runbook.lint        {"files":[{"path","text"}]} -> {"ok","errors":[{"path","line","text"}],"warnings":[...],
+ *                       "runbooks":[name]}
+ *   plugin.enable       {"instance"} -> instance
+ *   stop                {"reason"} -> status                 resume  {"reason"?} -> status
  */
 int stanch_flow_do(struct stanch_flow *flow, const char *by, const char *command, const json_t *input,
                    stanch_flow_done done, void *ctx, struct stanch_err *err);
@@ -65,9 +66,8 @@ int stanch_flow_do(struct stanch_flow *flow, const char *by, const char *command
  *   "approvals":n,"mitigations":n,"counters":{"events_received","events_repeated","events_refused","runs_started",
  *   "actions_sent","actions_failed","actions_unknown","questions_asked",...},"version","uptime_ms"} */
 json_t *stanch_flow_status(struct stanch_flow *flow);
-/** The loaded runbooks with their declarations:
- * [{"name","path","commit","digest","summary","owner","on":[...],
- *  "uses":[...],"params":{},"limits":{},"symptom":{},"source":text}], new. */
+/** The loaded runbooks with their declarations: [{"name","path","commit","digest","summary","owner","on":[...],
+ *  "uses":[...],"params":{},"limits":{},"symptom":{}}], new. */
 json_t *stanch_flow_runbooks(struct stanch_flow *flow);
 
 #endif

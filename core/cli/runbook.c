@@ -1,4 +1,4 @@
-/* runbook.c: runbook list | show | lint | sync | plan. */
+/* runbook.c: runbook list | show | lint | sync. */
 #include "cli/room.h"
 #include "base/json.h"
 #include "base/mem.h"
@@ -145,35 +145,10 @@ static int run_sync(struct stanch_cli *cli)
     return rc ? rc : stanch_cli__show(cli, answer, "commit changed state why");
 }
 
-static int run_plan(struct stanch_cli *cli)
-{
-    STANCH_AUTO_FREE char *path = stanch_cli__path("/v1/runbooks/%s/plan", cli->args[0]);
-    STANCH_AUTO_JSON json_t *params = json_object();
-    STANCH_AUTO_JSON json_t *body = json_pack("{s:O}", "params", params);
-    STANCH_AUTO_JSON json_t *answer = NULL;
-    json_t *step;
-    size_t i;
-    for (int p = 0; p < cli->many_count; p++) {
-        const char *equals = strchr(cli->many[p], '=');
-        if (!equals)
-            return stanch_err_set(&cli->err, STANCH_E_INVALID, "--param %s: expected NAME=VALUE", cli->many[p]);
-        json_object_setn_new(params, cli->many[p], (size_t)(equals - cli->many[p]), json_string(equals + 1));
-    }
-    int rc = stanch_cli__send(cli, "POST", path, body, &answer);
-    if (rc != 0 || stanch_cli__said_json(cli, answer))
-        return rc;
-    struct stanch_cli__table *table = stanch_cli__table_new("N OP INSTANCE ACTION ARGS");
-    json_array_foreach(json_object_get(answer, "steps"), i, step)
-        stanch_cli__table_row(table, step, "n op instance action args");
-    stanch_cli__table_print(cli, table, "no steps");
-    return 0;
-}
-
 const struct stanch_cli__command stanch_cli__runbook_commands[] = {
     {"runbook", "list", "", 0, 0, "", "what is loaded, and from which commit", run_list},
     {"runbook", "show", "NAME", 1, 1, "", "one runbook with its source", run_show},
     {"runbook", "lint", "DIR", 1, 1, "", "check a folder's runbooks without loading them", run_lint},
     {"runbook", "sync", "", 0, 0, "", "look at the repository now", run_sync},
-    {"runbook", "plan", "NAME", 1, 1, "param", "what a run would do", run_plan},
     {0},
 };

@@ -1,7 +1,6 @@
 /* action.h: the machine of one action, shared by action.c (plan and question) and act.c (effect and proof).
  *
- *   start -> plan -> gate --allow--> hold -> (plan again if the world moved) -> intent -> apply -> verify ->
- * answer
+ *   start -> plan -> gate --allow--> hold -> (plan again if the world moved) -> intent -> apply -> verify -> answer
  *                      \--ask--> question --approve--> hold -> plan again --same--> intent ...
  *                      |             |                        \--another--> void, ask anew
  *                      |             \--deny--> error "denied"

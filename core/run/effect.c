@@ -2,8 +2,7 @@
  *
  *   start --commit intent--> call --> done | failed --------------------------------> ended
  *                              \----> unknown --settle--> reconcile --> done -------> ended (done)
- *                                                             |  \--> not-done ----> ended (failed, may be
- * sent again)
+ *                                                             |  \--> not-done ----> ended (failed, may be sent again)
  *                                                             \--> cannot tell ----> ended (unknown)
  *
  * No timer turns unknown into a retry. A process that dies between intent and outcome leaves the same

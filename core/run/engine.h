@@ -2,8 +2,7 @@
  *
  *   run --want--> op --answer--> step.answered --> worker
  *                  |
- *                  +-- simple.c   now, random, note, decide, page, sleep, recent_changes: answered by core
- * itself
+ *                  +-- simple.c   now, random, note, decide, page, sleep, recent_changes: answered by core itself
  *                  +-- symptom.c  check, verify, wait_for: reads, polled
  *                  +-- ask.c      ask: a free question to a role
  *                  +-- action.c   action: read; or plan -> gate.c -> (approval.c) -> target.c -> effect.c
@@ -11,7 +10,8 @@
  *
  * An op lives from its want to its answer, with or without a worker: a waiting run has no worker
  * (PROMISES.md 1.5: resume is a new worker, fed the journal). The journal holds each op's progress, so that
- * it can be taken up again after a crash (`recover` of its kind). Thread: loop thread.
+ * it can be taken up again after a crash (`recover` of its kind).
+ * Thread: loop thread.
  */
 #ifndef STANCH_RUN_ENGINE_H
 #define STANCH_RUN_ENGINE_H

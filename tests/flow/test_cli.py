@@ -152,7 +152,6 @@ def test_pages_are_read_up_to_the_limit(fake):
     (["deny", "A-1", "--note", "no"], "POST", "/v1/approvals/A-1", {"decision": "deny", "note": "no"}),
     (["answer", "A-1", "keep"], "POST", "/v1/approvals/A-1", {"decision": "keep"}),
     (["runbook", "sync"], "POST", "/v1/runbooks/sync", {}),
-    (["runbook", "plan", "a b", "--param", "x=1"], "POST", "/v1/runbooks/a%20b/plan", {"params": {"x": "1"}}),
     (["plugin", "enable", "edge"], "POST", "/v1/plugins/edge/enable", {}),
     (["stop", "storm"], "POST", "/v1/stop", {"reason": "storm"}),
     (["resume"], "POST", "/v1/resume", {}),
