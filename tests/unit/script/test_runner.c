@@ -8,7 +8,7 @@
 #include <sys/wait.h>
 
 static const struct stanch_runner_limits limits = {
-    .memory_bytes = 96 << 20, .cpu_ms = 1000, .wall_ms = 700, .source_bytes = 4096};
+    .memory_bytes = 96 << 20, .cpu_ms = 1000, .wall_ms = 2000, .source_bytes = 4096};
 
 #define FILE_TEXT                                                                                                      \
     "runbook 't' { summary = 's', owner = 'o', on = alert { alertname = 'A' }, uses = {},\n"                           \
