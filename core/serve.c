@@ -175,6 +175,8 @@ static void on_plugins_ready(void *ctx, const struct stanch_err *err)
 static void on_plugin_change(void *ctx, const char *instance, const char *state, const char *why)
 {
     struct stanch_daemon *daemon = ctx;
+    if (!daemon->journal)
+        return; /* only a check: the error is told at its end */
     stanch_log(strcmp(state, "up") == 0 ? STANCH_LOG_INFO : STANCH_LOG_WARN, "plugin", "%s is %s %s", instance, state,
                why ? why : "");
     struct stanch_batch *batch = stanch_batch_new();
@@ -188,11 +190,10 @@ static void on_plugin_change(void *ctx, const char *instance, const char *state,
         stanch_log(STANCH_LOG_ERROR, "serve", "%s could not be recorded: %s", kind, err.text);
 }
 
-static int start_plugins(struct stanch_daemon *daemon, struct stanch_err *err)
+static int start_plugins(struct stanch_daemon *daemon, const char *lock, struct stanch_err *err)
 {
     STANCH_AUTO_FREE char *own_dir = default_plugin_dir(daemon);
     const char *dir = stanch_json_str(daemon->config, "plugin_dir", own_dir);
-    STANCH_AUTO_FREE char *lock = stanch_asprintf("%s/hosts.lock", stanch_json_str(daemon->config, "state_dir", ""));
     int rc = stanch_plugins_new(daemon->loop, daemon->exe, dir, lock, &daemon->plugins, err);
     if (rc < 0)
         return rc;
@@ -215,6 +216,28 @@ static int start_plugins(struct stanch_daemon *daemon, struct stanch_err *err)
         return stanch_err_wrap(err, "%s", daemon->options.config);
     }
     return 0;
+}
+
+static int start_hosts(struct stanch_daemon *daemon, struct stanch_err *err)
+{
+    STANCH_AUTO_FREE char *lock = stanch_asprintf("%s/hosts.lock", stanch_json_str(daemon->config, "state_dir", ""));
+    return start_plugins(daemon, lock, err);
+}
+
+/* The plugins know what their settings mean: their hosts are started for the check, under a lock of its own, so that
+ * those of a running daemon are left alone. */
+static int check_settings(struct stanch_daemon *daemon, struct stanch_err *err)
+{
+    char lock[] = "/tmp/stanch-check-XXXXXX";
+    int fd = mkstemp(lock);
+    if (fd < 0)
+        return stanch_err_errno(err, STANCH_E_SYSTEM, errno, "no file could be made in /tmp");
+    close(fd);
+    int rc = start_plugins(daemon, lock, err);
+    (void)unlink(lock);
+    if (rc == 0)
+        (void)printf("%s: good\n", daemon->options.config);
+    return rc;
 }
 
 static int start_engine(struct stanch_daemon *daemon, struct stanch_err *err)
@@ -326,7 +349,7 @@ static int start_all(struct stanch_daemon *daemon, struct stanch_err *err)
 {
     int rc = open_store(daemon, err);
     if (rc == 0)
-        rc = start_plugins(daemon, err);
+        rc = start_hosts(daemon, err);
     if (rc == 0)
         rc = start_engine(daemon, err);
     if (rc == 0)
@@ -354,7 +377,7 @@ int stanch_serve_main(int argc, char **argv)
     daemon.loop = stanch_loop_new(&err);
     int rc = daemon.loop ? load_setup(&daemon, &err) : err.code;
     if (rc == 0 && daemon.options.check) {
-        (void)printf("%s: good\n", daemon.options.config);
+        rc = check_settings(&daemon, &err);
     } else if (rc == 0) {
         rc = start_all(&daemon, &err);
         if (rc == 0) {

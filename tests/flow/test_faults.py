@@ -176,3 +176,13 @@ def test_the_runner_dies_and_the_run_goes_on(world):
         os.kill(int(pid), signal.SIGKILL)
     assert ended(daemon)["state"] == "succeeded"
     assert len(world.effects()) == 1
+
+
+def test_a_check_of_the_configuration_asks_the_plugins_too(world):
+    daemon = start(world, set_to(7))
+    assert "good" in daemon.cli("config", "check", daemon.config_path).stdout
+    wrong = world.write("wrong.lua", daemon.config_path.read_text().replace("behaviour =", "behavior ="))
+    checked = daemon.cli("config", "check", wrong, check=False)
+    assert checked.returncode == 2 and "behaviour" in checked.stderr, checked.stderr
+    daemon.post_alert(alert())  # and the running daemon's hosts were left alone
+    assert ended(daemon)["state"] == "succeeded"
