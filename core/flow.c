@@ -450,6 +450,8 @@ void stanch_flow_free(struct stanch_flow *flow)
     json_decref(flow->buckets);
     json_decref(flow->starts);
     json_decref(flow->candidate);
+    json_decref(flow->instances);
+    free(flow->instances_text);
     free(flow->state_dir);
     free(flow->exe);
     free(flow);

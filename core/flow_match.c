@@ -9,7 +9,7 @@
 #include "run/stop.h"
 #include <string.h>
 
-json_t *stanch_flow__instances(struct stanch_flow *flow)
+static json_t *describe_instances(struct stanch_flow *flow)
 {
     STANCH_AUTO_JSON json_t *list = stanch_plugins_list(flow->plugins);
     json_t *instances = json_object();
@@ -22,6 +22,26 @@ json_t *stanch_flow__instances(struct stanch_flow *flow)
         json_object_set_new(instances, stanch_json_str(described, "name", ""), one);
     }
     return instances;
+}
+
+void stanch_flow_plugins_changed(struct stanch_flow *flow)
+{
+    json_decref(flow->instances);
+    flow->instances = NULL;
+}
+
+json_t *stanch_flow__instances(struct stanch_flow *flow)
+{
+    struct stanch_buf text = {0};
+    if (!flow->instances) {
+        flow->instances = describe_instances(flow);
+        if (stanch_json_canonical(flow->instances, &text, NULL) < 0)
+            stanch_log(STANCH_LOG_ERROR, "flow", "what the plugins declare has no canonical form");
+        free(flow->instances_text);
+        stanch_digest_hex(stanch_buf_str(&text), text.len, flow->instances_hex);
+        flow->instances_text = stanch_buf_take(&text);
+    }
+    return json_incref(flow->instances);
 }
 
 /* ---- limits: cooldown and at_most, from the starts of a runbook ---- */
@@ -113,7 +133,8 @@ static json_t *run_data(struct stanch_flow *flow, const struct stanch_runbook *r
                         json_pack("{s:s, s:s, s:s}", "id", incident, "title",
                                   stanch_json_str(doc, "title", stanch_json_str(event, "name", "")), "severity",
                                   stanch_json_str(doc, "severity", stanch_json_str(event, "severity", "sev3"))));
-    json_object_set_new(data, "instances", stanch_flow__instances(flow));
+    json_decref(stanch_flow__instances(flow));
+    json_object_set_new(data, "instances", json_string(flow->instances_hex));
     STANCH_AUTO_FREE char *because = event ? stanch_asprintf("%s is %s", stanch_json_str(event, "name", "an event"),
                                                              stanch_json_str(event, "state", ""))
                                            : stanch_asprintf("started by %s", by);
@@ -133,6 +154,7 @@ const json_t *stanch_flow__start_run(struct stanch_flow *flow, const struct stan
     json_t *data = run_data(flow, runbook, event, params, incident, by, id);
     note_start(flow, stanch_json_str(runbook->declared, "name", ""), stanch_flow__now(flow));
     stanch_batch_add(batch, incident, "run.started", by, id, json_incref(data));
+    stanch_batch_blob(batch, flow->instances_hex, flow->instances_text, strlen(flow->instances_text));
     json_array_append_new(began, json_pack("{s:o, s:s}", "data", data, "incident", incident));
     return data;
 }

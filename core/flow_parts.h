@@ -31,9 +31,12 @@ struct stanch_flow {
     char *state_dir;
     char *exe;
     json_t *counters;
-    json_t *repeats; /* event id -> count, not yet in the journal */
-    json_t *buckets; /* source -> {"tokens","at_ms"} */
-    json_t *starts;  /* runbook -> [started_ms]: for cooldown and at_most */
+    json_t *repeats;      /* event id -> count, not yet in the journal */
+    json_t *buckets;      /* source -> {"tokens","at_ms"} */
+    json_t *starts;       /* runbook -> [started_ms]: for cooldown and at_most */
+    json_t *instances;    /* what workers may know of the plugins; NULL: to be made anew */
+    char *instances_text; /* the same, canonical: kept once as a blob, named by runs */
+    char instances_hex[65];
     struct stanch_timer *tick;
     int64_t began_mono_ms;
     int64_t wall_minus_mono_ms; /* a jump of it is a step of the wall clock */
@@ -75,6 +78,8 @@ void stanch_reply__result(struct stanch_reply *reply, json_t *result);
 
 void stanch_flow__count(struct stanch_flow *flow, const char *counter);
 int64_t stanch_flow__now(struct stanch_flow *flow);
+/** A plugin came up or changed: what workers may know of it is made anew. */
+void stanch_flow_plugins_changed(struct stanch_flow *flow);
 /** new: what a worker may know of the instances: {name:{"plugin","environment","actions":{...}}} */
 json_t *stanch_flow__instances(struct stanch_flow *flow);
 

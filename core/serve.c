@@ -175,6 +175,8 @@ static void on_plugins_ready(void *ctx, const struct stanch_err *err)
 static void on_plugin_change(void *ctx, const char *instance, const char *state, const char *why)
 {
     struct stanch_daemon *daemon = ctx;
+    if (daemon->flow)
+        stanch_flow_plugins_changed(daemon->flow);
     if (!daemon->journal)
         return; /* only a check: the error is told at its end */
     stanch_log(strcmp(state, "up") == 0 ? STANCH_LOG_INFO : STANCH_LOG_WARN, "plugin", "%s is %s %s", instance, state,

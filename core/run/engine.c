@@ -91,6 +91,7 @@ void stanch_engine_free(struct stanch_engine *engine)
     stanch_mitigation__free_all(engine);
     stanch_targets_free(engine->targets);
     stanch_revision_free(engine->revision);
+    json_decref(engine->instances);
     json_decref(engine->counters);
     free(engine->config.state_dir);
     free(engine);

@@ -120,9 +120,11 @@ struct stanch_engine {
     struct stanch_question *questions;
     struct stanch_lease *leases;
     struct stanch_revision_files *revision; /* cache of one */
-    int64_t effects;                        /* effects that have ended: a plan older than one of them is made again */
-    bool draining;                          /* no new steps */
-    bool halted;                            /* the end: callbacks that still come change nothing */
+    char instances_hex[65];                 /* cache of one: what a run's plugins declared when it began */
+    json_t *instances;
+    int64_t effects; /* effects that have ended: a plan older than one of them is made again */
+    bool draining;   /* no new steps */
+    bool halted;     /* the end: callbacks that still come change nothing */
     json_t *counters;
 };
 

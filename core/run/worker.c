@@ -50,6 +50,29 @@ static void on_idle(void *ctx)
     stanch_run__drop_worker(run);
 }
 
+/* What the plugins declared when the run began, out of the journal by its digest. borrowed; NULL: not kept */
+static json_t *load_instances(struct stanch_run *run)
+{
+    struct stanch_engine *engine = run->engine;
+    const char *hex = stanch_json_str(run->doc, "instances", NULL);
+    if (!hex)
+        return NULL;
+    if (engine->instances && strcmp(engine->instances_hex, hex) == 0)
+        return engine->instances;
+    STANCH_AUTO_BUF struct stanch_buf text = {0};
+    struct stanch_err err;
+    json_t *instances = NULL;
+    if (stanch_journal_blob(engine->journal, hex, &text, &err) < 0 ||
+        stanch_json_parse(stanch_buf_str(&text), text.len, &stanch_json_own_limits, &instances, &err) < 0) {
+        stanch_log(STANCH_LOG_ERROR, "run", "what the plugins of %s declared could not be read: %s", run->id, err.text);
+        return NULL;
+    }
+    json_decref(engine->instances);
+    engine->instances = instances;
+    (void)snprintf(engine->instances_hex, sizeof engine->instances_hex, "%s", hex);
+    return instances;
+}
+
 static json_t *worker_input(struct stanch_run *run)
 {
     json_t *input = json_object();
@@ -59,7 +82,8 @@ static json_t *worker_input(struct stanch_run *run)
         json_object_set(input, copied[i], member ? member : json_null());
     }
     json_object_set(input, "incident", json_object_get(run->doc, "incident_as_of"));
-    json_object_set(input, "instances", json_object_get(run->doc, "instances"));
+    json_t *instances = load_instances(run);
+    json_object_set_new(input, "instances", instances ? json_incref(instances) : json_object());
     return input;
 }
 
