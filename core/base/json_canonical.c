@@ -41,40 +41,31 @@ static int compare_keys(const void *left, const void *right)
     return (*a || pending_a) ? 1 : (*b || pending_b) ? -1 : 0;
 }
 
+static void write_escape(unsigned char c, struct stanch_buf *out)
+{
+    static const char short_form[] = {
+        ['"'] = '"', ['\\'] = '\\', ['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't'};
+    if (c < sizeof short_form && short_form[c]) {
+        stanch_buf_char(out, '\\');
+        stanch_buf_char(out, short_form[c]);
+    } else {
+        stanch_buf_printf(out, "\\u%04x", c);
+    }
+}
+
 static void write_string(const char *text, size_t len, struct stanch_buf *out)
 {
+    size_t plain = 0; /* where the run of characters that stand for themselves begins */
     stanch_buf_char(out, '"');
     for (size_t i = 0; i < len; i++) {
         unsigned char c = (unsigned char)text[i];
-        switch (c) {
-        case '"':
-            stanch_buf_text(out, "\\\"");
-            break;
-        case '\\':
-            stanch_buf_text(out, "\\\\");
-            break;
-        case '\b':
-            stanch_buf_text(out, "\\b");
-            break;
-        case '\f':
-            stanch_buf_text(out, "\\f");
-            break;
-        case '\n':
-            stanch_buf_text(out, "\\n");
-            break;
-        case '\r':
-            stanch_buf_text(out, "\\r");
-            break;
-        case '\t':
-            stanch_buf_text(out, "\\t");
-            break;
-        default:
-            if (c < 0x20)
-                stanch_buf_printf(out, "\\u%04x", c);
-            else
-                stanch_buf_char(out, (char)c);
-        }
+        if (c >= 0x20 && c != '"' && c != '\\')
+            continue;
+        stanch_buf_add(out, text + plain, i - plain);
+        write_escape(c, out);
+        plain = i + 1;
     }
+    stanch_buf_add(out, text + plain, len - plain);
     stanch_buf_char(out, '"');
 }
 
