@@ -2,6 +2,8 @@
 import json
 import threading
 
+import pytest
+
 from books import ACTIONS, ASK, AUTO, book, set_to
 from harness import alert, wait_for
 
@@ -360,3 +362,24 @@ def test_an_approval_is_void_when_other_rules_match(world):
     assert world.effects() == []
     assert approve(daemon, second).status == 200
     assert ended(daemon)["state"] == "succeeded"
+
+
+@pytest.mark.parametrize("where,body", [
+    ("asleep", 'sleep "1h"'),
+    ("verifying", 'verify { ask = { instance = "fx", action = "get", args = { target = "errors" } }, good = "< -1", '
+                  'within_ms = 60000, every_ms = 100 }'),
+    ("waiting", 'wait_for { ask = fx.get, args = { target = "gate" }, becomes = "> 0", every = "100ms", within = "1h" }'),
+    ("asking", 'ask { role = "ic", text = "well?", choices = { "yes", "no" } }'),
+    ("side by side", 'parallel { function() sleep "1h" end, function() sleep "2h" end }'),
+    ("computing", 'while true do end'),
+])
+def test_cancel_in_every_state(world, where, body):
+    daemon = start(world, 'note "begins"; ' + body + "; " + set_to(7))
+    daemon.post_alert(alert())
+    wait_for(lambda: "step.noted" in daemon.kinds("INC-1"), "the first step")
+    cancelled = daemon.api("POST", "/v1/runs/R-1/cancel", {"reason": where})
+    assert cancelled.status == 200 and cancelled.json["state"] == "cancelled", (cancelled, daemon.get("/v1/runs/R-1"))
+    assert daemon.get("/v1/approvals")["items"] == []
+    daemon.stop().start()
+    assert daemon.get("/v1/runs/R-1")["state"] == "cancelled"
+    assert world.effects() == []
