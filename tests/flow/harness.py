@@ -345,13 +345,15 @@ class World:
     # The effects plugin's world: files outside of stanch (tests/plugins/effects.c).
 
     def effects(self):
-        """What the test plugin did to its world, in order: its log is outside of stanch."""
-        if not self.effects_path.exists():
+        """What the test plugin did to its world, in order: its remote is outside of stanch, and an effect comes into it
+        in one write."""
+        if not self.remote_path.exists():
             return []
         found = []
-        for line in self.effects_path.read_text().splitlines():
-            op, action, target, value, key, *_ = line.split(" ")
-            if not op.startswith("noop"):
+        for line in self.remote_path.read_text().splitlines():
+            target, value, *how = line.split(" ")
+            if how:  # not changed by hand
+                op, action, key = how
                 found.append({"op": op, "action": action, "target": target, "value": int(value), "key": key})
         return found
 

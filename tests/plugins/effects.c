@@ -4,7 +4,7 @@
  * Settings   log: the effect log, one line an effect, appended:  OP ACTION TARGET VALUE KEY EPOCH
  *                 OP is apply or undo; `noop` stands before a repeat that changed nothing (convergent: the
  * value was there; idempotent: the key was known); notify lines are: notify TEXT KEY EPOCH state: the remote,
- * lines of `TARGET VALUE`, and `key:KEY 1` for each key it has seen; a target that is not there is 0
+ * lines of `TARGET VALUE [OP ACTION KEY]`, the last one counts; a target that is not there is 0
  *            behaviour: misbehaviour, read at each call, one a line: [ACTION.]OP:WHAT [NUMBER] [once]
  *            token: secret, the bearer token of the webhook
  * Actions    {"target":text,"value":integer}: set_convergent (low), set_idempotent (low), set_reconcilable
@@ -191,8 +191,6 @@ static void log_effect(struct sdk_call *call, const char *prefix, int64_t value)
 static void change(struct sdk_call *call, int64_t expected, int64_t value)
 {
     const char *state = setting(call, "state"), *key = sdk_key(call);
-    bool keeps_keys =
-        strcmp(sdk_action(call), "set_idempotent") == 0 || strcmp(sdk_action(call), "set_reconcilable") == 0;
     int64_t now = remote_get(state, target_of(call));
     if (strcmp(sdk_action(call), "set_idempotent") == 0 && remote_has_key(state, key)) {
         log_effect(call, "noop ", value);
@@ -202,10 +200,8 @@ static void change(struct sdk_call *call, int64_t expected, int64_t value)
         sdk_fail(call, "stale", "%s is %lld, not %lld any more", target_of(call), (long long)now, (long long)expected);
         return;
     } else {
+        remote_change(state, target_of(call), value, op_word(call), sdk_action(call), key);
         log_effect(call, "", value);
-        remote_set(state, target_of(call), value);
-        if (keeps_keys)
-            remote_remember(state, key);
     }
     misbehave_after(call);
     if (!wants(call, "unknown"))

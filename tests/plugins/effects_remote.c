@@ -53,47 +53,34 @@ int64_t remote_get(const char *state_path, const char *target)
     return value;
 }
 
-void remote_set(const char *state_path, const char *target, int64_t value)
+static void append(const char *path, const char *line)
 {
-    char *old = read_all(state_path), *out = calloc(1, MAX_STATE + 600);
-    size_t name_len = strlen(target), len = 0;
-    for (const char *at = old; out && at && *at;) {
-        size_t line_len = strcspn(at, "\n");
-        if (!(strncmp(at, target, name_len) == 0 && at[name_len] == ' ') && line_len > 0)
-            len += (size_t)snprintf(out + len, MAX_STATE - len, "%.*s\n", (int)line_len, at);
-        at += line_len + (at[line_len] == '\n');
-    }
-    if (out) {
-        (void)snprintf(out + len, 600, "%s %lld\n", target, (long long)value);
-        write_all(state_path, out);
-    }
-    free(out);
-    free(old);
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    if (fd < 0 || write(fd, line, strlen(line)) < 0)
+        perror(path);
+    if (fd >= 0)
+        close(fd);
+}
+
+void remote_change(const char *state_path, const char *target, int64_t value, const char *op, const char *action,
+                   const char *key)
+{
+    char line[1024];
+    (void)snprintf(line, sizeof line, "%s %lld %s %s %s\n", target, (long long)value, op, action, key);
+    append(state_path, line);
 }
 
 bool remote_has_key(const char *state_path, const char *key)
 {
-    char name[300], line[512], *text = read_all(state_path);
-    (void)snprintf(name, sizeof name, "key:%s", key);
-    bool found = text && find_line(text, name, line);
+    char *text = read_all(state_path);
+    bool found = text && *key && strstr(text, key);
     free(text);
     return found;
 }
 
-void remote_remember(const char *state_path, const char *key)
-{
-    char name[300];
-    (void)snprintf(name, sizeof name, "key:%s", key);
-    remote_set(state_path, name, 1);
-}
-
 void remote_log(const char *log_path, const char *line)
 {
-    int fd = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-    if (fd < 0 || write(fd, line, strlen(line)) < 0)
-        perror(log_path);
-    if (fd >= 0)
-        close(fd);
+    append(log_path, line);
 }
 
 void behaviour_read(const char *path, const char *action, const char *op, char ret[64], int64_t *ret_number)

@@ -7,10 +7,12 @@
 
 /** The value of a target; 0 when it was never set. */
 int64_t remote_get(const char *state_path, const char *target);
-void remote_set(const char *state_path, const char *target, int64_t value);
-/** Whether the remote has seen that idempotency key; remote_remember makes it so. */
+/** An effect: value, operation and key come into the file in one write, so that a host that is killed leaves all of
+ * it or nothing, as a real remote would. */
+void remote_change(const char *state_path, const char *target, int64_t value, const char *op, const char *action,
+                   const char *key);
+/** Whether the remote has seen that idempotency key. */
 bool remote_has_key(const char *state_path, const char *key);
-void remote_remember(const char *state_path, const char *key);
 /** Append one line to the effect log, in one write. */
 void remote_log(const char *log_path, const char *line);
 
