@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from books import AUTO, book, set_to
-from harness import STANCH, alert, wait_for, webhook
+from harness import KIND, STANCH, alert, wait_for, webhook
 from test_runs import ended, pending, start
 
 BEARER = "Authorization"
@@ -82,7 +82,9 @@ def test_a_bad_runbook_ends_alone(world, body, says):
     wait_for(lambda: runs().get("good", {}).get("state") == "succeeded", "the good one")
     bad = wait_for(lambda: runs()["heal"] if runs()["heal"]["state"] in ("failed", "parked") else None, "the bad one",
                    timeout=90)
-    assert says in json.dumps(bad), bad
+    # a sanitizer makes memory so slow that the limit of time can come first
+    ends = (says, "time") if says == "memory" and KIND != "dev" else (says,)
+    assert any(word in json.dumps(bad) for word in ends), bad
     assert daemon.api("GET", "/healthz").status == 200
 
 
