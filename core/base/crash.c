@@ -4,9 +4,11 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 static void note_passed(const char *name)
@@ -19,19 +21,29 @@ static void note_passed(const char *name)
     close(fd);
 }
 
-void stanch_crash_point(const char *name)
+/* Is this pass the one that STANCH_CRASH="name:nth:linger_ms" wants? */
+static bool is_wanted(const char *name, long *ret_linger_ms)
 {
     static _Atomic int passed;
-    note_passed(name);
     const char *wanted = getenv("STANCH_CRASH");
-    if (!wanted)
+    size_t len = wanted ? strcspn(wanted, ":") : 0;
+    if (!wanted || strlen(name) != len || strncmp(name, wanted, len) != 0)
+        return false;
+    char *end = NULL;
+    long nth = wanted[len] ? strtol(wanted + len + 1, &end, 10) : 1;
+    *ret_linger_ms = end && *end == ':' ? strtol(end + 1, NULL, 10) : 0;
+    return atomic_fetch_add(&passed, 1) + 1 == nth;
+}
+
+void stanch_crash_point(const char *name)
+{
+    long linger_ms = 0;
+    note_passed(name);
+    if (!is_wanted(name, &linger_ms))
         return;
-    size_t len = strcspn(wanted, ":");
-    if (strlen(name) != len || strncmp(name, wanted, len) != 0)
-        return;
-    int nth = wanted[len] ? (int)strtol(wanted + len + 1, NULL, 10) : 1;
-    if (atomic_fetch_add(&passed, 1) + 1 == nth)
-        kill(getpid(), SIGKILL);
+    struct timespec linger = {.tv_sec = linger_ms / 1000, .tv_nsec = linger_ms % 1000 * 1000000};
+    (void)nanosleep(&linger, NULL);
+    kill(getpid(), SIGKILL);
 }
 #else
 typedef int stanch_crash_points_are_off;

@@ -1,7 +1,8 @@
 /* crash.h: places where a test kills the process, as kill -9 would.
  * Compiled in by -DSTANCH_CRASH_POINTS=ON (build kinds dev, asan, tsan; never release). The environment
- * variable STANCH_CRASH="name" or "name:3" (the third time) chooses one; STANCH_CRASH_LOG=FILE lists the points
- * that were passed, one name a line.
+ * variable STANCH_CRASH="name" or "name:3" (the third time) chooses one; "name:3:50" is a kill 50 ms after that thread
+ * came there, while the others go on: what they let out too early is out. STANCH_CRASH_LOG=FILE lists the points that
+ * were passed, one name a line.
  */
 #ifndef STANCH_BASE_CRASH_H
 #define STANCH_BASE_CRASH_H

@@ -3,7 +3,7 @@
  *
  * Settings   log: the effect log, one line an effect, appended:  OP ACTION TARGET VALUE KEY EPOCH
  *                 OP is apply or undo; `noop` stands before a repeat that changed nothing (convergent: the
- * value was there; idempotent: the key was known); notify lines are: notify TEXT KEY EPOCH state: the remote,
+ * value was there; idempotent: the key was known), `stale` before a call that was refused; notify lines are: notify TEXT KEY EPOCH state: the remote,
  * lines of `TARGET VALUE [OP ACTION KEY]`, the last one counts; a target that is not there is 0
  *            behaviour: misbehaviour, read at each call, one a line: [ACTION.]OP:WHAT [NUMBER] [once]
  *            token: secret, the bearer token of the webhook
@@ -197,6 +197,7 @@ static void change(struct sdk_call *call, int64_t expected, int64_t value)
     } else if (strcmp(sdk_action(call), "set_convergent") == 0 && now == value) {
         log_effect(call, "noop ", value);
     } else if (now != expected && strcmp(sdk_action(call), "set_unprotected") != 0) {
+        log_effect(call, "stale ", value);
         sdk_fail(call, "stale", "%s is %lld, not %lld any more", target_of(call), (long long)now, (long long)expected);
         return;
     } else {

@@ -1,1 +1,0 @@
-from harness import world  # noqa: F401 (a fixture)
