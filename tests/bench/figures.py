@@ -1,28 +1,39 @@
 """figures.py: what tests/bench/run measures, and what it should be. Set-up is here; the measuring is in bench_*.c."""
 import json
 import os
+import socket
 import sqlite3
 import subprocess
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
-from harness import BUILD, Lua, World, children_of, free_port, lua, wait_for
+from harness import BUILD, STANCH, Lua, UnixConnection, World, children_of, free_port, lua, wait_for
 
 PROGRAMS = BUILD / "bench"
 CONNECTIONS = 64
+WAITING = 10000
 
+STEPS = 20
 POLICY = 'policy { auto = "low" }\n'
-RUNBOOK = '''local hit = target "hit"
-runbook "hit" {
+ASKING = 'policy { auto = "none" }\n'
+
+
+def runbook(steps=1, alertname="Hit.*"):
+    """Hits the bench's server so many times, one after the other, each time another target."""
+    return f'''local hit = target "hit"
+runbook "hit" {{
   summary = "Hits the bench's server",
   owner = "team-bench",
-  on = alert { alertname = matches "Hit.*" },
-  uses = { hit.hit },
-  params = { name = label "instance" {} },
+  on = alert {{ alertname = matches "{alertname}" }},
+  uses = {{ hit.hit }},
+  params = {{ name = label "instance" {{}} }},
   run = function(incident, p)
-    hit.hit { name = p.name, because = "it is measured" }
+    for step = 1, {steps} do
+      hit.hit {{ name = p.name .. "s" .. step, because = "it is measured" }}
+    end
   end,
-}
+}}
 '''
 
 
@@ -51,12 +62,12 @@ def scratch():
 
 
 @contextmanager
-def daemon(log="warn"):
+def daemon(runbook=runbook(), policy=POLICY, log="warn"):
     """A daemon with three instances: the source, the plugin that hits, and Prometheus's."""
     with scratch() as world:
         world.target_port = free_port()
-        world.repo.commit({"hit.lua": RUNBOOK})
-        world.write("policy.lua", POLICY)
+        world.repo.commit({"hit.lua": runbook})
+        world.write("policy.lua", policy)
         url = f"http://127.0.0.1:{world.target_port}"
         config = "stanch " + lua({
             "state_dir": world.dir / "state", "socket": world.dir / "run" / "control.sock",
@@ -175,6 +186,114 @@ def repeats(requests):
     return {"durable_repeat_per_s": seen["per_s"]}
 
 
+def query(it, sql):
+    """The one value of a query to the daemon's store."""
+    with sqlite3.connect(f"file:{it.world.dir}/state/stanch.db?mode=ro", uri=True) as db:
+        return db.execute(sql).fetchone()[0]
+
+
+def whole_runs(runs, steps, rounds, follow):
+    """Runs from their alerts to their end. What hit the target must stand in the store, once as intent, once as done."""
+    with daemon(runbook(steps)) as it:
+        before = metric(it, "stanch_journal_syncs_total")
+        seen = program("bench_runs", it.port, "/v1/events/am", it.world.token, it.world.target_port,
+                       it.socket if follow else "-", runs, steps, rounds, seed())
+        syncs = metric(it, "stanch_journal_syncs_total") - before
+        wait_for(lambda: query(it, "SELECT count(*) FROM doc WHERE noun = 'run' AND open = 1") == 0, "all runs to end")
+        it.stop()
+        done = query(it, "SELECT count(*) FROM entry WHERE kind = 'action.answered' AND data ->> 'outcome' = 'done'")
+        sent = query(it, "SELECT count(*) FROM entry WHERE kind = 'action.sent'")
+        if not done == sent == seen["hits"]:
+            raise SystemExit(f"tests/bench/run: {seen['hits']:.0f} hits, {sent} intents and {done} outcomes recorded")
+    return seen, syncs
+
+
+def durable_steps(requests):
+    rounds = max(1, round(requests / CONNECTIONS / STEPS))
+    seen, syncs = whole_runs(CONNECTIONS, STEPS, rounds, follow=False)
+    return {"durable_steps_per_s": seen["per_s"], "durable_steps_per_sync": seen["hits"] / max(syncs, 1)}
+
+
+def three_steps(requests):
+    seen, _ = whole_runs(1, 3, requests, follow=True)
+    return {"three_step_run_p50_us": seen["p50_us"]}
+
+
+def journal(requests):
+    with scratch() as world:
+        seen = program("bench_journal", world.dir / "state", requests)
+    return {"journal_rows_per_s": seen["per_s"], "journal_rows_per_sync": seen["per_sync"]}
+
+
+def tree(pid):
+    pids = [pid]
+    for pid in pids:
+        pids += children_of(pid)
+    return pids
+
+
+def rss_kib(pid):
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS:")))
+
+
+def wait_until_all_wait(it, runs, processes):
+    """Each has put its question, and its worker is gone."""
+    wait_for(lambda: query(it, "SELECT count(*) FROM doc WHERE noun = 'approval' AND open = 1") == runs,
+             f"{runs} runs to wait", timeout=900, every=0.5)
+    wait_for(lambda: len(tree(it.process.pid)) <= processes, "their workers to end", timeout=60, every=0.5)
+
+
+def approve_as_soon_as_it_answers(it, approval):
+    body = json.dumps({"decision": "approve", "plan": approval["plan_digest"]})
+    while True:
+        connection = UnixConnection(it.socket, 30)
+        try:
+            connection.request("POST", f"/v1/approvals/{approval['id']}", body, {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            if answer.status == 200:
+                return
+            raise SystemExit(f"tests/bench/run: the approval was answered with {answer.status}: {answer.read()!r}")
+        except OSError:
+            time.sleep(0.001)  # not up yet
+        finally:
+            connection.close()
+
+
+def kill9_to_acting(it):
+    """kill -9, start, approve one: until its command is at the target."""
+    approval = it.get("/v1/approvals?limit=1")["items"][0]
+    with socket.create_server(("127.0.0.1", it.world.target_port)) as target:
+        target.settimeout(60)
+        begin = time.monotonic()
+        it.kill9()
+        with open(it.log_path, "ab") as log:
+            it.process = subprocess.Popen([STANCH, "serve", "--config", it.config_path], stdin=subprocess.DEVNULL,
+                                          stdout=log, stderr=log, env=it.env, cwd=it.world.dir)
+        approve_as_soon_as_it_answers(it, approval)
+        hit, _ = target.accept()
+        with hit:
+            hit.recv(4096)
+            took = time.monotonic() - begin
+            hit.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+    return took * 1000
+
+
+def waiting(requests):
+    """Runs that wait for an approval: what they cost in memory, and how soon one acts after a kill."""
+    with daemon(runbook(alertname="Ack.*"), ASKING) as it:
+        processes = len(tree(it.process.pid)) + 1
+        answered = load(it.port, "/v1/events/am", it.world.token, CONNECTIONS, CONNECTIONS)["answered"]
+        wait_until_all_wait(it, answered, processes)
+        before = {pid: rss_kib(pid) for pid in tree(it.process.pid)}
+        answered += load(it.port, "/v1/events/am", it.world.token, CONNECTIONS, requests)["answered"]
+        wait_until_all_wait(it, answered, processes)
+        after = {pid: rss_kib(pid) for pid in tree(it.process.pid)}
+        took_ms = kill9_to_acting(it)
+    grown = sum(after.values()) - sum(before.values())
+    return {f"waiting_{WAITING}_rss_kib": max(grown, 1), "kill9_to_acting_ms": took_ms}
+
+
 def plugin_call(requests):
     with scratch() as world:
         return program("bench_plugin", BUILD / "bin/stanch", world.plugin_dir, world.dir / "hosts.lock", requests)
@@ -184,12 +303,11 @@ def idle(_):
     """All processes of a daemon that has nothing to do, with three instances."""
     with daemon() as it:
         it.api("GET", "/v1/status")
-        tree, total = [it.process.pid], 0
-        for pid in tree:
-            tree += children_of(pid)
+        pids, total = tree(it.process.pid), 0
+        for pid in pids:
             rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
             total += int(next(line.split()[1] for line in rollup.splitlines() if line.startswith("Pss:")))
-        return {"idle_pss_kib": total, "idle_processes": len(tree)}
+        return {"idle_pss_kib": total, "idle_processes": len(pids)}
 
 
 class Measure:
@@ -215,6 +333,10 @@ MEASURES = [
     Measure(2000, durable_ack, "durable_ack_p50_us", "durable_ack_p99_us"),
     Measure(20000, durable_acks, "durable_ack_per_s", "durable_acks_per_sync"),
     Measure(40000, repeats, "durable_repeat_per_s"),
+    Measure(CONNECTIONS * STEPS * 4, durable_steps, "durable_steps_per_s", "durable_steps_per_sync"),
+    Measure(300, three_steps, "three_step_run_p50_us"),
+    Measure(50000, journal, "journal_rows_per_s", "journal_rows_per_sync"),
+    Measure(WAITING, waiting, f"waiting_{WAITING}_rss_kib", "kill9_to_acting_ms"),
     Measure(10000, plugin_call, "plugin_call_p50_us"),
     Measure(1, idle, "idle_pss_kib", "idle_processes"),
 ]
@@ -242,13 +364,18 @@ TARGETS = [
     Target("durable_ack_p50_us", "at most", 2, "ref_durable_http_p50_us"),
     Target("durable_ack_per_s", "at least", 0.35, "ref_durable_parse_per_s"),
     Target("durable_repeat_per_s", "at least", 0.6, "ref_durable_parse_per_s"),
+    Target("durable_steps_per_s", "at least", 4000),
+    Target("three_step_run_p50_us", "at most", 9500 / 5),
+    Target("journal_rows_per_s", "at least", 0.15, "ref_sqlite_rows_per_s"),
+    Target(f"waiting_{WAITING}_rss_kib", "at most", 2000),
+    Target("kill9_to_acting_ms", "at most", 500),
     Target("plugin_call_p50_us", "at most", 5, "ref_socketpair_p50_us"),
     Target("idle_pss_kib", "at most", 30000),
 ]
 
 
 def unit(name):
-    for end, word in (("_us", "us"), ("_per_s", "1/s"), ("_kib", "KiB"), ("_per_sync", "1/sync")):
+    for end, word in (("_us", "us"), ("_ms", "ms"), ("_per_s", "1/s"), ("_kib", "KiB"), ("_per_sync", "1/sync")):
         if name.endswith(end):
             return word
     return "-"
