@@ -6,13 +6,16 @@
 
 #define HEADS   "ID STATE INCIDENT INSTANCE ACTION TARGETS LEASE UNDO-BY-HAND"
 #define MEMBERS "id state incident instance action targets lease_ends^ undo_by_hand"
+/* with the daemon dead: also who answers for it */
+#define OFFLINE_HEADS   "ID STATE INCIDENT INSTANCE ACTION TARGETS LEASE OWNER UNDO-BY-HAND"
+#define OFFLINE_MEMBERS "id state incident instance action targets lease_ends^ owner undo_by_hand"
 
 static void show_table(const struct stanch_cli *cli, const json_t *items, bool all)
 {
-    struct stanch_cli__table *table = stanch_cli__table_new(HEADS);
+    struct stanch_cli__table *table = stanch_cli__table_new(OFFLINE_HEADS);
     json_t *item;
     size_t i;
-    json_array_foreach((json_t *)(uintptr_t)items, i, item) stanch_cli__table_row(table, item, MEMBERS);
+    json_array_foreach((json_t *)(uintptr_t)items, i, item) stanch_cli__table_row(table, item, OFFLINE_MEMBERS);
     stanch_cli__table_print(cli, table, all ? "no mitigations" : "no mitigation is in force");
 }
 

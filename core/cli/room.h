@@ -57,7 +57,8 @@ struct stanch_cli__command {
 extern const struct stanch_cli__command stanch_cli__event_commands[], stanch_cli__incident_commands[],
     stanch_cli__run_commands[], stanch_cli__approval_commands[], stanch_cli__mitigation_commands[],
     stanch_cli__runbook_commands[], stanch_cli__timeline_commands[], stanch_cli__plugin_commands[],
-    stanch_cli__switch_commands[], stanch_cli__config_commands[], stanch_cli__completion_commands[];
+    stanch_cli__switch_commands[], stanch_cli__config_commands[], stanch_cli__completion_commands[],
+    stanch_cli__store_commands[];
 
 struct stanch_cli {
     FILE *out;
@@ -125,5 +126,13 @@ int stanch_cli__show(const struct stanch_cli *cli, const json_t *doc, const char
 /* offline.c: this executable again, for what works on a store with the daemon dead. ret: its output, may be NULL
  * (then it goes where ours goes). returns its exit code, or a negative STANCH_E_* */
 int stanch_cli__run_self(struct stanch_cli *cli, char *const argv[], struct stanch_buf *ret);
+/** The store to work on: --store, or the running daemon's. ret: new */
+int stanch_cli__find_store(struct stanch_cli *cli, char **ret);
+/** `offline VERB --store DIR ...`: more is a NULL-ended list of further words, or NULL. ret as above. */
+int stanch_cli__go_offline(struct stanch_cli *cli, const char *verb, const char *store, const char *const *more,
+                           struct stanch_buf *ret);
+/** The same, its output parsed. ret: new */
+int stanch_cli__ask_offline(struct stanch_cli *cli, const char *verb, const char *store, const char *const *more,
+                            json_t **ret);
 
 #endif

@@ -1,5 +1,6 @@
 /* self.c: this executable again, as a child, for its offline and serve doors. */
 #include "cli/room.h"
+#include "base/json.h"
 #include "base/mem.h"
 #include <errno.h>
 #include <string.h>
@@ -69,4 +70,47 @@ int stanch_cli__run_self(struct stanch_cli *cli, char *const argv[], struct stan
         close(fds[0]);
     int code = wait_for(cli, pid);
     return rc == 0 ? code : stanch_err_set(&cli->err, STANCH_E_SYSTEM, "cannot read from the child process");
+}
+
+int stanch_cli__find_store(struct stanch_cli *cli, char **ret)
+{
+    STANCH_AUTO_JSON json_t *status = NULL;
+    const char *given = stanch_cli__value(cli, STANCH_CLI__STORE);
+    if (given) {
+        *ret = stanch_strdup(given);
+        return 0;
+    }
+    int rc = stanch_cli__get(cli, "/v1/status", &status);
+    if (rc != 0)
+        return stanch_err_wrap(&cli->err, "--store DIR reads a store without the daemon");
+    const char *dir = stanch_json_str(status, "state_dir", NULL);
+    if (!dir)
+        return stanch_err_set(&cli->err, STANCH_E_PROTOCOL,
+                              "the daemon does not say where its store is; use --store DIR");
+    *ret = stanch_strdup(dir);
+    return 0;
+}
+
+int stanch_cli__go_offline(struct stanch_cli *cli, const char *verb, const char *store, const char *const *more,
+                           struct stanch_buf *ret)
+{
+    const char *words[WORDS] = {"offline", verb, "--store", store};
+    char *argv[WORDS + 1] = {0};
+    int count = 4;
+    for (; more && *more && count < WORDS; more++)
+        words[count++] = *more;
+    for (int i = 0; i < count; i++)
+        argv[i] = stanch_strdup(words[i]);
+    int rc = stanch_cli__run_self(cli, argv, ret);
+    for (int i = 0; i < count; i++)
+        free(argv[i]);
+    return rc;
+}
+
+int stanch_cli__ask_offline(struct stanch_cli *cli, const char *verb, const char *store, const char *const *more,
+                            json_t **ret)
+{
+    STANCH_AUTO_BUF struct stanch_buf text = {0};
+    int rc = stanch_cli__go_offline(cli, verb, store, more, &text);
+    return rc ? rc : stanch_json_parse(stanch_buf_str(&text), text.len, &stanch_json_own_limits, ret, &cli->err);
 }

@@ -86,52 +86,26 @@ static const char *given_chain(const struct stanch_cli *cli)
     return chain ? chain : cli->arg_count ? cli->args[0] : NULL;
 }
 
-/* The store to read: the one that is named, or the daemon's. new */
-static int find_store(struct stanch_cli *cli, char **ret)
-{
-    STANCH_AUTO_JSON json_t *status = NULL;
-    if (given_store(cli)) {
-        *ret = stanch_strdup(given_store(cli));
-        return 0;
-    }
-    int rc = stanch_cli__get(cli, "/v1/status", &status);
-    if (rc != 0)
-        return stanch_err_wrap(&cli->err, "--store DIR reads a store without the daemon");
-    const char *dir = stanch_json_str(status, "state_dir", NULL);
-    if (!dir)
-        return stanch_err_set(&cli->err, STANCH_E_PROTOCOL,
-                              "the daemon does not say where its store is; use --store DIR");
-    *ret = stanch_strdup(dir);
-    return 0;
-}
-
 /* Run `offline VERB --store DIR [--chain INC] [--checkpoint FILE] [--check]`. ret may be NULL. */
 static int go_offline(struct stanch_cli *cli, const char *verb, struct stanch_buf *ret)
 {
     STANCH_AUTO_FREE char *store = NULL;
-    const char *words[12] = {"offline", verb, "--store"};
-    char *argv[12] = {0};
-    int count = 3;
-    int rc = find_store(cli, &store);
+    const char *more[8] = {0};
+    int count = 0;
+    int rc = stanch_cli__find_store(cli, &store);
     if (rc != 0)
         return rc;
-    words[count++] = store;
     if (given_chain(cli)) {
-        words[count++] = "--chain";
-        words[count++] = given_chain(cli);
+        more[count++] = "--chain";
+        more[count++] = given_chain(cli);
     }
     if (stanch_cli__value(cli, STANCH_CLI__CHECKPOINT)) {
-        words[count++] = "--checkpoint";
-        words[count++] = stanch_cli__value(cli, STANCH_CLI__CHECKPOINT);
+        more[count++] = "--checkpoint";
+        more[count++] = stanch_cli__value(cli, STANCH_CLI__CHECKPOINT);
     }
     if (stanch_cli__flag(cli, STANCH_CLI__CHECK))
-        words[count++] = "--check";
-    for (int i = 0; i < count; i++)
-        argv[i] = stanch_strdup(words[i]);
-    rc = stanch_cli__run_self(cli, argv, ret);
-    for (int i = 0; i < count; i++)
-        free(argv[i]);
-    return rc;
+        more[count++] = "--check";
+    return stanch_cli__go_offline(cli, verb, store, more, ret);
 }
 
 static bool is_wanted(const struct stanch_cli *cli, const json_t *entry)

@@ -1,5 +1,5 @@
 /* rebuild.c: every document again, out of the entries. Documents are a stored copy of what the fold can tell, for
- * speed; this is the proof that they are only that. */
+ * speed; this is the proof that they are only that, and the way to them when the copy is damaged. */
 #include "timeline/store_sqlite.h"
 #include "timeline/verify.h"
 #include "base/digest.h"
@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "model/fold.h"
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -178,5 +179,68 @@ int stanch_timeline_rebuild(const char *store_dir, int compare_only, int64_t *re
     json_decref(rebuild.docs);
     if (rc == 0)
         *ret_differences = rebuild.differences;
+    return rc;
+}
+
+/* ---- what is left of a damaged store ---- */
+
+/* Read on behind what cannot be read, in leaps that double. returns how many places were skipped at most */
+static int64_t fold_what_is_left(struct rebuild *rebuild)
+{
+    int64_t until = 0, skipped = 0, leap = 1;
+    char link[65];
+    if (rebuild->store->ops->head(rebuild->store, STANCH_CHAIN_ALL, &until, link, NULL) < 0)
+        until = INT64_MAX / 2;
+    while (rebuild->after_seq < until) {
+        int64_t before = rebuild->after_seq;
+        rebuild->rc = 0;
+        if (fold_all(rebuild) == 0)
+            break;
+        leap = rebuild->after_seq > before ? 1 : leap * 2;
+        rebuild->after_seq += leap;
+        skipped += leap;
+    }
+    return skipped;
+}
+
+static int compare_seq(const void *a, const void *b)
+{
+    int64_t x = stanch_json_int(*(json_t *const *)a, "seq", 0), y = stanch_json_int(*(json_t *const *)b, "seq", 0);
+    return (y > x) - (y < x);
+}
+
+static json_t *pick(const struct rebuild *rebuild, const char *noun, bool open_only)
+{
+    size_t count = 0;
+    STANCH_AUTO_FREE json_t **found = stanch_alloc((json_object_size(rebuild->docs) + 1) * sizeof(json_t *));
+    const char *key;
+    json_t *item, *list = json_array();
+    json_object_foreach(rebuild->docs, key, item)
+    {
+        bool wanted = strcmp(stanch_json_str(item, "noun", ""), noun) == 0;
+        if (wanted && (!open_only || stanch_json_bool(item, "open", true)))
+            found[count++] = json_object_get(item, "doc");
+    }
+    qsort(found, count, sizeof(json_t *), compare_seq);
+    for (size_t i = 0; i < count; i++)
+        json_array_append(list, found[i]);
+    return list;
+}
+
+int stanch_timeline_salvage(const char *store_dir, const char *noun, int open_only, json_t **ret, char ret_lost[200],
+                            struct stanch_err *err)
+{
+    struct stanch_err why = {0};
+    struct rebuild rebuild = {.err = &why, .docs = json_object()};
+    int rc = stanch_store_sqlite_open(store_dir, 0, 1, &rebuild.store, err);
+    ret_lost[0] = 0;
+    if (rc == 0) {
+        int64_t skipped = fold_what_is_left(&rebuild);
+        if (skipped)
+            (void)snprintf(ret_lost, 200, "up to %" PRId64 " entries could not be read (%.100s)", skipped, why.text);
+        *ret = pick(&rebuild, noun, open_only);
+        stanch_store_close(rebuild.store);
+    }
+    json_decref(rebuild.docs);
     return rc;
 }

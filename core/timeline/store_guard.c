@@ -1,5 +1,5 @@
-/* store_guard.c: the files beside the database: the owner's lock, the reserve, the mark of a store whose last
- * commit failed. */
+/* store_guard.c: the files beside the database: the owner's lock, the reserve, the marks of a store whose last commit
+ * failed and of one that is being restored. */
 #include "timeline/store_sqlite.h"
 #include "base/mem.h"
 #include <errno.h>
@@ -114,4 +114,26 @@ void stanch_guard_set_suspect(const char *dir, bool value)
     int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600); /* best effort: the disk is in trouble */
     if (fd >= 0)
         close(fd);
+}
+
+int stanch_guard_set_restoring(const char *dir, bool value, struct stanch_err *err)
+{
+    STANCH_AUTO_FREE char *path = path_of(dir, "stanch.restoring");
+    int fd = value ? open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600) : -1;
+    if (value ? fd < 0 : unlink(path) < 0 && errno != ENOENT)
+        return stanch_err_errno(err, STANCH_E_STORE, errno, "the mark %s", path);
+    if (fd >= 0)
+        close(fd);
+    sync_dir(dir);
+    return 0;
+}
+
+int stanch_guard_check_restoring(const char *dir, struct stanch_err *err)
+{
+    STANCH_AUTO_FREE char *path = path_of(dir, "stanch.restoring");
+    if (access(path, F_OK) < 0)
+        return 0;
+    return stanch_err_set(err, STANCH_E_STORE,
+                          "a restore of this store was interrupted; run `stanch store restore` again (what was there "
+                          "before is kept in before-restore-TIME beside it)");
 }

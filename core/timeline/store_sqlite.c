@@ -223,6 +223,8 @@ int stanch_store_sqlite_open_with(const char *dir, int create, int read_only,
     if (rc < 0)
         return rc;
     STANCH_AUTO_FREE char *path = stanch_asprintf("%s/stanch.db", dir);
+    if (!read_only && (rc = stanch_guard_check_restoring(dir, err)) < 0)
+        return rc;
     if (!(create && !read_only) && access(path, F_OK) < 0)
         return stanch_err_set(err, STANCH_E_NOT_FOUND, "there is no store at %s (no stanch.db in it)", dir);
     struct stanch_sqlite *self = STANCH_NEW(struct stanch_sqlite);

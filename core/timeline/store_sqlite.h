@@ -94,5 +94,9 @@ int stanch_guard_reserve(const char *dir, int64_t bytes);
 void stanch_guard_release(const char *dir, int *fd);
 bool stanch_guard_is_suspect(const char *dir);
 void stanch_guard_set_suspect(const char *dir, bool value);
+/** The mark of a restore that is under way: until it is gone nobody opens the store for writing. */
+int stanch_guard_set_restoring(const char *dir, bool value, struct stanch_err *err);
+/** returns 0 | STANCH_E_STORE a restore was interrupted */
+int stanch_guard_check_restoring(const char *dir, struct stanch_err *err);
 
 #endif

@@ -7,6 +7,7 @@
 #ifndef STANCH_TIMELINE_VERIFY_H
 #define STANCH_TIMELINE_VERIFY_H
 #include "base/err.h"
+#include <jansson.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -30,5 +31,11 @@ int stanch_timeline_export(const char *store_dir, const char *chain, FILE *out, 
 /** Compute every noun's document again from the entries; write them, or only compare.
  *  ret_differences: how many documents differed. */
 int stanch_timeline_rebuild(const char *store_dir, int compare_only, int64_t *ret_differences, struct stanch_err *err);
+
+/** The open documents of a noun (open_only: else all), computed from the entries alone, for a store whose documents
+ *  cannot be read. What cannot be read of the entries is skipped. ret: new, an array, newest first.
+ *  ret_lost: text of what was skipped, "" when nothing. returns 0 | STANCH_E_CORRUPT not even the tables are there */
+int stanch_timeline_salvage(const char *store_dir, const char *noun, int open_only, json_t **ret, char ret_lost[200],
+                            struct stanch_err *err);
 
 #endif
