@@ -47,8 +47,26 @@ void stanch_buf_text(struct stanch_buf *buf, const char *text)
 
 void stanch_buf_char(struct stanch_buf *buf, char c)
 {
-    stanch_buf_add(buf, &c, 1);
+    if (buf->len + 2 > buf->cap)
+        stanch_buf_reserve(buf, 1);
+    buf->data[buf->len++] = c;
+    buf->data[buf->len] = 0;
 }
+
+void stanch_buf_int(struct stanch_buf *buf, int64_t value)
+{
+    char digits[24];
+    size_t at = sizeof digits;
+    uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+    do
+        digits[--at] = (char)('0' + rest % 10);
+    while (rest /= 10);
+    if (value < 0)
+        digits[--at] = '-';
+    stanch_buf_add(buf, digits + at, sizeof digits - at);
+}
+
+#define PRINTF_GUESS 96 /* most texts fit at the first try */
 
 void stanch_buf_printf(struct stanch_buf *buf, const char *fmt, ...)
 {
@@ -56,13 +74,16 @@ void stanch_buf_printf(struct stanch_buf *buf, const char *fmt, ...)
     va_start(ap, fmt);
     va_list again;
     va_copy(again, ap);
-    int n = vsnprintf(NULL, 0, fmt, ap);
+    stanch_buf_reserve(buf, PRINTF_GUESS);
+    int n = vsnprintf(buf->data + buf->len, buf->cap - buf->len, fmt, ap);
     va_end(ap);
-    if (n > 0) {
+    if (n > 0 && (size_t)n >= buf->cap - buf->len) {
         stanch_buf_reserve(buf, (size_t)n);
         (void)vsnprintf(buf->data + buf->len, (size_t)n + 1, fmt, again);
-        buf->len += (size_t)n;
     }
+    if (n > 0)
+        buf->len += (size_t)n;
+    buf->data[buf->len] = 0;
     va_end(again);
 }
 

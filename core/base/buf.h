@@ -4,6 +4,7 @@
 #ifndef STANCH_BASE_BUF_H
 #define STANCH_BASE_BUF_H
 #include <stddef.h>
+#include <stdint.h>
 
 struct stanch_buf {
     char *data; /* NULL while nothing was ever added */
@@ -20,6 +21,8 @@ void stanch_buf_reserve(struct stanch_buf *buf, size_t more);
 void stanch_buf_add(struct stanch_buf *buf, const void *bytes, size_t len);
 void stanch_buf_text(struct stanch_buf *buf, const char *text);
 void stanch_buf_char(struct stanch_buf *buf, char c);
+/** In decimal. */
+void stanch_buf_int(struct stanch_buf *buf, int64_t value);
 void stanch_buf_printf(struct stanch_buf *buf, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /** Drop the first `len` bytes. */
 void stanch_buf_drop(struct stanch_buf *buf, size_t len);

@@ -1,4 +1,4 @@
-/* digest.h: SHA-256, hex, random and compare in constant time, on libsodium.
+/* digest.h: SHA-256, hex, random and compare in constant time, on nettle and libsodium.
  * Thread: any. stanch_digest_init must have been called once in the process.
  * Source: FIPS 180-4 (SHA-256), RFC 2104 (HMAC).
  */

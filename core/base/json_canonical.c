@@ -6,39 +6,17 @@
 #include <math.h>
 #include <string.h>
 
-/* The next UTF-16 code unit of valid UTF-8; a pair's second unit is kept in *pending. */
-static uint32_t next_unit(const unsigned char **at, uint32_t *pending)
+/* The order of UTF-16 code units is that of UTF-8 bytes, but for characters beyond U+FFFF: their surrogates come
+ * before U+E000..U+FFFF, whose UTF-8 begins with EE or EF. */
+static int compare_keys(const char *left, const char *right)
 {
-    if (*pending) {
-        uint32_t unit = *pending;
-        *pending = 0;
-        return unit;
-    }
-    const unsigned char *p = *at;
-    uint32_t c = *p++;
-    int more = c >= 0xF0 ? 3 : c >= 0xE0 ? 2 : c >= 0xC0 ? 1 : 0;
-    if (more)
-        c &= 0x3Fu >> more;
-    for (; more > 0; more--)
-        c = (c << 6) | (*p++ & 0x3Fu);
-    *at = p;
-    if (c < 0x10000)
-        return c;
-    c -= 0x10000;
-    *pending = 0xDC00u | (c & 0x3FFu);
-    return 0xD800u | (c >> 10);
-}
-
-static int compare_keys(const void *left, const void *right)
-{
-    const unsigned char *a = *(const unsigned char *const *)left, *b = *(const unsigned char *const *)right;
-    uint32_t pending_a = 0, pending_b = 0;
-    while ((*a || pending_a) && (*b || pending_b)) {
-        uint32_t x = next_unit(&a, &pending_a), y = next_unit(&b, &pending_b);
-        if (x != y)
-            return x < y ? -1 : 1;
-    }
-    return (*a || pending_a) ? 1 : (*b || pending_b) ? -1 : 0;
+    const unsigned char *a = (const unsigned char *)left, *b = (const unsigned char *)right;
+    for (; *a && *a == *b; a++)
+        b++;
+    bool is_pair_a = *a >= 0xF0, is_pair_b = *b >= 0xF0;
+    if (is_pair_a != is_pair_b && (is_pair_a ? *b : *a) >= 0xEE)
+        return is_pair_a ? -1 : 1;
+    return *a - *b;
 }
 
 static void write_escape(unsigned char c, struct stanch_buf *out)
@@ -53,16 +31,21 @@ static void write_escape(unsigned char c, struct stanch_buf *out)
     }
 }
 
+static bool is_plain(unsigned char c)
+{
+    return c >= 0x20 && c != '"' && c != '\\';
+}
+
 static void write_string(const char *text, size_t len, struct stanch_buf *out)
 {
     size_t plain = 0; /* where the run of characters that stand for themselves begins */
+    stanch_buf_reserve(out, len + 2);
     stanch_buf_char(out, '"');
     for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)text[i];
-        if (c >= 0x20 && c != '"' && c != '\\')
+        if (is_plain((unsigned char)text[i]))
             continue;
         stanch_buf_add(out, text + plain, i - plain);
-        write_escape(c, out);
+        write_escape((unsigned char)text[i], out);
         plain = i + 1;
     }
     stanch_buf_add(out, text + plain, len - plain);
@@ -125,24 +108,54 @@ static void write_real(double v, struct stanch_buf *out)
 
 static int write_value(const json_t *value, int depth, struct stanch_buf *out, struct stanch_err *err);
 
+struct member {
+    const char *key;
+    const json_t *value;
+};
+
+static int compare_members(const void *a, const void *b)
+{
+    return compare_keys(((const struct member *)a)->key, ((const struct member *)b)->key);
+}
+
+#define FEW_MEMBERS 32
+
+/* Most objects are small and many come in order already: then inserting beats qsort. */
+static void sort_members(struct member *members, size_t count)
+{
+    if (count > FEW_MEMBERS) {
+        qsort(members, count, sizeof *members, compare_members);
+        return;
+    }
+    for (size_t i = 1; i < count; i++) {
+        struct member moved = members[i];
+        size_t at = i;
+        for (; at > 0 && compare_keys(members[at - 1].key, moved.key) > 0; at--)
+            members[at] = members[at - 1];
+        members[at] = moved;
+    }
+}
+
 static int write_object(const json_t *value, int depth, struct stanch_buf *out, struct stanch_err *err)
 {
     size_t count = json_object_size(value), n = 0;
-    STANCH_AUTO_FREE const char **keys = stanch_alloc((count + 1) * sizeof *keys);
+    struct member few[FEW_MEMBERS];
+    STANCH_AUTO_FREE struct member *many = count > FEW_MEMBERS ? stanch_alloc(count * sizeof *many) : NULL;
+    struct member *members = many ? many : few;
     const char *key;
     json_t *member;
     json_object_foreach((json_t *)(uintptr_t)value, key, member)
     {
-        keys[n++] = key;
+        members[n++] = (struct member){key, member};
     }
-    qsort(keys, n, sizeof *keys, compare_keys);
+    sort_members(members, n);
     stanch_buf_char(out, '{');
     for (size_t i = 0; i < n; i++) {
         if (i)
             stanch_buf_char(out, ',');
-        write_string(keys[i], strlen(keys[i]), out);
+        write_string(members[i].key, strlen(members[i].key), out);
         stanch_buf_char(out, ':');
-        int rc = write_value(json_object_get(value, keys[i]), depth + 1, out, err);
+        int rc = write_value(members[i].value, depth + 1, out, err);
         if (rc < 0)
             return rc;
     }
@@ -181,7 +194,7 @@ static int write_value(const json_t *value, int depth, struct stanch_buf *out, s
         if (v > STANCH_JSON_SAFE_INT || v < -STANCH_JSON_SAFE_INT)
             return stanch_err_set(err, STANCH_E_INVALID,
                                   "the integer %" JSON_INTEGER_FORMAT " is beyond 2^53; send it as text", v);
-        stanch_buf_printf(out, "%" JSON_INTEGER_FORMAT, v);
+        stanch_buf_int(out, v);
         return 0;
     }
     case JSON_REAL:

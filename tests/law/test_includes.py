@@ -32,6 +32,7 @@ FOREIGN = {
     "jansson.h": set(MAY),
     "uv.h": {"base", "wire", "http", "plugin", "main", "serve"},
     "sodium.h": {"base", "timeline", "plugin"},
+    "nettle/sha2.h": {"base"},
     "sqlite3.h": {"timeline"},
     "libpq-fe.h": {"timeline"},
     "git2.h": {"book"},
