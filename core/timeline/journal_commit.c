@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/times.h"
+#include "timeline/merge.h"
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -74,8 +75,11 @@ static int commit_writes(struct stanch_journal *journal, const struct group *gro
             writes[count++] = &batch->write;
     if (count == 0)
         return 0; /* only barriers */
+    struct stanch_write merged;
+    stanch_write__merge(writes, count, &merged);
     stanch_crash_point("journal.before-commit");
-    int rc = journal->store->ops->commit(journal->store, writes, count, err);
+    int rc = journal->store->ops->commit(journal->store, &merged, err);
+    stanch_write__done(&merged);
     if (rc == 0)
         stanch_crash_point("journal.after-commit");
     return rc;

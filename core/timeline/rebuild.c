@@ -144,9 +144,9 @@ static int write_all(struct rebuild *rebuild)
                                             .text = stanch_buf_take(&text),
                                             .len = len};
     }
-    const struct stanch_write write = {.docs = docs, .doc_count = count, .replaces_docs = true}, *writes = &write;
+    const struct stanch_write write = {.docs = docs, .doc_count = count, .replaces_docs = true};
     if (rc == 0)
-        rc = rebuild->store->ops->commit(rebuild->store, &writes, 1, rebuild->err);
+        rc = rebuild->store->ops->commit(rebuild->store, &write, rebuild->err);
     for (size_t k = 0; k < i; k++)
         free((void *)(uintptr_t)docs[k].text);
     return rc;

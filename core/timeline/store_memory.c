@@ -82,24 +82,20 @@ static void keep_head(struct memory *self, const struct stanch_head_row *head)
     json_object_set_new(self->heads, head->chain, kept);
 }
 
-static int commit(struct stanch_store *store, const struct stanch_write *const *writes, size_t count,
-                  struct stanch_err *err)
+static int commit(struct stanch_store *store, const struct stanch_write *write, struct stanch_err *err)
 {
     (void)err;
     struct memory *self = of(store);
-    for (size_t i = 0; i < count; i++) {
-        const struct stanch_write *write = writes[i];
-        for (size_t k = 0; k < write->row_count; k++)
-            keep_row(self, &write->rows[k]);
-        for (size_t k = 0; k < write->doc_count; k++)
-            keep_doc(self, &write->docs[k]);
-        for (size_t k = 0; k < write->blob_count; k++)
-            keep_blob(self, &write->blobs[k]);
-        for (size_t k = 0; k < write->counter_count; k++)
-            json_object_set_new(self->counters, write->counters[k].prefix, json_integer(write->counters[k].value));
-        for (size_t k = 0; k < write->head_count; k++)
-            keep_head(self, &write->heads[k]);
-    }
+    for (size_t i = 0; i < write->row_count; i++)
+        keep_row(self, &write->rows[i]);
+    for (size_t i = 0; i < write->doc_count; i++)
+        keep_doc(self, &write->docs[i]);
+    for (size_t i = 0; i < write->blob_count; i++)
+        keep_blob(self, &write->blobs[i]);
+    for (size_t i = 0; i < write->counter_count; i++)
+        json_object_set_new(self->counters, write->counters[i].prefix, json_integer(write->counters[i].value));
+    for (size_t i = 0; i < write->head_count; i++)
+        keep_head(self, &write->heads[i]);
     return 0;
 }
 

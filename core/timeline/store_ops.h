@@ -44,7 +44,7 @@ struct stanch_head_row {
     const char *from_hash, *hash;
 };
 
-/* What one batch writes. */
+/* What one batch writes, or many (merge.h). */
 struct stanch_write {
     const struct stanch_row *rows;
     const struct stanch_doc_row *docs;
@@ -58,11 +58,10 @@ struct stanch_write {
 struct stanch_store_ops {
     bool commits_inline; /* commit is quick and is called on the loop thread, deferred: no thread is started */
 
-    /** All writes in one transaction, durable on return.
+    /** All of it in one transaction, durable on return.
      *  returns 0 | STANCH_E_BUSY locked by another process, nothing was written | STANCH_E_FULL no space, nothing
      *  was written | STANCH_E_CORRUPT | STANCH_E_STORE: what is on disk is unknown */
-    int (*commit)(struct stanch_store *store, const struct stanch_write *const *writes, size_t count,
-                  struct stanch_err *err);
+    int (*commit)(struct stanch_store *store, const struct stanch_write *write, struct stanch_err *err);
     /** After a commit: what keeps the files small. */
     void (*maintain)(struct stanch_store *store);
     /** Give the reserved space back to the file system; false when there was none. */

@@ -25,6 +25,7 @@ enum stanch_sqlite_write {
     WRITE_HEAD,
     WRITE_ENTRY,
     WRITE_DOC,
+    WRITE_DOC_TEXT,
     WRITE_NO_DOCS,
     WRITE_BLOB,
     WRITE_COUNTER,
@@ -76,8 +77,7 @@ int stanch_sqlite__set_meta(sqlite3 *db, const char *key, const char *value, str
 
 /* store_sqlite_commit.c */
 int stanch_sqlite__prepare_writes(struct stanch_sqlite *self, struct stanch_err *err);
-int stanch_sqlite__commit(struct stanch_store *store, const struct stanch_write *const *writes, size_t count,
-                          struct stanch_err *err);
+int stanch_sqlite__commit(struct stanch_store *store, const struct stanch_write *write, struct stanch_err *err);
 void stanch_sqlite__maintain(struct stanch_store *store);
 void stanch_sqlite__checkpoint(struct stanch_store *store);
 

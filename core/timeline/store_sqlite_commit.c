@@ -18,6 +18,9 @@ static const char *const write_sql[WRITE_COUNT] = {
     [WRITE_DOC] = "INSERT INTO doc (noun, id, chain, open, seq, text, sum) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"
                   " ON CONFLICT (noun, id) DO UPDATE SET chain = excluded.chain, open = excluded.open,"
                   " seq = excluded.seq, text = excluded.text, sum = excluded.sum",
+    /* what the indices are made of stays as it is: they are left alone */
+    [WRITE_DOC_TEXT] = "UPDATE doc SET text = ?6, sum = ?7"
+                       " WHERE noun = ?1 AND id = ?2 AND chain = ?3 AND open = ?4 AND seq = ?5",
     [WRITE_NO_DOCS] = "DELETE FROM doc",
     [WRITE_BLOB] = "INSERT INTO blob (id, bytes) VALUES (?1, ?2) ON CONFLICT (id) DO NOTHING",
     [WRITE_COUNTER] = "INSERT INTO counter (prefix, value) VALUES (?1, ?2)"
@@ -74,22 +77,31 @@ static int write_entries(struct stanch_sqlite *self, const struct stanch_write *
     return rc;
 }
 
+static int write_doc(sqlite3_stmt *stmt, const struct stanch_doc_row *doc, const char *sum)
+{
+    bind_text(stmt, 1, doc->noun);
+    bind_text(stmt, 2, doc->id);
+    bind_text(stmt, 3, doc->chain);
+    sqlite3_bind_int(stmt, 4, doc->open);
+    sqlite3_bind_int64(stmt, 5, doc->seq);
+    sqlite3_bind_text(stmt, 6, doc->text, (int)doc->len, SQLITE_STATIC);
+    bind_text(stmt, 7, sum);
+    return run(stmt);
+}
+
 static int write_docs(struct stanch_sqlite *self, const struct stanch_write *write)
 {
-    sqlite3_stmt *stmt = self->writes[WRITE_DOC];
     int rc = write->replaces_docs ? run(self->writes[WRITE_NO_DOCS]) : SQLITE_OK;
+    int64_t new_from = write->row_count ? write->rows[0].seq : INT64_MAX;
     for (size_t i = 0; i < write->doc_count && rc == SQLITE_OK; i++) {
         const struct stanch_doc_row *doc = &write->docs[i];
         char sum[65];
         stanch_digest_hex(doc->text, doc->len, sum);
-        bind_text(stmt, 1, doc->noun);
-        bind_text(stmt, 2, doc->id);
-        bind_text(stmt, 3, doc->chain);
-        sqlite3_bind_int(stmt, 4, doc->open);
-        sqlite3_bind_int64(stmt, 5, doc->seq);
-        sqlite3_bind_text(stmt, 6, doc->text, (int)doc->len, SQLITE_STATIC);
-        bind_text(stmt, 7, sum);
-        rc = run(stmt);
+        bool is_old = doc->seq < new_from && !write->replaces_docs;
+        if (is_old)
+            rc = write_doc(self->writes[WRITE_DOC_TEXT], doc, sum);
+        if (rc == SQLITE_OK && (!is_old || sqlite3_changes(self->writer) == 0))
+            rc = write_doc(self->writes[WRITE_DOC], doc, sum);
     }
     return rc;
 }
@@ -149,36 +161,31 @@ static int check_epoch(struct stanch_sqlite *self, struct stanch_err *err)
     return 0;
 }
 
-static int write_all(struct stanch_sqlite *self, const struct stanch_write *const *writes, size_t count,
-                     struct stanch_err *err)
+static int write_all(struct stanch_sqlite *self, const struct stanch_write *write, struct stanch_err *err)
 {
     int rc = check_epoch(self, err);
-    for (size_t i = 0; i < count && rc == 0; i++) {
-        rc = write_heads(self, writes[i], err);
-        if (rc < 0)
-            return rc;
-        int sql = write_entries(self, writes[i]);
-        if (sql == SQLITE_OK)
-            sql = write_docs(self, writes[i]);
-        if (sql == SQLITE_OK)
-            sql = write_rest(self, writes[i]);
-        if (sql != SQLITE_OK)
-            rc = stanch_sqlite__error(self->writer, sql, err, "a batch cannot be written");
-    }
+    if (rc == 0)
+        rc = write_heads(self, write, err);
     if (rc < 0)
         return rc;
-    int sql = run(self->writes[WRITE_COMMIT]);
+    int sql = write_entries(self, write);
+    if (sql == SQLITE_OK)
+        sql = write_docs(self, write);
+    if (sql == SQLITE_OK)
+        sql = write_rest(self, write);
+    if (sql != SQLITE_OK)
+        return stanch_sqlite__error(self->writer, sql, err, "what is new cannot be written");
+    sql = run(self->writes[WRITE_COMMIT]);
     return sql == SQLITE_OK ? 0 : stanch_sqlite__error(self->writer, sql, err, "the commit failed");
 }
 
-int stanch_sqlite__commit(struct stanch_store *store, const struct stanch_write *const *writes, size_t count,
-                          struct stanch_err *err)
+int stanch_sqlite__commit(struct stanch_store *store, const struct stanch_write *write, struct stanch_err *err)
 {
     struct stanch_sqlite *self = stanch_sqlite__of(store);
     int sql = run(self->writes[WRITE_BEGIN]);
     if (sql != SQLITE_OK)
         return stanch_sqlite__error(self->writer, sql, err, "no transaction can begin");
-    int rc = write_all(self, writes, count, err);
+    int rc = write_all(self, write, err);
     if (rc < 0 && !sqlite3_get_autocommit(self->writer))
         (void)run(self->writes[WRITE_ROLLBACK]); /* nothing more can be done about a rollback that fails */
     return rc;

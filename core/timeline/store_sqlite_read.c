@@ -176,7 +176,8 @@ static int list(struct stanch_store *store, const struct stanch_noun_query *quer
     struct stanch_sqlite *self = stanch_sqlite__of(store);
     bool by_prefix = query->id_prefix && *query->id_prefix;
     STANCH_AUTO_FREE char *sql = stanch_asprintf(
-        "SELECT text, sum FROM doc INDEXED BY %s WHERE noun = :noun%s%s%s%s ORDER BY seq DESC LIMIT :limit",
+        "SELECT text, sum FROM doc INDEXED BY %s WHERE noun = :noun AND noun <> 'key'%s%s%s%s ORDER BY seq DESC"
+        " LIMIT :limit",
         by_prefix          ? "doc_key"
         : query->chain     ? "doc_chain"
         : query->open == 1 ? "doc_open"

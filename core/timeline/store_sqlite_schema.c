@@ -20,10 +20,10 @@ static const char schema[] =
     "CREATE TABLE doc ("
     "  noun TEXT NOT NULL, id TEXT NOT NULL, chain TEXT NOT NULL, open INTEGER NOT NULL, seq INTEGER NOT NULL,"
     "  text TEXT NOT NULL, sum TEXT NOT NULL) STRICT;"
-    "CREATE UNIQUE INDEX doc_key ON doc (noun, id);"
-    "CREATE INDEX doc_seq ON doc (noun, seq);"
-    "CREATE INDEX doc_open ON doc (noun, seq) WHERE open = 1;"
-    "CREATE INDEX doc_chain ON doc (chain, noun, seq);"
+    "CREATE UNIQUE INDEX doc_key ON doc (noun, id);" /* keys are looked up, and never listed */
+    "CREATE INDEX doc_seq ON doc (noun, seq) WHERE noun <> 'key';"
+    "CREATE INDEX doc_open ON doc (noun, seq) WHERE noun <> 'key' AND open = 1;"
+    "CREATE INDEX doc_chain ON doc (chain, noun, seq) WHERE noun <> 'key';"
     "CREATE TABLE blob (id TEXT PRIMARY KEY, bytes BLOB NOT NULL) STRICT;"
     "CREATE TABLE counter (prefix TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID, STRICT;";
 
