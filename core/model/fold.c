@@ -123,6 +123,22 @@ static void fold_run_start(const struct stanch_entry *entry, const struct stanch
     put(entry, port, "incident", entry->chain, incident);
 }
 
+int64_t stanch_fold_due(const char *noun, const json_t *doc)
+{
+    if (!stanch_json_bool(doc, "open", true))
+        return STANCH_DUE_NEVER;
+    if (strcmp(noun, "run") == 0)
+        return stanch_json_bool(doc, "rests", false) ? stanch_json_int(doc, "wake_ms", STANCH_DUE_NEVER) : 0;
+    if (strcmp(noun, "approval") == 0)
+        return stanch_json_int(doc, "due_ms", stanch_json_int(doc, "expires_ms", STANCH_DUE_NEVER));
+    if (strcmp(noun, "mitigation") != 0)
+        return STANCH_DUE_NEVER;
+    if (strcmp(stanch_json_str(doc, "state", ""), "undoing") == 0)
+        return 0;
+    return stanch_json_bool(doc, "overdue", false) ? STANCH_DUE_NEVER
+                                                   : stanch_json_int(doc, "lease_ends_ms", STANCH_DUE_NEVER);
+}
+
 void stanch_fold(const struct stanch_entry *entry, const struct stanch_fold_port *port)
 {
     const struct stanch_kind *kind = stanch_kind_find(entry->kind);

@@ -115,6 +115,12 @@ int stanch_journal_list(struct stanch_journal *journal, const struct stanch_noun
     return journal->store->ops->list(journal->store, &bounded, ret, err);
 }
 
+int stanch_journal_due(struct stanch_journal *journal, const struct stanch_due_query *query, json_t **ret,
+                       struct stanch_err *err)
+{
+    return journal->store->ops->due(journal->store, query, ret, err);
+}
+
 struct reading {
     int (*each)(void *ctx, const struct stanch_entry *entry);
     void *ctx;

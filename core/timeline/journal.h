@@ -72,6 +72,18 @@ struct stanch_noun_query {
 int stanch_journal_list(struct stanch_journal *journal, const struct stanch_noun_query *query, json_t **ret,
                         struct stanch_err *err);
 
+/* Documents of a noun that are due (model/fold.h) in (after_ms, until_ms], the earliest first. The next page begins
+ * after the last document's time and seq. */
+struct stanch_due_query {
+    const char *noun;
+    int64_t after_ms, until_ms;
+    int64_t after_seq; /* of those due at after_ms itself: what has a later seq; 0: none of them */
+    int limit;
+};
+/** Committed documents: so what waits is found without being kept in memory. ret: new, an array. */
+int stanch_journal_due(struct stanch_journal *journal, const struct stanch_due_query *query, json_t **ret,
+                       struct stanch_err *err);
+
 struct stanch_entry_query {
     const char *chain; /* NULL: all chains, in the order of the store */
     const char *run;   /* NULL: all */

@@ -19,7 +19,7 @@ static bool is_outcome(const char *kind)
         "mitigation.undo-unknown", "run.succeeded",   "run.failed",
         "run.cancelled",           "run.parked",      "run.waiting",
         "action.unneeded",         "stop.engaged",    "approval.expired",
-        "approval.voided",         "daemon.stopped",
+        "approval.voided",         "daemon.stopped",  "run.woken",
     };
     const char *verb = strrchr(kind, '.');
     if (verb && (strcmp(verb, ".answered") == 0 || strcmp(verb, ".ended") == 0))
@@ -272,6 +272,7 @@ static int write_docs(struct stanch_batch *batch, struct stanch_err *err)
             .chain = stanch_json_str(item, "chain", ""),
             .open = stanch_json_bool(item, "open", true),
             .seq = stanch_json_int(doc, "seq", 0),
+            .due_ms = stanch_fold_due(stanch_json_str(item, "noun", ""), doc),
             .text = stanch_buf_take(&text),
             .len = len,
         };

@@ -77,6 +77,12 @@ static void count_difference(struct rebuild *rebuild, const char *noun, const ch
         stanch_log(STANCH_LOG_WARN, "timeline", "%s %s: %s", noun, id, what);
 }
 
+static int64_t due_of(sqlite3_stmt *stmt, int column)
+{
+    bool none = sqlite3_column_type(stmt, column) == SQLITE_NULL;
+    return none ? STANCH_DUE_NEVER : sqlite3_column_int64(stmt, column);
+}
+
 /* Hold one stored document against the computed one, and take that one off the list. */
 static void compare_doc(struct rebuild *rebuild, sqlite3_stmt *stmt)
 {
@@ -96,7 +102,7 @@ static void compare_doc(struct rebuild *rebuild, sqlite3_stmt *stmt)
               strcmp(stanch_json_str(item, "chain", ""), stanch_sqlite__text(stmt, 3)) == 0 &&
               stanch_json_bool(item, "open", true) == (sqlite3_column_int(stmt, 4) == 1) &&
               stanch_json_int(doc, "seq", 0) == sqlite3_column_int64(stmt, 5) &&
-              strcmp(sum, stanch_sqlite__text(stmt, 6)) == 0;
+              strcmp(sum, stanch_sqlite__text(stmt, 6)) == 0 && stanch_fold_due(noun, doc) == due_of(stmt, 7);
     if (!is_same)
         count_difference(rebuild, noun, id, "the stored document is not what its entries tell");
     json_object_set_new(item, "met", json_true());
@@ -105,8 +111,8 @@ static void compare_doc(struct rebuild *rebuild, sqlite3_stmt *stmt)
 static int compare_all(struct rebuild *rebuild, sqlite3 *db)
 {
     sqlite3_stmt *stmt = NULL;
-    int rc =
-        sqlite3_prepare_v2(db, "SELECT noun, id, text, chain, open, seq, sum FROM doc NOT INDEXED", -1, &stmt, NULL);
+    int rc = sqlite3_prepare_v2(db, "SELECT noun, id, text, chain, open, seq, sum, due FROM doc NOT INDEXED", -1, &stmt,
+                                NULL);
     if (rc == SQLITE_OK)
         while ((rc = sqlite3_step(stmt)) == SQLITE_ROW)
             compare_doc(rebuild, stmt);
@@ -141,6 +147,7 @@ static int write_all(struct rebuild *rebuild)
                                             .chain = stanch_json_str(item, "chain", ""),
                                             .open = stanch_json_bool(item, "open", true),
                                             .seq = stanch_json_int(doc, "seq", 0),
+                                            .due_ms = stanch_fold_due(stanch_json_str(item, "noun", ""), doc),
                                             .text = stanch_buf_take(&text),
                                             .len = len};
     }

@@ -3,6 +3,7 @@
 #include "timeline/store_ops.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "model/fold.h"
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,6 +54,8 @@ static void keep_doc(struct memory *self, const struct stanch_doc_row *doc)
     json_object_set_new(kept, "chain", json_string(doc->chain));
     json_object_set_new(kept, "open", json_boolean(doc->open));
     json_object_set_new(kept, "seq", json_integer(doc->seq));
+    if (doc->due_ms != STANCH_DUE_NEVER)
+        json_object_set_new(kept, "due_ms", json_integer(doc->due_ms));
     json_object_set_new(kept, "text", json_stringn_nocheck(doc->text, doc->len));
     json_object_set_new(of_noun, doc->id, kept);
 }
@@ -152,6 +155,20 @@ static bool is_listed(const struct stanch_noun_query *query, const char *id, con
     return query->before_seq <= 0 || stanch_json_int(kept, "seq", 0) < query->before_seq;
 }
 
+static int parse_found(json_t *const *found, size_t count, int limit, json_t **ret, struct stanch_err *err)
+{
+    STANCH_AUTO_JSON json_t *docs = json_array();
+    for (size_t i = 0; i < count && i < (size_t)limit; i++) {
+        json_t *text = json_object_get(found[i], "text"), *doc;
+        int rc = stanch_store_parse(json_string_value(text), json_string_length(text), &doc, err);
+        if (rc < 0)
+            return rc;
+        json_array_append_new(docs, doc);
+    }
+    *ret = STANCH_TAKE(docs);
+    return 0;
+}
+
 static int list(struct stanch_store *store, const struct stanch_noun_query *query, json_t **ret, struct stanch_err *err)
 {
     json_t *of_noun = json_object_get(of(store)->nouns, query->noun);
@@ -161,16 +178,34 @@ static int list(struct stanch_store *store, const struct stanch_noun_query *quer
     json_t *kept;
     json_object_foreach(of_noun, id, kept) if (is_listed(query, id, kept)) found[count++] = kept;
     qsort(found, count, sizeof(json_t *), compare_newest_first);
-    STANCH_AUTO_JSON json_t *docs = json_array();
-    for (size_t i = 0; i < count && i < (size_t)query->limit; i++) {
-        json_t *text = json_object_get(found[i], "text"), *doc;
-        int rc = stanch_store_parse(json_string_value(text), json_string_length(text), &doc, err);
-        if (rc < 0)
-            return rc;
-        json_array_append_new(docs, doc);
-    }
-    *ret = STANCH_TAKE(docs);
-    return 0;
+    return parse_found(found, count, query->limit, ret, err);
+}
+
+static int compare_due(const void *a, const void *b)
+{
+    const json_t *x = *(json_t *const *)a, *y = *(json_t *const *)b;
+    int64_t due_x = stanch_json_int(x, "due_ms", 0), due_y = stanch_json_int(y, "due_ms", 0);
+    return due_x == due_y ? -compare_newest_first(a, b) : due_x < due_y ? -1 : 1;
+}
+
+static bool is_due(const struct stanch_due_query *query, const json_t *kept)
+{
+    int64_t due_ms = stanch_json_int(kept, "due_ms", STANCH_DUE_NEVER);
+    if (due_ms == STANCH_DUE_NEVER || due_ms < query->after_ms || due_ms > query->until_ms)
+        return false;
+    return due_ms > query->after_ms || (query->after_seq > 0 && stanch_json_int(kept, "seq", 0) > query->after_seq);
+}
+
+static int due(struct stanch_store *store, const struct stanch_due_query *query, json_t **ret, struct stanch_err *err)
+{
+    json_t *of_noun = json_object_get(of(store)->nouns, query->noun);
+    size_t count = 0;
+    STANCH_AUTO_FREE json_t **found = stanch_alloc((json_object_size(of_noun) + 1) * sizeof *found);
+    const char *id;
+    json_t *kept;
+    json_object_foreach(of_noun, id, kept) if (is_due(query, kept)) found[count++] = kept;
+    qsort(found, count, sizeof(json_t *), compare_due);
+    return parse_found(found, count, query->limit, ret, err);
 }
 
 static int read_rows(struct stanch_store *store, const struct stanch_entry_query *query,
@@ -264,6 +299,7 @@ static const struct stanch_store_ops memory_ops = {
     .counter = read_counter,
     .doc = read_doc,
     .list = list,
+    .due = due,
     .rows = read_rows,
     .blob = read_blob,
     .wal_bytes = has_no_log,

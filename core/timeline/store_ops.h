@@ -25,6 +25,7 @@ struct stanch_doc_row {
     const char *noun, *id, *chain;
     int open;
     int64_t seq;
+    int64_t due_ms;   /* stanch_fold_due */
     const char *text; /* canonical text */
     size_t len;
 };
@@ -81,6 +82,7 @@ struct stanch_store_ops {
     int (*doc)(struct stanch_store *store, const char *noun, const char *id, json_t **ret, struct stanch_err *err);
     int (*list)(struct stanch_store *store, const struct stanch_noun_query *query, json_t **ret,
                 struct stanch_err *err);
+    int (*due)(struct stanch_store *store, const struct stanch_due_query *query, json_t **ret, struct stanch_err *err);
     int (*rows)(struct stanch_store *store, const struct stanch_entry_query *query,
                 int (*each)(void *ctx, const struct stanch_row *row), void *ctx, struct stanch_err *err);
     int (*blob)(struct stanch_store *store, const char *id, struct stanch_buf *ret, struct stanch_err *err);

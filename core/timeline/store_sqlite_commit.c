@@ -5,6 +5,7 @@
 #include "base/digest.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "model/fold.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -15,12 +16,13 @@ static const char *const write_sql[WRITE_COUNT] = {
     [WRITE_HEAD] = "UPDATE head SET n = ?2, hash = ?3 WHERE chain = ?1 AND n = ?4 AND hash = ?5",
     [WRITE_ENTRY] = "INSERT INTO entry (seq, chain, n, at_ms, kind, by, run, data, prev, hash, link)"
                     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-    [WRITE_DOC] = "INSERT INTO doc (noun, id, chain, open, seq, text, sum) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"
+    [WRITE_DOC] = "INSERT INTO doc (noun, id, chain, open, seq, text, sum, due)"
+                  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"
                   " ON CONFLICT (noun, id) DO UPDATE SET chain = excluded.chain, open = excluded.open,"
-                  " seq = excluded.seq, text = excluded.text, sum = excluded.sum",
+                  " seq = excluded.seq, text = excluded.text, sum = excluded.sum, due = excluded.due",
     /* what the indices are made of stays as it is: they are left alone */
     [WRITE_DOC_TEXT] = "UPDATE doc SET text = ?6, sum = ?7"
-                       " WHERE noun = ?1 AND id = ?2 AND chain = ?3 AND open = ?4 AND seq = ?5",
+                       " WHERE noun = ?1 AND id = ?2 AND chain = ?3 AND open = ?4 AND seq = ?5 AND due IS ?8",
     [WRITE_NO_DOCS] = "DELETE FROM doc",
     [WRITE_BLOB] = "INSERT INTO blob (id, bytes) VALUES (?1, ?2) ON CONFLICT (id) DO NOTHING",
     [WRITE_COUNTER] = "INSERT INTO counter (prefix, value) VALUES (?1, ?2)"
@@ -86,6 +88,10 @@ static int write_doc(sqlite3_stmt *stmt, const struct stanch_doc_row *doc, const
     sqlite3_bind_int64(stmt, 5, doc->seq);
     sqlite3_bind_text(stmt, 6, doc->text, (int)doc->len, SQLITE_STATIC);
     bind_text(stmt, 7, sum);
+    if (doc->due_ms != STANCH_DUE_NEVER)
+        sqlite3_bind_int64(stmt, 8, doc->due_ms);
+    else
+        sqlite3_bind_null(stmt, 8);
     return run(stmt);
 }
 

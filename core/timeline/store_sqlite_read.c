@@ -171,18 +171,36 @@ static char *end_of_prefix(const char *prefix)
     return end;
 }
 
+/* All rows of a statement that selects text and sum. */
+static int read_docs(struct stanch_sqlite *self, sqlite3_stmt *stmt, json_t **ret, struct stanch_err *err)
+{
+    STANCH_AUTO_JSON json_t *docs = json_array();
+    int step;
+    while ((step = sqlite3_step(stmt)) == SQLITE_ROW) {
+        json_t *doc;
+        int rc = parse_doc(stmt, 0, &doc, err);
+        if (rc < 0)
+            return rc;
+        json_array_append_new(docs, doc);
+    }
+    if (step != SQLITE_DONE)
+        return stanch_sqlite__error(self->reader, step, err, "the documents cannot be read");
+    *ret = STANCH_TAKE(docs);
+    return 0;
+}
+
 static int list(struct stanch_store *store, const struct stanch_noun_query *query, json_t **ret, struct stanch_err *err)
 {
     struct stanch_sqlite *self = stanch_sqlite__of(store);
     bool by_prefix = query->id_prefix && *query->id_prefix;
     STANCH_AUTO_FREE char *sql = stanch_asprintf(
-        "SELECT text, sum FROM doc INDEXED BY %s WHERE noun = :noun AND noun <> 'key'%s%s%s%s ORDER BY seq DESC"
+        "SELECT text, sum FROM doc INDEXED BY %s WHERE noun = :noun%s%s%s%s ORDER BY seq DESC"
         " LIMIT :limit",
         by_prefix          ? "doc_key"
         : query->chain     ? "doc_chain"
         : query->open == 1 ? "doc_open"
                            : "doc_seq",
-        by_prefix ? " AND id >= :from AND id < :to" : "", query->chain ? " AND chain = :chain" : "",
+        by_prefix ? " AND id >= :from AND id < :to" : " AND noun <> 'key'", query->chain ? " AND chain = :chain" : "",
         query->open < 0 ? ""
         : query->open   ? " AND open = 1"
                         : " AND open = 0",
@@ -198,19 +216,25 @@ static int list(struct stanch_store *store, const struct stanch_noun_query *quer
     bind(st.stmt, ":chain", query->chain);
     bind_int(st.stmt, ":before", query->before_seq);
     bind_int(st.stmt, ":limit", query->limit);
-    STANCH_AUTO_JSON json_t *docs = json_array();
-    int step;
-    while ((step = sqlite3_step(st.stmt)) == SQLITE_ROW) {
-        json_t *doc;
-        rc = parse_doc(st.stmt, 0, &doc, err);
-        if (rc < 0)
-            return rc;
-        json_array_append_new(docs, doc);
-    }
-    if (step != SQLITE_DONE)
-        return stanch_sqlite__error(self->reader, step, err, "the documents cannot be read");
-    *ret = STANCH_TAKE(docs);
-    return 0;
+    return read_docs(self, st.stmt, ret, err);
+}
+
+static int due(struct stanch_store *store, const struct stanch_due_query *query, json_t **ret, struct stanch_err *err)
+{
+    struct stanch_sqlite *self = stanch_sqlite__of(store);
+    STANCH_CLEANUP(end_statement) struct statement st = {0};
+    int rc = begin_statement(self,
+                             "SELECT text, sum FROM doc INDEXED BY doc_due WHERE noun = :noun AND due IS NOT NULL"
+                             " AND (due, seq) > (:after, :seq) AND due <= :until ORDER BY due, seq LIMIT :limit",
+                             &st, err);
+    if (rc < 0)
+        return rc;
+    bind(st.stmt, ":noun", query->noun);
+    bind_int(st.stmt, ":after", query->after_ms);
+    bind_int(st.stmt, ":seq", query->after_seq > 0 ? query->after_seq : INT64_MAX);
+    bind_int(st.stmt, ":until", query->until_ms);
+    bind_int(st.stmt, ":limit", query->limit);
+    return read_docs(self, st.stmt, ret, err);
 }
 
 /* " AND kind NOT IN (...)" with the kinds that are details; they are from our own table. */
@@ -324,6 +348,7 @@ const struct stanch_store_ops stanch_sqlite__ops = {
     .counter = read_counter,
     .doc = read_doc,
     .list = list,
+    .due = due,
     .rows = read_rows,
     .blob = read_blob,
     .wal_bytes = read_wal_bytes,

@@ -4,6 +4,8 @@
 #include "base/mem.h"
 #include <inttypes.h>
 
+#define DOC_DUE "CREATE INDEX doc_due ON doc (noun, due, seq) WHERE due IS NOT NULL;"
+
 static const char schema[] =
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID, STRICT;"
     "CREATE TABLE entry ("
@@ -19,11 +21,11 @@ static const char schema[] =
     "CREATE TABLE head (chain TEXT PRIMARY KEY, n INTEGER NOT NULL, hash TEXT NOT NULL) WITHOUT ROWID, STRICT;"
     "CREATE TABLE doc ("
     "  noun TEXT NOT NULL, id TEXT NOT NULL, chain TEXT NOT NULL, open INTEGER NOT NULL, seq INTEGER NOT NULL,"
-    "  text TEXT NOT NULL, sum TEXT NOT NULL) STRICT;"
-    "CREATE UNIQUE INDEX doc_key ON doc (noun, id);" /* keys are looked up, and never listed */
+    "  text TEXT NOT NULL, sum TEXT NOT NULL, due INTEGER) STRICT;"
+    "CREATE UNIQUE INDEX doc_key ON doc (noun, id);" /* keys are only found by their id, or its beginning */
     "CREATE INDEX doc_seq ON doc (noun, seq) WHERE noun <> 'key';"
     "CREATE INDEX doc_open ON doc (noun, seq) WHERE noun <> 'key' AND open = 1;"
-    "CREATE INDEX doc_chain ON doc (chain, noun, seq) WHERE noun <> 'key';"
+    "CREATE INDEX doc_chain ON doc (chain, noun, seq) WHERE noun <> 'key';" DOC_DUE
     "CREATE TABLE blob (id TEXT PRIMARY KEY, bytes BLOB NOT NULL) STRICT;"
     "CREATE TABLE counter (prefix TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID, STRICT;";
 
@@ -52,6 +54,25 @@ static int create_schema(sqlite3 *db, struct stanch_err *err)
     return rc == SQLITE_OK ? 0 : stanch_sqlite__error(db, rc, err, "the tables cannot be made");
 }
 
+/* Schema 1 did not know when a noun is due: as stanch_fold_due says it of what such a store can hold. */
+static const char from_1[] =
+    "BEGIN IMMEDIATE; ALTER TABLE doc ADD COLUMN due INTEGER; " DOC_DUE
+    "UPDATE doc SET due = CASE noun WHEN 'run' THEN 0 WHEN 'approval' THEN text ->> 'expires_ms' ELSE"
+    "  CASE WHEN text ->> 'state' = 'undoing' THEN 0 WHEN text ->> 'overdue' THEN NULL ELSE text ->> 'lease_ends_ms' "
+    "END"
+    "  END WHERE open = 1 AND noun IN ('run', 'approval', 'mitigation');"
+    "PRAGMA user_version = 2; COMMIT;";
+
+static int bring_up_to_date(sqlite3 *db, struct stanch_err *err)
+{
+    int rc = sqlite3_exec(db, from_1, NULL, NULL, NULL);
+    if (rc == SQLITE_OK)
+        return 0;
+    rc = stanch_sqlite__error(db, rc, err, "the store's tables cannot be brought up to date");
+    sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+    return rc;
+}
+
 int stanch_sqlite__schema(sqlite3 *db, bool create, struct stanch_err *err)
 {
     int rc;
@@ -72,7 +93,7 @@ int stanch_sqlite__schema(sqlite3 *db, bool create, struct stanch_err *err)
                               "the store has schema %" PRId64 ", written by a newer release of stanch; this one "
                               "knows schema %d: install the newer release, or restore the store from before",
                               version, STANCH_SQLITE_SCHEMA);
-    return 0;
+    return version < STANCH_SQLITE_SCHEMA && !sqlite3_db_readonly(db, "main") ? bring_up_to_date(db, err) : 0;
 }
 
 char *stanch_sqlite__meta(sqlite3 *db, const char *key)

@@ -230,6 +230,50 @@ static void documents_are_listed_newest_first(void **state)
     assert_int_equal(listed(f, (struct stanch_noun_query){.noun = "nothing", .open = -1}, NULL), 0);
 }
 
+static void assert_due(struct fixture *f, const struct stanch_due_query *query, const char *ids)
+{
+    char seen[100] = "";
+    json_t *docs = NULL;
+    assert_int_equal(stanch_journal_due(f->journal, query, &docs, NULL), 0);
+    for (size_t i = 0; i < json_array_size(docs); i++) {
+        size_t len = strlen(seen);
+        (void)snprintf(seen + len, sizeof seen - len, "%s ", stanch_json_str(json_array_get(docs, i), "id", ""));
+    }
+    json_decref(docs);
+    assert_string_equal(seen, ids);
+}
+
+static void what_is_due_is_found_in_order_of_its_time(void **state)
+{
+    struct fixture *f = *state;
+    append(f->journal, "-", "approval.requested", "{'approval':'A-1','expires_ms':300}");
+    append(f->journal, "-", "approval.requested", "{'approval':'A-2','expires_ms':100}");
+    append(f->journal, "-", "approval.requested", "{'approval':'A-3','expires_ms':200}");
+    append(f->journal, "-", "approval.requested", "{'approval':'A-4','expires_ms':200}");
+    append(f->journal, "-", "approval.requested", "{'approval':'A-5','expires_ms':200}");
+    append(f->journal, "-", "approval.denied", "{'approval':'A-3'}");
+    append(f->journal, "-", "run.started", "{'run':'R-1'}");
+    append(f->journal, "-", "run.started", "{'run':'R-2'}");
+    append(f->journal, "-", "run.rested", "{'run':'R-2','rests':true,'wake_ms':150}");
+    append(f->journal, "-", "mitigation.applied", "{'mitigation':'M-1','lease_ends_ms':50}");
+    append(f->journal, "-", "mitigation.undoing", "{'mitigation':'M-1'}");
+    settle(f->loop, f->journal);
+    struct stanch_due_query query = {.noun = "approval", .after_ms = 0, .until_ms = 250, .limit = 10};
+    assert_due(f, &query, "A-2 A-4 A-5 ");
+    query.limit = 2;
+    assert_due(f, &query, "A-2 A-4 ");
+    STANCH_AUTO_JSON json_t *last = get(f, STANCH_VIEW_COMMITTED, "approval", "A-4");
+    query.after_ms = 200;
+    query.after_seq = stanch_json_int(last, "seq", 0);
+    query.until_ms = INT64_MAX;
+    assert_due(f, &query, "A-5 A-1 ");
+    assert_due(f, &(struct stanch_due_query){.noun = "approval", .after_ms = 100, .until_ms = 200, .limit = 9},
+               "A-4 A-5 ");
+    assert_due(f, &(struct stanch_due_query){.noun = "run", .after_ms = -1, .until_ms = 0, .limit = 9}, "R-1 ");
+    assert_due(f, &(struct stanch_due_query){.noun = "run", .after_ms = 0, .until_ms = 150, .limit = 9}, "R-2 ");
+    assert_due(f, &(struct stanch_due_query){.noun = "mitigation", .after_ms = -1, .until_ms = 0, .limit = 9}, "M-1 ");
+}
+
 static void ids_are_never_used_twice(void **state)
 {
     struct fixture *f = *state;
@@ -359,6 +403,7 @@ int main(void)
         ON_BOTH(a_bad_batch_changes_nothing),
         ON_BOTH(entries_are_read_by_chain_run_and_level),
         ON_BOTH(documents_are_listed_newest_first),
+        ON_BOTH(what_is_due_is_found_in_order_of_its_time),
         ON_BOTH(ids_are_never_used_twice),
         ON_BOTH(bytes_are_kept_once_under_their_digest),
         ON_BOTH(close_commits_and_tells),

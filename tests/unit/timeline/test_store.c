@@ -196,11 +196,11 @@ static void what_cannot_be_opened_is_said(void **state)
     assert_int_equal(try_open(0, 0, &err), STANCH_E_NOT_FOUND);
     assert_int_equal(try_open(0, 1, &err), STANCH_E_NOT_FOUND);
     make_store(40);
-    run_sql("PRAGMA user_version = 2");
+    run_sql("PRAGMA user_version = 3");
     assert_int_equal(try_open(1, 0, &err), STANCH_E_STORE);
     assert_non_null(strstr(err.text, "newer release"));
     assert_int_equal(try_open(0, 1, &err), STANCH_E_STORE);
-    run_sql("PRAGMA user_version = 1; PRAGMA application_id = 1");
+    run_sql("PRAGMA user_version = 2; PRAGMA application_id = 1");
     assert_int_equal(try_open(1, 0, &err), STANCH_E_CORRUPT);
     assert_non_null(strstr(err.text, "not made by stanch"));
 }
@@ -282,9 +282,10 @@ static void documents_are_what_the_entries_tell(void **state)
         "UPDATE doc SET text = json_set(text, '$.x', 1) WHERE id = 'R-1' AND noun = 'run'",
         "UPDATE doc SET open = 1 - open WHERE id = 'R-1' AND noun = 'run'",
         "UPDATE doc SET chain = 'INC-9' WHERE id = 'R-1' AND noun = 'run'",
+        "UPDATE doc SET due = 9999 WHERE id = 'R-1' AND noun = 'run'",
         "UPDATE doc SET seq = 9999 WHERE id = 'R-1' AND noun = 'run'",
         "DELETE FROM doc WHERE id = 'R-1' AND noun = 'run'",
-        "INSERT INTO doc VALUES ('run', 'R-9999', '-', 1, 1, '{}', '')",
+        "INSERT INTO doc VALUES ('run', 'R-9999', '-', 1, 1, '{}', '', NULL)",
     };
     for (size_t i = 0; i < sizeof plants / sizeof *plants; i++) {
         run_sql(plants[i]);
@@ -300,6 +301,24 @@ static void documents_are_what_the_entries_tell(void **state)
     struct stanch_verify_result result;
     assert_int_equal(stanch_timeline_verify(dir, NULL, NULL, &result, NULL), 0);
     assert_int_equal(result.bad_seq, 0);
+}
+
+static void a_store_of_schema_1_is_brought_up_to_date(void **state)
+{
+    (void)state;
+    make_store(800);
+    struct stanch_journal *journal = open_journal(loop, dir);
+    append(journal, "-", "run.started", "{'run':'R-7'}");
+    append(journal, "-", "approval.requested", "{'approval':'A-7','expires_ms':70}");
+    append(journal, "-", "mitigation.applied", "{'mitigation':'M-7','lease_ends_ms':70}");
+    append(journal, "-", "mitigation.applied", "{'mitigation':'M-8','lease_ends_ms':80}");
+    append(journal, "-", "mitigation.undoing", "{'mitigation':'M-8'}");
+    append(journal, "-", "mitigation.overdue", "{'mitigation':'M-9','lease_ends_ms':80,'overdue':true}");
+    stanch_journal_close(journal);
+    run_sql("DROP INDEX doc_due; ALTER TABLE doc DROP COLUMN due; PRAGMA user_version = 1");
+    make_store(0);
+    assert_int_equal(rebuild(1), 0);
+    run_sql("SELECT due FROM doc");
 }
 
 static void a_document_that_was_damaged_is_not_acted_on(void **state)
@@ -416,6 +435,7 @@ int main(void)
         TEST(entries_resist_an_accident),
         TEST(only_the_owner_reads_the_files),
         TEST(documents_are_what_the_entries_tell),
+        TEST(a_store_of_schema_1_is_brought_up_to_date),
         TEST(a_document_that_was_damaged_is_not_acted_on),
         TEST(without_its_reserve_it_takes_only_outcomes),
         TEST(tools_work_beside_a_running_daemon),
