@@ -53,14 +53,19 @@ int stanch_checkpoint_belongs(const json_t *signed_checkpoint, sqlite3 *db, stru
 {
     const char *store = stanch_json_str(json_object_get(signed_checkpoint, "checkpoint"), "store", "");
     const char *key = stanch_json_str(signed_checkpoint, "key", "");
-    STANCH_AUTO_FREE char *own = stanch_sqlite__meta(db, "store");
+    STANCH_AUTO_FREE char *own = NULL, *known = NULL;
+    int rc = stanch_sqlite__meta(db, "store", &own, err);
+    if (rc < 0)
+        return rc;
     if (!own || strcmp(own, store) != 0)
         return stanch_err_set(err, STANCH_E_INVALID,
                               "the checkpoint was made of store %s, this is store %s: it was exchanged, or the "
                               "checkpoint belongs elsewhere",
                               store, own ? own : "(without a name)");
     STANCH_AUTO_FREE char *name = stanch_asprintf("key:%s", key);
-    STANCH_AUTO_FREE char *known = stanch_sqlite__meta(db, name);
+    rc = stanch_sqlite__meta(db, name, &known, err);
+    if (rc < 0)
+        return rc;
     if (!known)
         return stanch_err_set(err, STANCH_E_INVALID, "the checkpoint is signed by key %s, which this store never had",
                               key);

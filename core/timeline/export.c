@@ -94,7 +94,10 @@ static int write_checkpoint(struct stanch_store *store, const char *dir, const c
     stanch_time_text(now_ms, at);
     if (!chain && export->entries)
         keep_head(export->heads, STANCH_CHAIN_ALL, export->after_seq, export->link);
-    STANCH_AUTO_FREE char *id = stanch_sqlite__meta(stanch_sqlite__of(store)->reader, "store");
+    STANCH_AUTO_FREE char *id = NULL;
+    int rc = stanch_sqlite__meta(stanch_sqlite__of(store)->reader, "store", &id, export->err);
+    if (rc < 0)
+        return rc;
     STANCH_AUTO_JSON json_t *checkpoint = json_object();
     json_object_set_new(checkpoint, "at", json_string(at));
     json_object_set_new(checkpoint, "store", json_string(id ? id : ""));
@@ -106,7 +109,7 @@ static int write_checkpoint(struct stanch_store *store, const char *dir, const c
     json_object_foreach(export->heads, name, head) json_array_append(heads, head);
     json_object_set_new(checkpoint, "heads", heads);
     STANCH_AUTO_JSON json_t *signed_checkpoint = NULL;
-    int rc = stanch_sign_checkpoint(dir, checkpoint, &signed_checkpoint, export->err);
+    rc = stanch_sign_checkpoint(dir, checkpoint, &signed_checkpoint, export->err);
     return rc < 0 ? rc : write_line(export, signed_checkpoint, false);
 }
 

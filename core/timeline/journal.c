@@ -66,11 +66,9 @@ void stanch_journal_next_id(struct stanch_journal *journal, const char *prefix, 
     const json_t *known = json_object_get(journal->counters, prefix);
     int64_t value = json_integer_value(known);
     struct stanch_err err = {0};
-    if (!known && journal->store->ops->counter(journal->store, prefix, &value, &err) < 0) {
-        /* An id must never come twice: without its counter there is none. */
-        stanch_log(STANCH_LOG_ERROR, "timeline", "the counter of %s cannot be read: %s", prefix, err.text);
-        _Exit(STANCH_EXIT_STORE);
-    }
+    int rc = known ? 0 : journal->store->ops->counter(journal->store, prefix, &value, &err);
+    if (rc < 0) /* of a damaged store nothing is appended any more, so the id will not be used */
+        (void)stanch_journal__unreadable(journal, rc, &err);
     value++;
     json_object_set_new(journal->counters, prefix, json_integer(value));
     json_object_set_new(journal->dirty, prefix, json_integer(value));
@@ -93,7 +91,8 @@ int stanch_journal__doc(struct stanch_journal *journal, const struct stanch_batc
         *ret = batch ? json_copy(doc) : json_deep_copy(doc); /* the fold replaces members, it changes none */
         return 0;
     }
-    return journal->store->ops->doc(journal->store, noun, id, ret, err);
+    int rc = journal->store->ops->doc(journal->store, noun, id, ret, err);
+    return rc < 0 && rc != STANCH_E_NOT_FOUND ? stanch_journal__unreadable(journal, rc, err) : rc;
 }
 
 json_t *stanch_journal_get(struct stanch_journal *journal, enum stanch_view view, const char *noun, const char *id)
@@ -112,7 +111,8 @@ int stanch_journal_list(struct stanch_journal *journal, const struct stanch_noun
 {
     struct stanch_noun_query bounded = *query;
     bounded.limit = query->limit < 1 ? 1 : query->limit > 1000 ? 1000 : query->limit;
-    return journal->store->ops->list(journal->store, &bounded, ret, err);
+    int rc = journal->store->ops->list(journal->store, &bounded, ret, err);
+    return rc < 0 ? stanch_journal__unreadable(journal, rc, err) : rc;
 }
 
 int stanch_journal_due(struct stanch_journal *journal, const struct stanch_due_query *query, json_t **ret,
@@ -169,7 +169,8 @@ int stanch_journal_blob(struct stanch_journal *journal, const char *id_hex, stru
     bool found = find_waiting(journal->queue, id_hex, ret) || find_waiting(journal->committing, id_hex, ret) ||
                  find_waiting(journal->done, id_hex, ret);
     pthread_mutex_unlock(&journal->lock);
-    return found ? 0 : journal->store->ops->blob(journal->store, id_hex, ret, err);
+    int rc = found ? 0 : journal->store->ops->blob(journal->store, id_hex, ret, err);
+    return rc < 0 && rc != STANCH_E_NOT_FOUND ? stanch_journal__unreadable(journal, rc, err) : rc;
 }
 
 struct stanch_follower *stanch_journal_follow(struct stanch_journal *journal,
@@ -213,14 +214,16 @@ json_t *stanch_journal_health(struct stanch_journal *journal)
     pthread_mutex_lock(&journal->lock);
     size_t count = journal->duration_count < DURATIONS ? journal->duration_count : DURATIONS;
     memcpy(sorted, journal->durations_us, count * sizeof *sorted);
-    bool is_bad = journal->is_dead || journal->is_full || journal->is_locked;
+    bool is_bad = journal->is_dead || journal->is_damaged || journal->is_full || journal->is_locked;
     json_object_set_new(health, "queued", json_integer((json_int_t)journal->queued));
     json_object_set_new(health, "queued_bytes", json_integer((json_int_t)journal->queued_bytes));
     json_object_set_new(health, "commits", json_integer(journal->commits));
     json_object_set_new(health, "syncs", json_integer(journal->syncs));
     json_object_set_new(health, "entries", json_integer(journal->entries));
-    json_object_set_new(health, "read_only", json_boolean(journal->store->read_only || journal->is_dead));
+    json_object_set_new(health, "read_only",
+                        json_boolean(journal->store->read_only || journal->is_dead || journal->is_damaged));
     json_object_set_new(health, "full", json_boolean(journal->is_full));
+    json_object_set_new(health, "locked", json_boolean(journal->is_locked));
     json_object_set_new(health, "why", is_bad ? json_string(journal->why) : json_null());
     pthread_mutex_unlock(&journal->lock);
     qsort(sorted, count, sizeof *sorted, compare_int64);

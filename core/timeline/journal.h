@@ -5,8 +5,9 @@
  *
  * What is appended is visible at once to STANCH_VIEW_APPENDED (the engine decides on it); the doors read
  * STANCH_VIEW_COMMITTED. Nothing leaves the process before the on_committed of its batch.
- * A commit that fails ends the process with STANCH_EXIT_STORE (what is on disk is then unknown: restart, read
- * again); a full disk is retried once after releasing the reserve.
+ * A commit that fails, or a store that cannot be read where something is decided, ends the process with
+ * STANCH_EXIT_STORE (what is on disk is then unknown: restart, read again); a full disk is retried once after releasing
+ * the reserve. A damaged store is not repaired: it takes nothing more, and is still read.
  * Thread: loop thread for every function here. Only this folder includes sqlite3.h.
  */
 #ifndef STANCH_TIMELINE_JOURNAL_H
@@ -44,11 +45,16 @@ void stanch_batch_blob(struct stanch_batch *batch, const char id_hex[65], const 
  *  append; never if the result is not 0. It may append, but not close the journal.
  *  returns 0 | STANCH_E_BUSY the queue is full, or another process holds the store locked | STANCH_E_FULL the disk
  *  is full and only batches of outcomes are taken (kinds `*.answered`, and what else tells of something that has
- *  happened already: see is_outcome in journal_append.c) | STANCH_E_STORE read only | STANCH_E_INVALID an entry
+ *  happened already: see standing_of in journal_append.c) | STANCH_E_STORE read only | STANCH_E_CORRUPT the store is
+ *  damaged | STANCH_E_INVALID an entry
  *  that has no canonical form, does not name its noun, or is of a kind that is not in kind.def; then nothing is
  *  appended. */
 int stanch_journal_append(struct stanch_journal *journal, struct stanch_batch *batch, void (*on_committed)(void *ctx),
                           void *ctx, struct stanch_err *err);
+
+/** Would an append be taken now? outcomes: of a batch that tells of what has happened already.
+ *  returns 0 | what append would return: STANCH_E_FULL, _BUSY, _STORE, _CORRUPT */
+int stanch_journal_takes(struct stanch_journal *journal, bool outcomes, struct stanch_err *err);
 
 /** Call `fn` on the loop thread once everything appended before is committed. */
 void stanch_journal_barrier(struct stanch_journal *journal, void (*fn)(void *ctx), void *ctx);
@@ -108,7 +114,7 @@ struct stanch_follower *stanch_journal_follow(struct stanch_journal *journal,
 void stanch_journal_unfollow(struct stanch_journal *journal, struct stanch_follower *follower);
 
 /** What readiness and metrics show: {"queued","queued_bytes","commits","syncs","entries","wal_bytes",
- *  "commit_p50_us","commit_p99_us","read_only":bool,"full":bool,"why":text|null}. new. */
+ *  "commit_p50_us","commit_p99_us","read_only":bool,"full":bool,"locked":bool,"why":text|null}. new. */
 json_t *stanch_journal_health(struct stanch_journal *journal);
 
 /** Head of every chain, committed: [{"chain","n","hash"}], for checkpoints; chain "*" is the order of the whole

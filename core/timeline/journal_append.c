@@ -9,25 +9,61 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What tells of something that has already happened is also taken when the disk is full: below the reserve
- * nothing may start, but what was started must find its end. */
-static bool is_outcome(const char *kind)
+/* When the disk is full, or too much waits: nothing may start, but what was started must find its end. So a batch is
+ * taken then if it tells of something that has already happened, and all else in it only goes along with that. */
+enum standing { STARTS, GOES_ALONG, HAS_HAPPENED };
+
+static enum standing standing_of(const char *kind)
 {
-    static const char *const kinds[] = {
-        "action.verified",         "step.unknown",    "mitigation.applied",
-        "mitigation.undone",       "mitigation.kept", "mitigation.undo-failed",
-        "mitigation.undo-unknown", "run.succeeded",   "run.failed",
-        "run.cancelled",           "run.parked",      "run.waiting",
-        "action.unneeded",         "stop.engaged",    "approval.expired",
-        "approval.voided",         "daemon.stopped",  "run.woken",
+    static const char *const happened[] = {
+        "action.verified",
+        "step.unknown",
+        "mitigation.applied",
+        "mitigation.undone",
+        "mitigation.kept",
+        "mitigation.undo-failed",
+        "mitigation.undo-unknown",
+        "mitigation.overdue",
+        "run.succeeded",
+        "run.failed",
+        "run.cancelled",
+        "run.parked",
+        "run.waiting",
+        "run.resolved",
+        "action.unneeded",
+        "stop.engaged",
+        "stop.released",
+        "approval.expired",
+        "approval.voided",
+        "approval.denied",
+        "daemon.stopped",
+        "run.woken",
+    };
+    static const char *const along[] = {
+        "approval.requested", "step.waiting", "step.resolved", "step.checked", "step.verified", "run.resumed",
     };
     const char *verb = strrchr(kind, '.');
     if (verb && (strcmp(verb, ".answered") == 0 || strcmp(verb, ".ended") == 0))
-        return true;
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        if (strcmp(kinds[i], kind) == 0)
-            return true;
-    return false;
+        return HAS_HAPPENED;
+    for (size_t i = 0; i < sizeof happened / sizeof *happened; i++)
+        if (strcmp(happened[i], kind) == 0)
+            return HAS_HAPPENED;
+    for (size_t i = 0; i < sizeof along / sizeof *along; i++)
+        if (strcmp(along[i], kind) == 0)
+            return GOES_ALONG;
+    return STARTS;
+}
+
+static bool is_outcome(const struct stanch_batch *batch)
+{
+    bool has_happened = false;
+    for (size_t i = 0; i < batch->count; i++) {
+        enum standing standing = standing_of(batch->entries[i].kind);
+        if (standing == STARTS)
+            return false;
+        has_happened = has_happened || standing == HAS_HAPPENED;
+    }
+    return has_happened;
 }
 
 /* Whole numbers that came as reals read back from canonical text as integers, and beyond 2^53 as text
@@ -94,7 +130,6 @@ static int check_entry(struct stanch_entry *entry, struct stanch_err *err)
 static int check_batch(struct stanch_batch *batch, struct stanch_err *err)
 {
     batch->rows = stanch_alloc((batch->count + 1) * sizeof *batch->rows);
-    batch->is_outcome = batch->count > 0;
     for (size_t i = 0; i < batch->count; i++) {
         struct stanch_entry *entry = &batch->entries[i];
         int rc = check_entry(entry, err);
@@ -115,14 +150,14 @@ static int check_batch(struct stanch_batch *batch, struct stanch_err *err)
         batch->rows[i].data = stanch_buf_take(&text);
         batch->write.row_count = i + 1;
         batch->bytes += batch->rows[i].data_len + 512;
-        batch->is_outcome = batch->is_outcome && is_outcome(entry->kind);
     }
     for (size_t i = 0; i < batch->blob_count; i++)
         batch->bytes += batch->blobs[i].len;
+    batch->is_outcome = is_outcome(batch);
     return 0;
 }
 
-static int check_journal(struct stanch_journal *journal, const struct stanch_batch *batch, struct stanch_err *err)
+int stanch_journal_takes(struct stanch_journal *journal, bool outcomes, struct stanch_err *err)
 {
     if (journal->store->read_only)
         return stanch_err_set(err, STANCH_E_STORE, "the store is open for reading only");
@@ -131,15 +166,17 @@ static int check_journal(struct stanch_journal *journal, const struct stanch_bat
     int rc = 0;
     pthread_mutex_lock(&journal->lock);
     bool is_long = journal->queued >= QUEUE_MAX_BATCHES || journal->queued_bytes >= QUEUE_MAX_BYTES;
-    if (journal->is_dead)
+    if (journal->is_damaged)
+        rc = stanch_err_set(err, STANCH_E_CORRUPT, "%s", journal->why);
+    else if (journal->is_dead)
         rc = stanch_err_set(err, STANCH_E_STORE, "the journal could not commit: %s", journal->why);
-    else if (journal->is_full && !batch->is_outcome)
+    else if (journal->is_full && !outcomes)
         rc = stanch_err_set(err, STANCH_E_FULL,
                             "the disk under the store is full; free some space there: until then only outcomes are "
                             "recorded and nothing new starts");
-    else if (journal->is_locked && !batch->is_outcome)
+    else if (journal->is_locked && !outcomes)
         rc = stanch_err_set(err, STANCH_E_BUSY, "the store is locked: %s", journal->why);
-    else if (is_long && !batch->is_outcome)
+    else if (is_long && !outcomes)
         rc = stanch_err_set(err, STANCH_E_BUSY, "%zu batches wait to be committed; try again", journal->queued);
     pthread_mutex_unlock(&journal->lock);
     return rc;
@@ -163,7 +200,7 @@ static int stage_head(struct stanch_journal *journal, struct stanch_batch *batch
     } else {
         int rc = journal->store->ops->head(journal->store, chain, &n, hash, err);
         if (rc < 0)
-            return rc;
+            return stanch_journal__unreadable(journal, rc, err);
     }
     batch->heads = stanch_realloc(batch->heads, (batch->head_count + 1) * sizeof *batch->heads);
     *ret = &batch->heads[batch->head_count++];
@@ -340,11 +377,13 @@ static int seal_and_fold(struct stanch_journal *journal, struct stanch_batch *ba
 int stanch_journal_append(struct stanch_journal *journal, struct stanch_batch *batch, void (*on_committed)(void *ctx),
                           void *ctx, struct stanch_err *err)
 {
+    struct stanch_err own = {0};
+    err = err ? err : &own;
     batch->on_committed = on_committed;
     batch->ctx = ctx;
     int rc = check_batch(batch, err);
     if (rc == 0)
-        rc = check_journal(journal, batch, err);
+        rc = stanch_journal_takes(journal, batch->is_outcome, err);
     if (rc == 0)
         rc = seal_and_fold(journal, batch, err);
     if (rc < 0) {

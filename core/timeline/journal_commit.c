@@ -144,7 +144,7 @@ static void end_process(struct stanch_journal *journal, const struct stanch_err 
 {
     (void)journal;
     stanch_log(STANCH_LOG_ERROR, "timeline",
-               "a commit failed, what is on disk is unknown; ending, a restart reads what is there: %s", err->text);
+               "the store failed, what is on disk is unknown; ending, a restart reads what is there: %s", err->text);
     _exit(STANCH_EXIT_STORE);
 }
 
@@ -156,7 +156,8 @@ void stanch_journal__on_failed(struct stanch_journal *journal,
     pthread_mutex_unlock(&journal->lock);
 }
 
-static void fail(struct stanch_journal *journal, struct group *group, const struct stanch_err *err)
+/* The journal is dead; on_failed, or the end of the process. */
+static void die(struct stanch_journal *journal, const struct stanch_err *err)
 {
     if (err->code != STANCH_E_BUSY && err->code != STANCH_E_FULL) /* with these it is known: nothing was written */
         journal->store->ops->suspect(journal->store);
@@ -167,6 +168,28 @@ static void fail(struct stanch_journal *journal, struct group *group, const stru
     void (*on_failed)(struct stanch_journal *, const struct stanch_err *) = journal->on_failed;
     pthread_mutex_unlock(&journal->lock);
     (on_failed ? on_failed : end_process)(journal, err);
+}
+
+int stanch_journal__unreadable(struct stanch_journal *journal, int rc, const struct stanch_err *err)
+{
+    if (journal->store->read_only)
+        return rc; /* nothing is decided here */
+    if (rc != STANCH_E_CORRUPT) {
+        die(journal, err);
+        return rc;
+    }
+    char why[400];
+    (void)snprintf(why, sizeof why,
+                   "the store is damaged, so nothing is recorded and no action starts (what is in it can still be read "
+                   "and exported): %s",
+                   err ? err->text : "a read failed");
+    say(journal, &journal->is_damaged, true, why);
+    return rc;
+}
+
+static void fail(struct stanch_journal *journal, struct group *group, const struct stanch_err *err)
+{
+    die(journal, err);
     pthread_mutex_lock(&journal->lock); /* back into the queue: freed when the journal closes */
     *group->last = journal->queue;
     if (!journal->queue)
@@ -339,6 +362,7 @@ static void on_inline(void *ctx)
     journal->inline_due = false;
     while (commit_some(journal))
         ;
+    try_refill(journal);
     deliver(journal);
 }
 

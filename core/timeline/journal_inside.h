@@ -63,8 +63,8 @@ struct stanch_journal {
     struct stanch_batch *committing; /* what the commit thread has taken; it only reads it */
     struct stanch_batch *done, **done_last;
     bool is_posted, is_stopping;
-    bool is_dead, is_full, is_locked;
-    char why[300]; /* why it is dead, full or locked */
+    bool is_dead, is_damaged, is_full, is_locked;
+    char why[400]; /* why it is dead, damaged, full or locked */
     int64_t commits, syncs, entries;
     int64_t durations_us[DURATIONS];
     size_t duration_count;
@@ -91,6 +91,10 @@ int stanch_journal__doc(struct stanch_journal *journal, const struct stanch_batc
 /* journal_commit.c */
 void stanch_journal__start(struct stanch_journal *journal);
 void stanch_journal__stop(struct stanch_journal *journal);
+/** What decides reads the store, and nothing may be decided on what could not be read: an error of reading ends the
+ *  process as one of committing does; a damaged store takes nothing more, and what is in it can still be read.
+ *  Returns rc, an error but NOT_FOUND. Does not return unless the store is damaged or on_failed is replaced. */
+int stanch_journal__unreadable(struct stanch_journal *journal, int rc, const struct stanch_err *err);
 /** Put a sealed batch into the queue. batch: taken. */
 void stanch_journal__enqueue(struct stanch_journal *journal, struct stanch_batch *batch);
 

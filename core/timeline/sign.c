@@ -48,15 +48,18 @@ static int read_key(const char *path, struct key *ret, struct stanch_err *err)
     return rc;
 }
 
+/* Whole or not at all: a key that a crash cut short would be found as damage at the next start. */
 static int write_key(const char *path, struct stanch_err *err)
 {
+    STANCH_AUTO_FREE char *fresh = stanch_asprintf("%s.new", path);
     unsigned char seed[crypto_sign_SEEDBYTES];
     char hex[SEED_HEX + 2];
     stanch_random_bytes(seed, sizeof seed);
     stanch_hex(seed, sizeof seed, hex);
     hex[SEED_HEX] = '\n';
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    bool written = fd >= 0 && write(fd, hex, SEED_HEX + 1) == SEED_HEX + 1 && fsync(fd) == 0;
+    int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    bool written =
+        fd >= 0 && write(fd, hex, SEED_HEX + 1) == SEED_HEX + 1 && fsync(fd) == 0 && rename(fresh, path) == 0;
     int errnum = errno;
     sodium_memzero(seed, sizeof seed);
     sodium_memzero(hex, sizeof hex);
@@ -65,7 +68,7 @@ static int write_key(const char *path, struct stanch_err *err)
     if (written)
         return 0;
     if (fd >= 0)
-        (void)unlink(path);
+        (void)unlink(fresh);
     return stanch_err_errno(err, STANCH_E_STORE, errnum, "the store's key %s cannot be written", path);
 }
 
@@ -85,7 +88,10 @@ int stanch_sign_prepare(const char *dir, sqlite3 *db, struct stanch_err *err)
     char hex[2 * sizeof key.public_key + 1];
     stanch_hex(key.public_key, sizeof key.public_key, hex);
     STANCH_AUTO_FREE char *name = stanch_asprintf("key:%s", hex);
-    STANCH_AUTO_FREE char *current = stanch_sqlite__meta(db, "public_key");
+    STANCH_AUTO_FREE char *current = NULL;
+    rc = stanch_sqlite__meta(db, "public_key", &current, err);
+    if (rc < 0)
+        return rc;
     if (current && strcmp(current, hex) == 0)
         return 0;
     if (current)

@@ -69,7 +69,7 @@ struct stanch_store_ops {
     bool (*use_reserve)(struct stanch_store *store);
     /** Reserve again; true when the reserve is whole, or none is wanted. */
     bool (*refill_reserve)(struct stanch_store *store);
-    /** Called before the process ends because a commit failed: the next open must check all. */
+    /** Called before the process ends because the store failed: the next open must check all. Any thread. */
     void (*suspect)(struct stanch_store *store);
     /** Copy what is committed out of the write-ahead log. */
     void (*checkpoint)(struct stanch_store *store);

@@ -128,12 +128,15 @@ static int take_ownership(struct stanch_sqlite *self, struct stanch_err *err)
     int sql = sqlite3_exec(self->writer, "BEGIN IMMEDIATE", NULL, NULL, NULL);
     if (sql != SQLITE_OK)
         return stanch_sqlite__error(self->writer, sql, err, "the store cannot be taken over");
-    STANCH_AUTO_FREE char *old = stanch_sqlite__meta(self->writer, "epoch");
-    STANCH_AUTO_FREE char *id = stanch_sqlite__meta(self->writer, "store");
+    STANCH_AUTO_FREE char *old = NULL, *id = NULL;
+    int rc = stanch_sqlite__meta(self->writer, "epoch", &old, err);
+    if (rc == 0)
+        rc = stanch_sqlite__meta(self->writer, "store", &id, err);
     self->base.epoch = (old ? strtoll(old, NULL, 10) : 0) + 1;
     char text[32];
     (void)snprintf(text, sizeof text, "%" PRId64, self->base.epoch);
-    int rc = stanch_sqlite__set_meta(self->writer, "epoch", text, err);
+    if (rc == 0)
+        rc = stanch_sqlite__set_meta(self->writer, "epoch", text, err);
     if (rc == 0 && !id) {
         unsigned char random[16];
         char hex[33];

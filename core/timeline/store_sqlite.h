@@ -71,8 +71,8 @@ int stanch_sqlite__error(sqlite3 *db, int sqlite_rc, struct stanch_err *err, con
 
 /* store_sqlite_schema.c */
 int stanch_sqlite__schema(sqlite3 *db, bool create, struct stanch_err *err);
-/** A value of the table meta; new, or NULL. */
-char *stanch_sqlite__meta(sqlite3 *db, const char *key);
+/** A value of the table meta. ret: new; NULL when there is none, and on error. */
+int stanch_sqlite__meta(sqlite3 *db, const char *key, char **ret, struct stanch_err *err);
 int stanch_sqlite__set_meta(sqlite3 *db, const char *key, const char *value, struct stanch_err *err);
 
 /* store_sqlite_commit.c */

@@ -96,17 +96,20 @@ int stanch_sqlite__schema(sqlite3 *db, bool create, struct stanch_err *err)
     return version < STANCH_SQLITE_SCHEMA && !sqlite3_db_readonly(db, "main") ? bring_up_to_date(db, err) : 0;
 }
 
-char *stanch_sqlite__meta(sqlite3 *db, const char *key)
+int stanch_sqlite__meta(sqlite3 *db, const char *key, char **ret, struct stanch_err *err)
 {
     sqlite3_stmt *stmt = NULL;
-    char *value = NULL;
-    if (sqlite3_prepare_v2(db, "SELECT value FROM meta WHERE key = ?1", -1, &stmt, NULL) == SQLITE_OK) {
+    int rc = sqlite3_prepare_v2(db, "SELECT value FROM meta WHERE key = ?1", -1, &stmt, NULL);
+    if (rc == SQLITE_OK) {
         sqlite3_bind_text(stmt, 1, key, -1, SQLITE_STATIC);
-        if (sqlite3_step(stmt) == SQLITE_ROW)
-            value = stanch_strdup(stanch_sqlite__text(stmt, 0));
+        rc = sqlite3_step(stmt);
     }
+    *ret = rc == SQLITE_ROW ? stanch_strdup(stanch_sqlite__text(stmt, 0)) : NULL;
+    int read = rc == SQLITE_ROW || rc == SQLITE_DONE
+                   ? 0
+                   : stanch_sqlite__error(db, rc, err, "the store's own values cannot be read");
     sqlite3_finalize(stmt);
-    return value;
+    return read;
 }
 
 int stanch_sqlite__set_meta(sqlite3 *db, const char *key, const char *value, struct stanch_err *err)

@@ -333,7 +333,15 @@ static void a_document_that_was_damaged_is_not_acted_on(void **state)
     /* nor is anything folded onto it */
     assert_int_equal(append_with(journal, "INC-1", "run.failed", "{'run':'R-0'}", NULL, NULL, &err), STANCH_E_CORRUPT);
     stanch_log_set_level(STANCH_LOG_ERROR);
-    append(journal, "INC-1", "step.noted", "{'text':'the chain is whole'}");
+    /* and from there on nothing is recorded, outcomes neither, until somebody has looked; all can be read */
+    assert_int_equal(append_with(journal, "-", "step.answered", "{'step':'R-9/1'}", NULL, NULL, &err),
+                     STANCH_E_CORRUPT);
+    assert_non_null(strstr(err.text, "damaged"));
+    STANCH_AUTO_JSON json_t *health = stanch_journal_health(journal);
+    assert_true(stanch_json_bool(health, "read_only", false));
+    assert_non_null(strstr(stanch_json_str(health, "why", ""), "rebuild"));
+    STANCH_AUTO_JSON json_t *heads = stanch_journal_heads(journal);
+    assert_true(json_array_size(heads) > 0);
     stanch_journal_close(journal);
 }
 

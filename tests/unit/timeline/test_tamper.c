@@ -332,7 +332,8 @@ static void a_recomputed_timeline_is_found_against_a_checkpoint(void **state)
     struct stanch_store *store;
     assert_int_equal(stanch_store_sqlite_open(other, 1, 0, &store, &err), 0);
     STANCH_AUTO_JSON json_t *value = NULL;
-    STANCH_AUTO_FREE char *id = stanch_sqlite__meta(stanch_sqlite__of(store)->reader, "store");
+    STANCH_AUTO_FREE char *id = NULL;
+    assert_int_equal(stanch_sqlite__meta(stanch_sqlite__of(store)->reader, "store", &id, NULL), 0);
     assert_int_equal(stanch_sign_checkpoint(other, json_pack("{s:s,s:[]}", "store", id, "heads"), &value, &err), 0);
     json_dumpf(value, out, JSON_COMPACT);
     assert_int_equal(fclose(out), 0);
