@@ -8,13 +8,18 @@
 #include <string.h>
 
 #define CHECK_AGAIN_MS 500
+#define KEEP_AGAIN_MS  2000
 
-static void append_one(struct stanch_flow *flow, struct stanch_batch *batch, const char *kind, json_t *data)
+static void check_candidate(void *ctx);
+
+static int append_one(struct stanch_flow *flow, struct stanch_batch *batch, const char *kind, json_t *data)
 {
     struct stanch_err err;
     stanch_batch_add(batch, STANCH_CHAIN_NONE, kind, STANCH_BY_STANCH, NULL, data);
-    if (stanch_journal_append(flow->journal, batch, NULL, NULL, &err) < 0)
+    int rc = stanch_journal_append(flow->journal, batch, NULL, NULL, &err);
+    if (rc < 0)
         stanch_log(STANCH_LOG_ERROR, "flow", "%s could not be recorded: %s", kind, err.text);
+    return rc;
 }
 
 static void set_book(struct stanch_flow *flow, const char *state, const char *why)
@@ -48,7 +53,7 @@ static char *errors_text(const json_t *errors)
     return stanch_buf_take(&text);
 }
 
-static void record_accepted(struct stanch_flow *flow, const struct stanch_catalogue *catalogue)
+static int record_accepted(struct stanch_flow *flow, const struct stanch_catalogue *catalogue)
 {
     struct stanch_batch *batch = stanch_batch_new();
     json_t *files = json_array();
@@ -61,11 +66,11 @@ static void record_accepted(struct stanch_flow *flow, const struct stanch_catalo
                                                json_object_get(file, "blob")));
     }
     flow->accepted_at_ms = stanch_flow__now(flow);
-    append_one(flow, batch, "book.accepted",
-               json_pack("{s:s, s:O, s:O, s:o, s:i, s:O}", "commit", catalogue->commit, "summary",
-                         json_object_get(flow->candidate, "summary"), "author",
-                         json_object_get(flow->candidate, "author"), "files", files, "runbooks", catalogue->count,
-                         "warnings", catalogue->warnings));
+    return append_one(flow, batch, "book.accepted",
+                      json_pack("{s:s, s:O, s:O, s:o, s:i, s:O}", "commit", catalogue->commit, "summary",
+                                json_object_get(flow->candidate, "summary"), "author",
+                                json_object_get(flow->candidate, "author"), "files", files, "runbooks",
+                                catalogue->count, "warnings", catalogue->warnings));
 }
 
 static void on_checked(void *ctx, struct stanch_catalogue *catalogue, const json_t *errors, const json_t *warnings)
@@ -77,8 +82,14 @@ static void on_checked(void *ctx, struct stanch_catalogue *catalogue, const json
         return;
     }
     const char *commit = stanch_json_str(flow->candidate, "commit", "");
+    if (catalogue && record_accepted(flow, catalogue) < 0) {
+        /* a run of it could not be taken up again: it waits until it can be kept */
+        stanch_catalogue_free(catalogue);
+        set_book(flow, "away", "a new commit of the runbooks could not be recorded");
+        stanch_timer_start(flow->loop, KEEP_AGAIN_MS, check_candidate, flow);
+        return;
+    }
     if (catalogue) {
-        record_accepted(flow, catalogue);
         stanch_book_accept(flow->book, commit);
         swap_in(flow, catalogue);
     } else {

@@ -104,7 +104,7 @@ static void request_approval(struct stanch_op *op, const struct stanch_gate *gat
                                action->digest, "approval", id));
     action->planned = true;
     struct stanch_err err;
-    if (stanch_engine__append(engine, batch, NULL, NULL, &err) < 0)
+    if (stanch_engine__append(engine, batch, NULL, NULL, &err) < 0 && !stanch_op__hold(op, err.code))
         fail(op, &err);
 }
 

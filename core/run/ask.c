@@ -20,7 +20,7 @@ static void start(struct stanch_op *op)
     stanch_approval__request(op->engine, op, op->chain, op->run_id, &spec, batch, id);
     stanch_op__ask(op, batch, json_pack("{s:s}", "approval", id));
     struct stanch_err err;
-    if (stanch_engine__append(op->engine, batch, NULL, NULL, &err) < 0)
+    if (stanch_engine__append(op->engine, batch, NULL, NULL, &err) < 0 && !stanch_op__hold(op, err.code))
         stanch_op__answer_error(op, stanch_err_word(err.code), "%s", err.text);
 }
 

@@ -183,6 +183,7 @@ void stanch_effect__start(struct stanch_effect *effect, struct stanch_batch *bat
     stanch_op__away(op);
     if (stanch_engine__append(op->engine, batch, on_intent_committed, effect, &err) < 0) {
         stanch_op__returned(op);
-        end(effect, STANCH_OUTCOME_FAILED, NULL, &err, false); /* what can't be recorded is not started */
+        if (!stanch_op__hold(op, err.code))
+            end(effect, STANCH_OUTCOME_FAILED, NULL, &err, false); /* what can't be recorded is not started */
     }
 }

@@ -61,6 +61,7 @@ void stanch_run__free(struct stanch_run *run)
 {
     stanch_run__drop_worker(run);
     stanch_timer_stop(run->engine->loop, &run->timer);
+    stanch_run__drop_held(run);
     for (int64_t i = 0; i < run->step_count; i++) {
         free(run->steps[i].op);
         free(run->steps[i].args);
@@ -133,7 +134,7 @@ void stanch_engine_drain(struct stanch_engine *engine)
 
 /* Every open noun of a kind, oldest first. each: borrowed. */
 static int each_open(struct stanch_engine *engine, const char *noun,
-                     void (*each)(struct stanch_engine *, const json_t *), struct stanch_err *err)
+                     int (*each)(struct stanch_engine *, const json_t *, struct stanch_err *), struct stanch_err *err)
 {
     STANCH_AUTO_JSON json_t *all = json_array();
     int64_t before = 0;
@@ -151,9 +152,10 @@ static int each_open(struct stanch_engine *engine, const char *noun,
         if (count < PAGE)
             break;
     }
-    for (size_t i = json_array_size(all); i > 0; i--)
-        each(engine, json_array_get(all, i - 1));
-    return 0;
+    int rc = 0;
+    for (size_t i = json_array_size(all); i > 0 && rc == 0; i--)
+        rc = each(engine, json_array_get(all, i - 1), err);
+    return rc;
 }
 
 static struct stanch_run *add_run(struct stanch_engine *engine, const json_t *doc, const char *incident)
@@ -179,8 +181,8 @@ void stanch_engine_begin(struct stanch_engine *engine, const json_t *started, co
     stanch_run__pump(add_run(engine, started, incident));
 }
 
-/* A run's steps, in order of n. */
-static void load_steps(struct stanch_run *run)
+/* A run's steps, in order of n. Without them it would begin anew, and act again: an error ends the recovery. */
+static int load_steps(struct stanch_run *run, struct stanch_err *err)
 {
     STANCH_AUTO_FREE char *prefix = stanch_asprintf("%s/", run->id);
     int64_t before = 0;
@@ -189,11 +191,9 @@ static void load_steps(struct stanch_run *run)
         struct stanch_noun_query query = {
             .noun = "step", .id_prefix = prefix, .open = -1, .before_seq = before, .limit = PAGE};
         json_t *page = NULL;
-        struct stanch_err err;
-        if (stanch_journal_list(run->engine->journal, &query, &page, &err) < 0) {
-            stanch_log(STANCH_LOG_ERROR, "run", "the steps of %s could not be read: %s", run->id, err.text);
-            return;
-        }
+        int rc = stanch_journal_list(run->engine->journal, &query, &page, err);
+        if (rc < 0)
+            return stanch_err_wrap(err, "the steps of %s", run->id);
         size_t count = json_array_size(page);
         for (size_t i = 0; i < count; i++) {
             json_t *doc = json_array_get(page, i);
@@ -207,17 +207,33 @@ static void load_steps(struct stanch_run *run)
             break;
     }
     stanch_run__load_steps(run, docs);
+    return 0;
 }
 
-static void recover_run(struct stanch_engine *engine, const json_t *doc)
+static int recover_run(struct stanch_engine *engine, const json_t *doc, struct stanch_err *err)
 {
     struct stanch_run *run = add_run(engine, doc, stanch_json_str(doc, "incident", STANCH_CHAIN_NONE));
     run->acted_ms = stanch_json_int(doc, "updated_ms", 0);
     run->resolved = stanch_json_bool(doc, "resolved", false);
     if (stanch_json_bool(doc, "stuck", false))
         run->state = STANCH_RUN_PARKED;
-    load_steps(run);
+    int rc = load_steps(run, err);
     run->gap_ms = stanch_engine__now(engine) - run->acted_ms;
+    return rc;
+}
+
+static int recover_question(struct stanch_engine *engine, const json_t *doc, struct stanch_err *err)
+{
+    (void)err;
+    stanch_approval__recover(engine, doc);
+    return 0;
+}
+
+static int recover_mitigation(struct stanch_engine *engine, const json_t *doc, struct stanch_err *err)
+{
+    (void)err;
+    stanch_mitigation__recover(engine, doc);
+    return 0;
 }
 
 static void pump_all(void *ctx)
@@ -231,11 +247,11 @@ static void pump_all(void *ctx)
 
 int stanch_engine_recover(struct stanch_engine *engine, struct stanch_err *err)
 {
-    int rc = each_open(engine, "approval", stanch_approval__recover, err);
+    int rc = each_open(engine, "approval", recover_question, err);
     if (rc == 0)
         rc = each_open(engine, "run", recover_run, err);
     if (rc == 0)
-        rc = each_open(engine, "mitigation", stanch_mitigation__recover, err);
+        rc = each_open(engine, "mitigation", recover_mitigation, err);
     if (rc == 0)
         stanch_loop_defer(engine->loop, pump_all, engine);
     return rc;

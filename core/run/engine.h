@@ -103,6 +103,8 @@ struct stanch_run {
     bool confirmed;             /* a person confirmed after the last reason to ask for freshness */
     int64_t acted_ms;           /* wall clock of its last step */
     struct stanch_timer *timer; /* idle worker, or try to start a worker again */
+    json_t *held;               /* wants whose record was refused (disk full, store locked): begun again later */
+    struct stanch_timer *hold_timer;
 };
 
 struct stanch_question; /* approval.c */
@@ -139,6 +141,8 @@ struct stanch_run *stanch_engine__run(struct stanch_engine *engine, const char *
 /* op.c */
 struct stanch_op *stanch_op__new(struct stanch_engine *engine, struct stanch_run *run,
                                  const struct stanch_op_kind *kind, int64_t n, const json_t *want);
+/** Take up an op that the journal holds already. doc: the step's document. */
+void stanch_op__recover(struct stanch_op *op, const json_t *doc);
 /** Put step.asked into the batch unless it is appended already. extra: members merged into its data; taken;
  * NULL. */
 void stanch_op__ask(struct stanch_op *op, struct stanch_batch *batch, json_t *extra);
@@ -155,6 +159,10 @@ json_t *stanch_op__error(const char *kind, const char *text);
  * now. */
 void stanch_op__away(struct stanch_op *op);
 bool stanch_op__returned(struct stanch_op *op);
+/** What its next entry would say was refused for now (disk full, store locked): nothing has started. Lets go of the op;
+ * it is taken up again from the journal, as after a restart, once entries are taken. The op must not be touched
+ * afterwards. returns false when rc is no such refusal, or the op belongs to no run: nothing was done. */
+bool stanch_op__hold(struct stanch_op *op, int rc);
 /** Free an op that has nothing to answer (cancelled, or not of a run). */
 void stanch_op__free(struct stanch_op *op);
 const json_t *stanch_op__args(const struct stanch_op *op);
@@ -169,6 +177,11 @@ extern const struct stanch_op_kind stanch_op_now, stanch_op_random, stanch_op_no
 /* engine.c */
 void stanch_run__free(struct stanch_run *run);
 
+/* hold.c: what could not be recorded, later */
+/** Keep a want of the run until entries are taken again. want: borrowed, with its n. */
+void stanch_run__hold(struct stanch_run *run, const json_t *want);
+bool stanch_run__holds(const struct stanch_run *run);
+void stanch_run__drop_held(struct stanch_run *run);
 /* worker.c: a run and its worker */
 /** Fill a run that was read back with its steps; docs: {"1":step document,...}; those without an answer are
  * taken up again. */

@@ -88,6 +88,7 @@ void stanch_run__end(struct stanch_run *run, const char *kind, const char *by, j
     run->state = STANCH_RUN_ENDED;
     stanch_run__drop_worker(run);
     stanch_timer_stop(run->engine->loop, &run->timer);
+    stanch_run__drop_held(run);
     struct stanch_batch *batch = stanch_batch_new();
     json_object_set_new(data, "run", json_string(run->id));
     stanch_json_set_str(data, "runbook", stanch_json_str(run->doc, "runbook", NULL));
@@ -115,6 +116,9 @@ int stanch_engine_cancel(struct stanch_engine *engine, const char *id, const cha
         return stanch_err_set(err, STANCH_E_CONFLICT, "%s has ended already: %s", id,
                               stanch_json_str(doc, "state", "?"));
     }
+    int rc = stanch_journal_takes(engine->journal, true, err); /* else nobody would know of it */
+    if (rc < 0)
+        return rc;
     stanch_run__end(run, "run.cancelled", by,
                     json_pack("{s:s}", "why", reason && *reason ? reason : "no reason given"));
     return 0;

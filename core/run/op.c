@@ -95,6 +95,16 @@ bool stanch_op__returned(struct stanch_op *op)
     return false;
 }
 
+void stanch_op__recover(struct stanch_op *op, const json_t *doc)
+{
+    op->asked = true;
+    (void)snprintf(op->approval, sizeof op->approval, "%s", stanch_json_str(doc, "approval", ""));
+    if (op->kind->recover)
+        op->kind->recover(op, doc);
+    else
+        op->kind->start(op);
+}
+
 void stanch_op__ask(struct stanch_op *op, struct stanch_batch *batch, json_t *extra)
 {
     if (op->asked || !op->run_id[0]) {
@@ -127,12 +137,18 @@ void stanch_op__answer(struct stanch_op *op, struct stanch_batch *batch, json_t 
         stanch_batch_add(batch, op->chain, "step.answered", STANCH_BY_STANCH, op->run_id,
                          json_pack("{s:s, s:s, s:I, s:I, s:O}", "step", op->id, "run", op->run_id, "n",
                                    (json_int_t)op->n, "order", (json_int_t)record->order, "answer", answer));
-        if (stanch_engine__append(op->engine, batch, NULL, NULL, NULL) == 0) {
+        int rc = stanch_engine__append(op->engine, batch, NULL, NULL, NULL);
+        if (rc == 0) {
             run->answered++;
             run->acted_ms = stanch_engine__now(op->engine);
             record->answer = json_incref(answer);
         } else {
-            record->order = 0; /* not recorded: the run stays where it is; a restart takes the step up again */
+            record->order = 0; /* not recorded: the run stays where it is */
+        }
+        if (rc < 0 && stanch_op__hold(op, rc)) {
+            json_decref(answer);
+            stanch_run__pump(run);
+            return;
         }
     } else {
         stanch_engine__append(op->engine, batch, NULL, NULL, NULL);

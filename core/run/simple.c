@@ -68,8 +68,9 @@ static void start_sleep(struct stanch_op *op)
     int64_t until = stanch_engine__now(op->engine) + (ms > 0 ? ms : 0);
     struct stanch_batch *batch = stanch_batch_new();
     stanch_op__ask(op, batch, json_pack("{s:I}", "until_ms", (json_int_t)until));
-    if (stanch_engine__append(op->engine, batch, NULL, NULL, NULL) < 0)
-        op->asked = false;
+    int rc = stanch_engine__append(op->engine, batch, NULL, NULL, NULL);
+    if (rc < 0 && stanch_op__hold(op, rc))
+        return; /* a sleep begins when it is recorded until when */
     sleep_until(op, until);
 }
 

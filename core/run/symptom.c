@@ -218,8 +218,9 @@ static void start_watch(struct stanch_op *op, bool once, bool until)
     if (!once) { /* it takes a while: say that it began */
         struct stanch_batch *batch = stanch_batch_new();
         stanch_op__ask(op, batch, NULL);
-        if (stanch_engine__append(op->engine, batch, NULL, NULL, NULL) < 0)
-            op->asked = false;
+        int rc = stanch_engine__append(op->engine, batch, NULL, NULL, NULL);
+        if (rc < 0 && stanch_op__hold(op, rc))
+            return;
     }
     stanch_op__away(op);
     stanch_journal_barrier(op->engine->journal, on_barrier, watch);

@@ -262,7 +262,7 @@ static void request_approval(struct stanch_op *op, const struct stanch_gate *gat
     stanch_approval__request(op->engine, op, op->chain, op->run_id, &spec, batch, id);
     stanch_op__ask(op, batch, json_pack("{s:s}", "approval", id));
     struct stanch_err err;
-    if (stanch_engine__append(op->engine, batch, NULL, NULL, &err) < 0)
+    if (stanch_engine__append(op->engine, batch, NULL, NULL, &err) < 0 && !stanch_op__hold(op, err.code))
         finish(op, stanch_batch_new(), err.code, &err);
 }
 

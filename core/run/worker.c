@@ -172,7 +172,8 @@ void stanch_run__pump(struct stanch_run *run)
         }
         return;
     }
-    if (run->state == STANCH_RUN_PARKED || run->timer || (run->answered <= run->fed && open_ops(run) > 0))
+    if (run->state == STANCH_RUN_PARKED || run->timer ||
+        (run->answered <= run->fed && (open_ops(run) > 0 || stanch_run__holds(run))))
         return; /* waits: no worker until there is an answer that none has got yet */
     struct stanch_err err;
     int rc = start_worker(run, &err);
@@ -371,12 +372,6 @@ void stanch_run__load_steps(struct stanch_run *run, const json_t *docs)
         const struct stanch_op_kind *kind = stanch_op__kind(stanch_json_str(doc, "op", ""));
         if (!kind || json_object_get(doc, "answer"))
             continue;
-        struct stanch_op *op = stanch_op__new(run->engine, run, kind, stanch_json_int(doc, "n", 0), doc);
-        op->asked = true;
-        (void)snprintf(op->approval, sizeof op->approval, "%s", stanch_json_str(doc, "approval", ""));
-        if (kind->recover)
-            kind->recover(op, doc);
-        else
-            kind->start(op);
+        stanch_op__recover(stanch_op__new(run->engine, run, kind, stanch_json_int(doc, "n", 0), doc), doc);
     }
 }

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 #include "sim_world.h"
+#include "timeline/journal_inside.h"
 
 static void assert_state(struct sim *sim, const char *noun, const char *id, const char *state)
 {
@@ -344,6 +345,99 @@ static void random_schedules_keep_the_promises(void **state)
     }
 }
 
+/* The store refuses what starts something, as with a full disk or while another process holds it locked. */
+static void refuse_starts(struct sim *sim, bool full, bool value)
+{
+    pthread_mutex_lock(&sim->journal->lock);
+    *(full ? &sim->journal->is_full : &sim->journal->is_locked) = value;
+    sim->journal->refill_at_ms = INT64_MAX; /* until the test says so */
+    pthread_mutex_unlock(&sim->journal->lock);
+}
+
+/* A disk that is full for a while, from any moment on: no intent, outcomes are written, and then the run goes on. */
+static void a_refused_step_goes_on_when_entries_are_taken(void **state)
+{
+    (void)state;
+    static const char *const ops[] = {"note", "sleep", "set_convergent", "set_unprotected"};
+    for (int full = 0; full < 2; full++)
+        for (int64_t at_ms = 0; at_ms < 40; at_ms++) {
+            struct sim sim;
+            sim_init(&sim, "low");
+            sim_want(&sim, json_pack("{s:s, s:{s:s}}", "op", ops[0], "args", "text", "begins"));
+            sim_want(&sim, json_pack("{s:s, s:{s:i}}", "op", ops[1], "args", "ms", 3));
+            sim_want(&sim, sim_set(ops[2], "s1", 7));
+            sim_want(&sim, sim_set(ops[3], "s2", 8));
+            sim_begin(&sim, "R-1");
+            stanch_loop_sim_advance(sim.loop, at_ms);
+            int before = sim.effect_count;
+            refuse_starts(&sim, full, true);
+            stanch_loop_sim_advance(sim.loop, 200000);
+            if (full) /* the one whose intent was recorded already; a lock ends with the first commit */
+                assert_true(sim.effect_count <= before + 1);
+            char run[32];
+            sim_state_of(&sim, "run", "R-1", run);
+            assert_true(strcmp(run, "running") == 0 || strcmp(run, "succeeded") == 0);
+            refuse_starts(&sim, full, false);
+            stanch_loop_sim_advance(sim.loop, 20000);
+            assert_state(&sim, "run", "R-1", "succeeded");
+            assert_int_equal(sim.effect_count, 2);
+            sim_done(&sim);
+        }
+}
+
+static void so_does_one_that_waits_for_a_person(void **state)
+{
+    (void)state;
+    for (int64_t at_ms = 0; at_ms < 12; at_ms++) {
+        struct sim sim;
+        sim_init(&sim, "none");
+        sim_want(&sim, sim_set("set_convergent", "s1", 7));
+        sim_begin(&sim, "R-1");
+        stanch_loop_sim_advance(sim.loop, at_ms);
+        refuse_starts(&sim, true, true);
+        stanch_loop_sim_advance(sim.loop, 60000);
+        refuse_starts(&sim, true, false);
+        stanch_loop_sim_advance(sim.loop, 1000);
+        STANCH_AUTO_JSON json_t *questions = NULL;
+        struct stanch_noun_query query = {.noun = "approval", .open = 1, .limit = 10};
+        assert_int_equal(stanch_journal_list(sim.journal, &query, &questions, NULL), 0);
+        assert_int_equal(json_array_size(questions), 1);
+        const char *id = stanch_json_str(json_array_get(questions, 0), "id", "");
+        assert_int_equal(decide(&sim, id, "approve"), 0);
+        stanch_loop_sim_advance(sim.loop, at_ms);
+        refuse_starts(&sim, true, true); /* the approval is given, the intent cannot be recorded */
+        stanch_loop_sim_advance(sim.loop, 60000);
+        refuse_starts(&sim, true, false);
+        stanch_loop_sim_advance(sim.loop, 20000);
+        assert_state(&sim, "run", "R-1", "succeeded");
+        assert_int_equal(sim.effect_count, 1);
+        sim_done(&sim);
+    }
+}
+
+/* The outcome that is hardest to record, because a question comes with it. */
+static void an_unknown_outcome_is_recorded_and_asked_on_a_full_disk(void **state)
+{
+    (void)state;
+    struct sim sim;
+    sim_init(&sim, "low");
+    sim.fate = lose_after;
+    sim.call_ms = 1000;
+    sim_want(&sim, sim_set("set_unprotected", "s1", 7));
+    sim_begin(&sim, "R-1");
+    stanch_loop_sim_advance(sim.loop, 1500);
+    assert_state(&sim, "step", "R-1/1", "sent");
+    refuse_starts(&sim, true, true);
+    stanch_loop_sim_advance(sim.loop, 5000);
+    assert_state(&sim, "step", "R-1/1", "unknown");
+    struct stanch_err err = {0};
+    assert_int_equal(stanch_engine_cancel(sim.engine, "R-1", "person:ada", "enough", &err), 0);
+    stanch_loop_sim_settle(sim.loop);
+    assert_state(&sim, "run", "R-1", "cancelled");
+    refuse_starts(&sim, true, false);
+    sim_done(&sim);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -357,6 +451,9 @@ int main(void)
         cmocka_unit_test(a_long_gap_makes_it_ask),
         cmocka_unit_test(two_runs_on_one_target_take_turns),
         cmocka_unit_test(random_schedules_keep_the_promises),
+        cmocka_unit_test(a_refused_step_goes_on_when_entries_are_taken),
+        cmocka_unit_test(so_does_one_that_waits_for_a_person),
+        cmocka_unit_test(an_unknown_outcome_is_recorded_and_asked_on_a_full_disk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
