@@ -21,7 +21,8 @@
 #define CLOCK_JUMP_MS       60000
 
 struct delivery {
-    struct delivery *next; /* while its source has not answered */
+    struct delivery *next;   /* while its source has not answered */
+    struct stanch_wait wait; /* from append on */
     struct stanch_flow *flow;
     stanch_flow_done done;
     void *ctx;
@@ -165,7 +166,7 @@ void stanch_flow__begin_all(struct stanch_flow *flow, const json_t *began)
 static void on_stored(void *ctx)
 {
     struct delivery *delivery = ctx;
-    delivery->done(delivery->ctx, 0, NULL, delivery->result);
+    stanch_wait__end(&delivery->wait, delivery->result);
     free_delivery(delivery);
 }
 
@@ -191,6 +192,7 @@ static void store(struct delivery *delivery, const json_t *events)
     }
     if (json_object_size(seen) == 0) { /* nothing but repeats: acknowledged once what they repeat is committed */
         stanch_batch_free(batch);
+        stanch_wait__begin(flow, &delivery->wait, delivery->done, delivery->ctx);
         stanch_journal_barrier(flow->journal, on_stored, delivery);
         return;
     }
@@ -200,6 +202,7 @@ static void store(struct delivery *delivery, const json_t *events)
         refuse(delivery, &err);
         return;
     }
+    stanch_wait__begin(flow, &delivery->wait, delivery->done, delivery->ctx);
     /* a run may begin now: nothing of it leaves the process before this batch is committed */
     stanch_flow__begin_all(flow, delivery->began);
     tell_resolved(flow, resolves);
@@ -264,6 +267,11 @@ int stanch_flow_receive(struct stanch_flow *flow, const struct stanch_webhook *w
     const char *source = only_source(described);
     if (flow->draining)
         return stanch_err_set(err, STANCH_E_UNAVAILABLE, "stanch is shutting down; send it again");
+    int rc = stanch_journal_takes(flow->journal, false, err);
+    if (rc < 0) {
+        stanch_flow__count(flow, "events_shed");
+        return rc;
+    }
     if (described && strcmp(stanch_json_str(described, "state", ""), "up") != 0)
         return stanch_err_set(err, STANCH_E_UNAVAILABLE, "the source \"%s\" is %s; send it again", webhook->source,
                               stanch_json_str(described, "state", "down"));
@@ -297,7 +305,7 @@ int stanch_flow_receive(struct stanch_flow *flow, const struct stanch_webhook *w
                                             .body = webhook->body,
                                             .body_len = webhook->body_len,
                                             .deadline_ms = RECEIVE_DEADLINE_MS};
-    int rc = stanch_plugins_call(flow->plugins, &request, on_received, delivery, NULL, err);
+    rc = stanch_plugins_call(flow->plugins, &request, on_received, delivery, NULL, err);
     if (rc < 0) {
         free_delivery(delivery);
         return rc;
@@ -370,6 +378,7 @@ static void on_tick(void *ctx)
     flush_repeats(flow);
     look_at_switch(flow);
     look_at_clock(flow);
+    stanch_wait__look(flow);
 }
 
 /* ---- life ---- */

@@ -10,9 +10,8 @@
 /* ---- a caller who waits for a commit ---- */
 
 struct stanch_reply {
+    struct stanch_wait wait;
     struct stanch_flow *flow;
-    stanch_flow_done done;
-    void *ctx;
     char noun[24];
     char id[64];
     json_t *result;
@@ -23,8 +22,7 @@ struct stanch_reply *stanch_reply__new(struct stanch_flow *flow, stanch_flow_don
 {
     struct stanch_reply *reply = STANCH_NEW(struct stanch_reply);
     reply->flow = flow;
-    reply->done = done;
-    reply->ctx = ctx;
+    stanch_wait__begin(flow, &reply->wait, done, ctx);
     (void)snprintf(reply->noun, sizeof reply->noun, "%s", noun);
     (void)snprintf(reply->id, sizeof reply->id, "%s", id);
     return reply;
@@ -40,7 +38,7 @@ static void on_committed(void *ctx)
     struct stanch_reply *reply = ctx;
     if (!reply->result)
         reply->result = stanch_journal_get(reply->flow->journal, STANCH_VIEW_COMMITTED, reply->noun, reply->id);
-    reply->done(reply->ctx, 0, NULL, reply->result);
+    stanch_wait__end(&reply->wait, reply->result);
     json_decref(reply->result);
     free(reply);
 }
@@ -49,6 +47,7 @@ int stanch_reply__append(struct stanch_reply *reply, struct stanch_batch *batch,
 {
     int rc = stanch_journal_append(reply->flow->journal, batch, on_committed, reply, err);
     if (rc < 0) {
+        stanch_wait__forget(&reply->wait);
         json_decref(reply->result);
         free(reply);
     }
@@ -257,8 +256,18 @@ static int plugin_enable(const struct command *c, struct stanch_err *err)
     return stanch_reply__append(reply, batch, err);
 }
 
+/* The switch works whatever the store can do: then its entry is missing, and the log says so. */
 static int switch_changed(const struct command *c, const char *kind, json_t *data, struct stanch_err *err)
 {
+    struct stanch_err why = {0};
+    if (stanch_journal_takes(c->flow->journal, true, &why) < 0) {
+        json_decref(data);
+        stanch_log(STANCH_LOG_ERROR, "flow", "%s by %s could not be recorded: %s", kind, c->by, why.text);
+        struct stanch_reply *unrecorded = stanch_reply__new(c->flow, c->done, c->ctx, "", "");
+        stanch_reply__result(unrecorded, stanch_flow_status(c->flow));
+        stanch_reply__barrier(unrecorded);
+        return 0;
+    }
     struct stanch_batch *batch = stanch_batch_new();
     stanch_batch_add(batch, STANCH_CHAIN_NONE, kind, c->by, NULL, data);
     struct stanch_reply *reply = stanch_reply__new(c->flow, c->done, c->ctx, "", "");
@@ -289,6 +298,7 @@ static int resume(const struct command *c, struct stanch_err *err)
 static const struct {
     const char *name;
     int (*act)(const struct command *c, struct stanch_err *err);
+    bool without_record; /* it works when nothing can be recorded */
 } commands[] = {
     {"incident.declare", incident_declare},
     {"incident.set", incident_set},
@@ -302,10 +312,10 @@ static const struct {
     {"step.resolve", step_resolve},
     {"mitigation.undo", mitigation_undo},
     {"runbook.sync", runbook_sync},
-    {"runbook.lint", runbook_lint},
+    {"runbook.lint", runbook_lint, true},
     {"plugin.enable", plugin_enable},
-    {"stop", stop},
-    {"resume", resume},
+    {"stop", stop, true},
+    {"resume", resume, true},
 };
 
 int stanch_flow_do(struct stanch_flow *flow, const char *by, const char *command, const json_t *input,
@@ -314,8 +324,11 @@ int stanch_flow_do(struct stanch_flow *flow, const char *by, const char *command
     if (flow->draining)
         return stanch_err_set(err, STANCH_E_UNAVAILABLE, "stanch is shutting down");
     struct command c = {flow, by, input, done, ctx};
-    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
-        if (strcmp(commands[i].name, command) == 0)
-            return commands[i].act(&c, err);
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        if (strcmp(commands[i].name, command) != 0)
+            continue;
+        int rc = commands[i].without_record ? 0 : stanch_journal_takes(flow->journal, true, err);
+        return rc < 0 ? rc : commands[i].act(&c, err);
+    }
     return stanch_err_set(err, STANCH_E_NOT_FOUND, "there is no command \"%.60s\"", command);
 }

@@ -1,5 +1,5 @@
 /* flow_parts.h: the sentence's own parts, as its files share them: flow.c (events in, match), flow_book.c
- * (commits), flow_command.c (what people ask for), flow_status.c (how things stand). Doors include flow.h
+ * (commits), flow_command.c (what people ask for), flow_wait.c (who waits for a commit), flow_status.c (how things stand). Doors include flow.h
  * only. Thread: loop thread.
  */
 #ifndef STANCH_FLOW_PARTS_H
@@ -11,6 +11,15 @@
 #include "plugin/plugin.h"
 #include "run/run.h"
 #include "timeline/journal.h"
+
+/* A caller who waits for a commit; part of what owns it. */
+struct stanch_wait {
+    struct stanch_wait *next;
+    struct stanch_flow *flow;
+    stanch_flow_done done; /* NULL: told already */
+    void *ctx;
+    int64_t until_mono_ms;
+};
 
 struct stanch_flow_config {
     const json_t *config; /* as evaluated (script/DECLARATIONS.md); borrowed, must outlive the flow */
@@ -43,6 +52,7 @@ struct stanch_flow {
     bool stopped;               /* as the last look at the switch said */
     bool draining;
     struct delivery *receiving; /* flow.c */
+    struct stanch_wait *waits;  /* flow_wait.c */
     /* book */
     char book_state[16]; /* "none", "ok", "away", "refused" */
     char book_why[1200];
@@ -82,6 +92,15 @@ int64_t stanch_flow__now(struct stanch_flow *flow);
 void stanch_flow_plugins_changed(struct stanch_flow *flow);
 /** new: what a worker may know of the instances: {name:{"plugin","environment","actions":{...}}} */
 json_t *stanch_flow__instances(struct stanch_flow *flow);
+
+/* flow_wait.c */
+void stanch_wait__begin(struct stanch_flow *flow, struct stanch_wait *wait, stanch_flow_done done, void *ctx);
+/** It is committed: the caller is told, unless it was told meanwhile that it took too long. */
+void stanch_wait__end(struct stanch_wait *wait, const json_t *result);
+/** It was not appended: the caller is told in another way. */
+void stanch_wait__forget(struct stanch_wait *wait);
+/** Now and then: tell those who have waited too long. */
+void stanch_wait__look(struct stanch_flow *flow);
 
 /* flow_match.c */
 /** One new event: event.received, its incident, what it starts, into the batch. event: taken. began: data of

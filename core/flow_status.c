@@ -59,7 +59,8 @@ json_t *stanch_flow_status(struct stanch_flow *flow)
     json_t *plugins = stanch_plugins_list(flow->plugins);
     if (flow->draining)
         say_why(why, "shutting down");
-    if (stanch_json_bool(journal, "read_only", false) || stanch_json_bool(journal, "full", false))
+    if (stanch_json_bool(journal, "read_only", false) || stanch_json_bool(journal, "full", false) ||
+        stanch_json_bool(journal, "locked", false))
         say_why(why, stanch_json_str(journal, "why", "the journal takes nothing"));
     if (json_is_object(json_object_get(flow->config, "runbooks")) && !flow->catalogue)
         say_why(why, flow->book_why[0] ? flow->book_why : "no commit of the runbooks is loaded yet");

@@ -25,6 +25,8 @@
 #include <unistd.h>
 #include <uv.h>
 
+#define FLUSH_MS 8000
+
 struct options {
     const char *config;
     bool check;
@@ -47,7 +49,8 @@ struct stanch_daemon {
     uv_signal_t terminate, interrupt;
     struct stanch_timer *drain_timer;
     int64_t drain_until_mono_ms;
-    bool draining;
+    bool draining, flushed, flush_is_late;
+    bool damaged; /* the store is: it is shown, and nothing is done */
     int64_t epoch;
 };
 
@@ -139,12 +142,31 @@ static int make_dir(const char *path, mode_t mode, struct stanch_err *err)
     return 0;
 }
 
+/* A damaged store is not repaired and nothing is started on it; but what is in force must be seen, and what is left be
+ * exported (PROMISES 1.8). */
+static int open_damaged(struct stanch_daemon *daemon, const char *state_dir, const struct stanch_err *why)
+{
+    struct stanch_err err;
+    stanch_log(STANCH_LOG_ERROR, "serve", "the store is damaged: opening it for reading only: %s", why->text);
+    daemon->damaged = true;
+    int rc = stanch_store_sqlite_open(state_dir, 0, 1, &daemon->store, &err);
+    if (rc == 0)
+        rc = stanch_journal_open(daemon->loop, daemon->store, &daemon->journal, &err);
+    if (rc == 0)
+        stanch_journal_call_damaged(daemon->journal, why->text);
+    else
+        stanch_log(STANCH_LOG_ERROR, "serve", "it cannot be read either: %s", err.text);
+    return rc;
+}
+
 static int open_store(struct stanch_daemon *daemon, struct stanch_err *err)
 {
     const char *state_dir = stanch_json_str(daemon->config, "state_dir", "");
     int rc = make_dir(state_dir, 0700, err);
     if (rc == 0)
         rc = stanch_store_sqlite_open(state_dir, 1, 0, &daemon->store, err);
+    if (rc == STANCH_E_CORRUPT)
+        return open_damaged(daemon, state_dir, err) < 0 ? STANCH_E_CORRUPT : 0;
     if (rc < 0)
         return rc;
     daemon->epoch = stanch_store_epoch(daemon->store);
@@ -200,7 +222,7 @@ static int start_plugins(struct stanch_daemon *daemon, const char *lock, struct 
     if (rc < 0)
         return rc;
     stanch_plugins_on_change(daemon->plugins, on_plugin_change, daemon);
-    const json_t *instances = json_object_get(daemon->config, "instances");
+    const json_t *instances = daemon->damaged ? NULL : json_object_get(daemon->config, "instances");
     for (size_t i = 0; i < json_array_size(instances); i++) {
         const json_t *instance = json_array_get(instances, i);
         rc = stanch_plugins_add(daemon->plugins, instance, err);
@@ -260,8 +282,9 @@ static int start_engine(struct stanch_daemon *daemon, struct stanch_err *err)
     struct stanch_flow_config flow = {.config = daemon->config, .exe = daemon->exe, .state_dir = state_dir};
     int rc = stanch_flow_new(daemon->loop, daemon->journal, daemon->plugins, daemon->world, daemon->engine, &flow,
                              &daemon->flow, err);
-    if (rc == 0)
-        rc = stanch_engine_recover(daemon->engine, err);
+    if (rc < 0 || daemon->damaged)
+        return rc; /* what cannot be recorded is not started */
+    rc = stanch_engine_recover(daemon->engine, err);
     if (rc == 0)
         rc = stanch_flow_start(daemon->flow, err);
     return rc;
@@ -300,19 +323,29 @@ static void watch_signals(struct stanch_daemon *daemon)
     }
 }
 
-static void on_flushed(void *ctx)
+static void on_flag(void *ctx)
 {
     *(bool *)ctx = true;
 }
 
-/* Whoever waits for a commit is told, while all of them still live. */
+/* Whoever waits for a commit is told, while all of them still live. When another process holds the store locked, what
+ * waits is given up as by a kill: nobody was told that it is recorded. */
 static void flush_journal(struct stanch_daemon *daemon)
 {
-    bool flushed = false;
-    append_life(daemon, "daemon.stopped");
-    stanch_journal_barrier(daemon->journal, on_flushed, &flushed);
-    while (!flushed)
+    if (!daemon->damaged)
+        append_life(daemon, "daemon.stopped");
+    stanch_journal_barrier(daemon->journal, on_flag, &daemon->flushed);
+    struct stanch_timer *late = stanch_timer_start(daemon->loop, FLUSH_MS, on_flag, &daemon->flush_is_late);
+    while (!daemon->flushed && !daemon->flush_is_late)
         uv_run(stanch_loop_uv(daemon->loop), UV_RUN_ONCE);
+    if (daemon->flush_is_late) {
+        stanch_log(STANCH_LOG_ERROR, "serve",
+                   "what waits could not be recorded within %d s; the next start goes on "
+                   "from what is",
+                   FLUSH_MS / 1000);
+        _exit(STANCH_EXIT_STORE);
+    }
+    stanch_timer_stop(daemon->loop, &late);
 }
 
 static void take_apart(struct stanch_daemon *daemon)

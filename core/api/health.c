@@ -67,6 +67,7 @@ static const struct figure figures[] = {
     {"journal.commit_p99_us", "stanch_journal_commit_p99_seconds", "gauge", "99th percentile of a commit.", 1e-6},
     {"journal.read_only", "stanch_journal_read_only", "gauge", "1 when nothing can be recorded.", 1},
     {"journal.full", "stanch_journal_disk_full", "gauge", "1 when the disk is full.", 1},
+    {"journal.locked", "stanch_journal_locked", "gauge", "1 while another process holds the store locked.", 1},
     {"http.requests", "stanch_http_requests_total", "counter", "Requests whose head was read.", 1},
     {"http.refused", "stanch_http_refused_total", "counter", "Requests answered with a problem.", 1},
     {"http.over_cap", "stanch_http_over_cap_total", "counter", "Connections refused by a cap.", 1},

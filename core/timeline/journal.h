@@ -45,16 +45,20 @@ void stanch_batch_blob(struct stanch_batch *batch, const char id_hex[65], const 
  *  append; never if the result is not 0. It may append, but not close the journal.
  *  returns 0 | STANCH_E_BUSY the queue is full, or another process holds the store locked | STANCH_E_FULL the disk
  *  is full and only batches of outcomes are taken (kinds `*.answered`, and what else tells of something that has
- *  happened already: see standing_of in journal_append.c) | STANCH_E_STORE read only | STANCH_E_CORRUPT the store is
- *  damaged | STANCH_E_INVALID an entry
+ *  happened already: see standing_of in journal_append.c) | STANCH_E_STORE read only, or damaged | STANCH_E_CORRUPT
+ *  damage was found just now | STANCH_E_INVALID an entry
  *  that has no canonical form, does not name its noun, or is of a kind that is not in kind.def; then nothing is
  *  appended. */
 int stanch_journal_append(struct stanch_journal *journal, struct stanch_batch *batch, void (*on_committed)(void *ctx),
                           void *ctx, struct stanch_err *err);
 
 /** Would an append be taken now? outcomes: of a batch that tells of what has happened already.
- *  returns 0 | what append would return: STANCH_E_FULL, _BUSY, _STORE, _CORRUPT */
+ *  returns 0 | what append would return: STANCH_E_FULL, _BUSY, _STORE */
 int stanch_journal_takes(struct stanch_journal *journal, bool outcomes, struct stanch_err *err);
+
+/** The store is known to be damaged (it was opened for reading only because of that): say so to whoever appends or asks
+ *  for health. what: copied. */
+void stanch_journal_call_damaged(struct stanch_journal *journal, const char *what);
 
 /** Call `fn` on the loop thread once everything appended before is committed. */
 void stanch_journal_barrier(struct stanch_journal *journal, void (*fn)(void *ctx), void *ctx);

@@ -159,15 +159,15 @@ static int check_batch(struct stanch_batch *batch, struct stanch_err *err)
 
 int stanch_journal_takes(struct stanch_journal *journal, bool outcomes, struct stanch_err *err)
 {
-    if (journal->store->read_only)
-        return stanch_err_set(err, STANCH_E_STORE, "the store is open for reading only");
+    int rc = 0;
     if (journal->is_closing)
         return stanch_err_set(err, STANCH_E_STORE, "the journal is closing");
-    int rc = 0;
     pthread_mutex_lock(&journal->lock);
     bool is_long = journal->queued >= QUEUE_MAX_BATCHES || journal->queued_bytes >= QUEUE_MAX_BYTES;
     if (journal->is_damaged)
-        rc = stanch_err_set(err, STANCH_E_CORRUPT, "%s", journal->why);
+        rc = stanch_err_set(err, STANCH_E_STORE, "%s", journal->why);
+    else if (journal->store->read_only)
+        rc = stanch_err_set(err, STANCH_E_STORE, "the store is open for reading only");
     else if (journal->is_dead)
         rc = stanch_err_set(err, STANCH_E_STORE, "the journal could not commit: %s", journal->why);
     else if (journal->is_full && !outcomes)

@@ -19,7 +19,7 @@
 #define GROUP_MAX_BATCHES   1000
 #define GROUP_MAX_BYTES     (4 * 1024 * 1024)
 #define LOCKED_RETRY_MS     50
-#define LOCKED_STOP_TRIES   20 /* while stopping: then what waits is given up, as by a kill */
+#define LOCKED_STOP_TRIES   2 /* while stopping: then what waits is given up, as by a kill */
 #define REFILL_EVERY_MS     1000
 #define CHECKPOINT_EVERY_MS 1000
 
@@ -178,13 +178,18 @@ int stanch_journal__unreadable(struct stanch_journal *journal, int rc, const str
         die(journal, err);
         return rc;
     }
+    stanch_journal_call_damaged(journal, err ? err->text : "a read failed");
+    return rc;
+}
+
+void stanch_journal_call_damaged(struct stanch_journal *journal, const char *what)
+{
     char why[400];
     (void)snprintf(why, sizeof why,
                    "the store is damaged, so nothing is recorded and no action starts (what is in it can still be read "
                    "and exported): %s",
-                   err ? err->text : "a read failed");
+                   what);
     say(journal, &journal->is_damaged, true, why);
-    return rc;
 }
 
 static void fail(struct stanch_journal *journal, struct group *group, const struct stanch_err *err)
