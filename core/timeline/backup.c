@@ -84,19 +84,23 @@ static int copy_store(struct stanch_store *store, const char *path, int64_t epoc
     return rc == 0 ? sync_path(path, O_RDONLY, err) : rc;
 }
 
-static int64_t read_epoch(struct stanch_store *store)
+static int read_epoch(struct stanch_store *store, int64_t *ret, struct stanch_err *err)
 {
-    STANCH_AUTO_FREE char *epoch = stanch_sqlite__meta(stanch_sqlite__of(store)->reader, "epoch");
-    return epoch ? strtoll(epoch, NULL, 10) : 0;
+    STANCH_AUTO_FREE char *epoch = NULL;
+    int rc = stanch_sqlite__meta(stanch_sqlite__of(store)->reader, "epoch", &epoch, err);
+    *ret = epoch ? strtoll(epoch, NULL, 10) : 0;
+    return rc;
 }
 
-static void describe(struct stanch_store *store, struct stanch_backup_result *ret)
+static int describe(struct stanch_store *store, struct stanch_backup_result *ret, struct stanch_err *err)
 {
     char link[65];
-    STANCH_AUTO_FREE char *name = stanch_sqlite__meta(stanch_sqlite__of(store)->reader, "store");
+    STANCH_AUTO_FREE char *name = NULL;
+    int rc = stanch_sqlite__meta(stanch_sqlite__of(store)->reader, "store", &name, err);
+    if (rc == 0)
+        rc = read_epoch(store, &ret->epoch, err);
     (void)snprintf(ret->store, sizeof ret->store, "%s", name ? name : "");
-    ret->epoch = read_epoch(store);
-    (void)store->ops->head(store, STANCH_CHAIN_ALL, &ret->entries, link, NULL);
+    return rc == 0 ? store->ops->head(store, STANCH_CHAIN_ALL, &ret->entries, link, err) : rc;
 }
 
 static int check_whole(const char *dir, const char *checkpoint, const char *what, struct stanch_err *err)
@@ -140,8 +144,9 @@ static int write_checkpoint(const char *store_dir, const char *to, const char *p
     int rc = stanch_store_sqlite_open(to, 0, 1, &copy, err);
     if (rc < 0)
         return rc;
-    describe(copy, ret);
-    rc = stanch_checkpoint_make(copy, store_dir, &value, err);
+    rc = describe(copy, ret, err);
+    if (rc == 0)
+        rc = stanch_checkpoint_make(copy, store_dir, &value, err);
     stanch_store_close(copy);
     if (rc < 0)
         return rc;
@@ -187,7 +192,7 @@ static int64_t epoch_after(const char *store_dir, int64_t of_backup)
     if (access(database, F_OK) < 0)
         return of_backup + EPOCH_LEAP; /* nothing there, or moved aside by a restore that was interrupted */
     if (stanch_store_sqlite_open(store_dir, 0, 1, &old, NULL) == 0) {
-        epoch = read_epoch(old);
+        (void)read_epoch(old, &epoch, NULL);
         stanch_store_close(old);
     }
     return epoch ? (epoch > of_backup ? epoch : of_backup) + 1 : of_backup + EPOCH_LEAP;
@@ -275,8 +280,9 @@ int stanch_store_restore(const char *from, const char *store_dir,
     if (rc == 0)
         rc = stanch_store_sqlite_open(from, 0, 1, &backup, err);
     if (rc == 0) {
-        describe(backup, ret);
-        rc = restore_locked(backup, store_dir, before_swap, ctx, ret, err);
+        rc = describe(backup, ret, err);
+        if (rc == 0)
+            rc = restore_locked(backup, store_dir, before_swap, ctx, ret, err);
         stanch_store_close(backup);
     }
     if (lock >= 0)

@@ -85,7 +85,10 @@ int stanch_checkpoint_make(struct stanch_store *store, const char *key_dir, json
     json_array_foreach(heads, i, head) if (strcmp(stanch_json_str(head, "chain", ""), STANCH_CHAIN_ALL) == 0) entries =
         stanch_json_int(head, "n", 0);
     stanch_time_text(stanch_wall_now_ms(), at);
-    STANCH_AUTO_FREE char *id = stanch_sqlite__meta(stanch_sqlite__of(store)->reader, "store");
+    STANCH_AUTO_FREE char *id = NULL;
+    rc = stanch_sqlite__meta(stanch_sqlite__of(store)->reader, "store", &id, err);
+    if (rc < 0)
+        return rc;
     STANCH_AUTO_JSON json_t *checkpoint = json_object();
     json_object_set_new(checkpoint, "at", json_string(at));
     json_object_set_new(checkpoint, "store", json_string(id ? id : ""));
