@@ -334,8 +334,7 @@ static void a_document_that_was_damaged_is_not_acted_on(void **state)
     assert_int_equal(append_with(journal, "INC-1", "run.failed", "{'run':'R-0'}", NULL, NULL, &err), STANCH_E_CORRUPT);
     stanch_log_set_level(STANCH_LOG_ERROR);
     /* and from there on nothing is recorded, outcomes neither, until somebody has looked; all can be read */
-    assert_int_equal(append_with(journal, "-", "step.answered", "{'step':'R-9/1'}", NULL, NULL, &err),
-                     STANCH_E_STORE);
+    assert_int_equal(append_with(journal, "-", "step.answered", "{'step':'R-9/1'}", NULL, NULL, &err), STANCH_E_STORE);
     assert_non_null(strstr(err.text, "damaged"));
     STANCH_AUTO_JSON json_t *health = stanch_journal_health(journal);
     assert_true(stanch_json_bool(health, "read_only", false));
