@@ -118,7 +118,8 @@ int stanch_journal_list(struct stanch_journal *journal, const struct stanch_noun
 int stanch_journal_due(struct stanch_journal *journal, const struct stanch_due_query *query, json_t **ret,
                        struct stanch_err *err)
 {
-    return journal->store->ops->due(journal->store, query, ret, err);
+    int rc = journal->store->ops->due(journal->store, query, ret, err);
+    return rc < 0 ? stanch_journal__unreadable(journal, rc, err) : rc;
 }
 
 struct reading {
