@@ -154,15 +154,6 @@ static int take_event(struct delivery *delivery, size_t i, const json_t *given, 
 
 /* ---- committed ---- */
 
-void stanch_flow__begin_all(struct stanch_flow *flow, const json_t *began)
-{
-    for (size_t i = 0; i < json_array_size(began); i++) {
-        const json_t *run = json_array_get(began, i);
-        stanch_engine_begin(flow->engine, json_object_get(run, "data"),
-                            stanch_json_str(run, "incident", STANCH_CHAIN_NONE));
-    }
-}
-
 static void on_stored(void *ctx)
 {
     struct delivery *delivery = ctx;
@@ -172,8 +163,13 @@ static void on_stored(void *ctx)
 
 static void tell_resolved(struct stanch_flow *flow, const json_t *resolves)
 {
-    for (size_t i = 0; i < json_array_size(resolves); i++)
-        stanch_engine_resolved(flow->engine, json_string_value(json_array_get(resolves, i)));
+    for (size_t i = 0; i < json_array_size(resolves); i++) {
+        const char *id = json_string_value(json_array_get(resolves, i));
+        STANCH_AUTO_JSON json_t *event = stanch_journal_get(flow->journal, STANCH_VIEW_APPENDED, "event", id);
+        const json_t *runs = json_object_get(event, "runs");
+        for (size_t r = 0; r < json_array_size(runs); r++)
+            stanch_flow__run_resolved(flow, json_string_value(json_array_get(runs, r)));
+    }
 }
 
 static void store(struct delivery *delivery, const json_t *events)
@@ -183,6 +179,7 @@ static void store(struct delivery *delivery, const json_t *events)
     STANCH_AUTO_JSON json_t *resolves = json_array();
     STANCH_AUTO_JSON json_t *seen = json_object();
     struct stanch_err err = {0};
+    stanch_flow__new_batch(flow);
     for (size_t i = 0; i < json_array_size(events); i++) {
         if (take_event(delivery, i, json_array_get(events, i), seen, batch, resolves, &err) < 0) {
             stanch_batch_free(batch);
@@ -379,6 +376,13 @@ static void on_tick(void *ctx)
     look_at_switch(flow);
     look_at_clock(flow);
     stanch_wait__look(flow);
+    stanch_flow__storm_tick(flow);
+    stanch_flow__give_turns(flow);
+}
+
+static void on_room(void *ctx)
+{
+    stanch_flow__give_turns(ctx);
 }
 
 /* ---- life ---- */
@@ -400,6 +404,7 @@ int stanch_flow_new(struct stanch_loop *loop, struct stanch_journal *journal, st
     flow->repeats = json_object();
     flow->buckets = json_object();
     flow->starts = json_object();
+    flow->draft = json_object();
     flow->began_mono_ms = stanch_loop_mono_ms(loop);
     flow->wall_minus_mono_ms = stanch_flow__now(flow) - flow->began_mono_ms;
     (void)snprintf(flow->book_state, sizeof flow->book_state, "none");
@@ -415,6 +420,10 @@ int stanch_flow_new(struct stanch_loop *loop, struct stanch_journal *journal, st
 
 int stanch_flow_start(struct stanch_flow *flow, struct stanch_err *err)
 {
+    static const struct stanch_engine_hooks hooks = {on_room, stanch_flow__storm_decided};
+    stanch_engine_hook(flow->engine, &hooks, flow);
+    stanch_flow__recall_waiting(flow);
+    stanch_flow__storm_recall(flow);
     look_at_switch(flow);
     flow->tick = stanch_timer_start(flow->loop, TICK_MS, on_tick, flow);
     return stanch_flow__follow(flow, err);
@@ -462,6 +471,8 @@ void stanch_flow_free(struct stanch_flow *flow)
     json_decref(flow->repeats);
     json_decref(flow->buckets);
     json_decref(flow->starts);
+    json_decref(flow->draft);
+    stanch_flow__waiting_free(flow);
     json_decref(flow->candidate);
     json_decref(flow->instances);
     free(flow->instances_text);

@@ -164,8 +164,8 @@ static int run_start(const struct command *c, struct stanch_err *err)
     STANCH_AUTO_JSON json_t *began = json_array();
     const json_t *data = NULL;
     if (rc == 0) {
-        data = stanch_flow__start_run(flow, runbook, NULL, json_object_get(c->input, "params"), incident, c->by, batch,
-                                      began, err);
+        data = stanch_flow__start_run(flow, runbook, json_object_get(c->input, "params"), incident, c->by, batch, began,
+                                      err);
         rc = data ? 0 : err->code;
     }
     if (rc < 0) {
@@ -181,7 +181,16 @@ static int run_start(const struct command *c, struct stanch_err *err)
 static int run_cancel(const struct command *c, struct stanch_err *err)
 {
     const char *run = stanch_json_str(c->input, "run", "");
-    int rc = stanch_engine_cancel(c->flow->engine, run, c->by, stanch_json_str(c->input, "reason", ""), err);
+    const char *reason = stanch_json_str(c->input, "reason", "");
+    struct stanch_waiting *waiting = stanch_flow__waiting(c->flow, run);
+    if (waiting) {
+        if (stanch_flow__leave_queue(c->flow, waiting, "run.cancelled", c->by, *reason ? reason : "no reason given") <
+            0)
+            return stanch_err_set(err, STANCH_E_STORE, "%s could not be taken out of the queue; try again", run);
+        stanch_reply__barrier(stanch_reply__new(c->flow, c->done, c->ctx, "run", run));
+        return 0;
+    }
+    int rc = stanch_engine_cancel(c->flow->engine, run, c->by, reason, err);
     if (rc == 0)
         stanch_reply__barrier(stanch_reply__new(c->flow, c->done, c->ctx, "run", run));
     return rc;

@@ -123,6 +123,7 @@ static json_t *run_data(struct stanch_flow *flow, const struct stanch_runbook *r
         if (member && !json_is_null(member))
             json_object_set(data, copied[i], member);
     }
+    json_object_set_new(data, "firing", json_integer(1));
     stanch_json_set_str(data, "holds", stanch_json_str(json_object_get(declared, "limits"), "holds", NULL));
     if (event) {
         json_object_set(data, "event", (json_t *)(uintptr_t)event);
@@ -142,21 +143,29 @@ static json_t *run_data(struct stanch_flow *flow, const struct stanch_runbook *r
     return data;
 }
 
+/* Put the first entry of a run into the batch. data: taken. */
+static void put_run(struct stanch_flow *flow, const char *kind, const char *incident, const char *by, json_t *data,
+                    struct stanch_batch *batch, json_t *began)
+{
+    note_start(flow, stanch_json_str(data, "runbook", ""), stanch_flow__now(flow));
+    stanch_batch_add(batch, incident, kind, by, stanch_json_str(data, "run", ""), json_incref(data));
+    stanch_batch_blob(batch, flow->instances_hex, flow->instances_text, strlen(flow->instances_text));
+    stanch_flow__began(flow, began, kind, incident, data);
+    json_decref(data);
+}
+
 const json_t *stanch_flow__start_run(struct stanch_flow *flow, const struct stanch_runbook *runbook,
-                                     const json_t *event, const json_t *given, const char *incident, const char *by,
+                                     const json_t *given, const char *incident, const char *by,
                                      struct stanch_batch *batch, json_t *began, struct stanch_err *err)
 {
     json_t *params = NULL;
-    if (stanch_params_resolve(json_object_get(runbook->declared, "params"), event, given, &params, err) < 0)
+    if (stanch_params_resolve(json_object_get(runbook->declared, "params"), NULL, given, &params, err) < 0)
         return NULL;
     char id[32];
     stanch_journal_next_id(flow->journal, "R", id);
-    json_t *data = run_data(flow, runbook, event, params, incident, by, id);
-    note_start(flow, stanch_json_str(runbook->declared, "name", ""), stanch_flow__now(flow));
-    stanch_batch_add(batch, incident, "run.started", by, id, json_incref(data));
-    stanch_batch_blob(batch, flow->instances_hex, flow->instances_text, strlen(flow->instances_text));
-    json_array_append_new(began, json_pack("{s:o, s:s}", "data", data, "incident", incident));
-    return data;
+    json_t *data = run_data(flow, runbook, NULL, params, incident, by, id);
+    put_run(flow, "run.started", incident, by, data, batch, began);
+    return data; /* began holds it */
 }
 
 static void hold_run(struct stanch_flow *flow, const struct stanch_runbook *runbook, const json_t *event,
@@ -175,6 +184,12 @@ static void hold_run(struct stanch_flow *flow, const struct stanch_runbook *runb
 
 /* ---- match ---- */
 
+void stanch_flow__new_batch(struct stanch_flow *flow)
+{
+    json_object_clear(flow->draft);
+    stanch_incidents_new_batch(flow->incidents);
+}
+
 static bool ran_already(struct stanch_flow *flow, const char *event_key, const char *path)
 {
     STANCH_AUTO_FREE char *id = stanch_asprintf("run:%s:%s", event_key, path);
@@ -182,24 +197,39 @@ static bool ran_already(struct stanch_flow *flow, const char *event_key, const c
     return key != NULL;
 }
 
+/* An alert's run: it joins another one, starts, waits, or is held back. */
 static void start_or_hold(struct stanch_flow *flow, const struct stanch_runbook *runbook, const json_t *event,
                           const char *incident, struct stanch_batch *batch, json_t *ret_runs, json_t *began)
 {
-    char why[200];
+    char why[200] = "", group[65], id[32];
     struct stanch_err err;
+    STANCH_AUTO_JSON json_t *params = NULL;
     if (stanch_stop_is_set(flow->state_dir)) {
         hold_run(flow, runbook, event, incident, "the stop switch is set; it does not start by itself at resume",
                  batch);
-    } else if (is_over_limit(flow, runbook->declared, why)) {
-        hold_run(flow, runbook, event, incident, why, batch);
-    } else {
-        const json_t *data =
-            stanch_flow__start_run(flow, runbook, event, NULL, incident, STANCH_BY_STANCH, batch, began, &err);
-        if (data)
-            json_array_append(ret_runs, json_object_get(data, "run"));
-        else
-            hold_run(flow, runbook, event, incident, err.text, batch);
+        return;
     }
+    if (stanch_params_resolve(json_object_get(runbook->declared, "params"), event, NULL, &params, &err) < 0) {
+        hold_run(flow, runbook, event, incident, err.text, batch);
+        return;
+    }
+    if (stanch_flow__join(flow, runbook, event, params, incident, batch, ret_runs, began, group))
+        return;
+    if (is_over_limit(flow, runbook->declared, why)) {
+        hold_run(flow, runbook, event, incident, why, batch);
+        return;
+    }
+    stanch_journal_next_id(flow->journal, "R", id);
+    json_t *data = run_data(flow, runbook, event, json_incref(params), incident, STANCH_BY_STANCH, id);
+    json_object_set_new(data, "group", json_string(group));
+    const char *kind = stanch_flow__turn(flow, runbook, event, incident, began, data, why);
+    if (!kind) {
+        json_decref(data);
+        hold_run(flow, runbook, event, incident, why, batch);
+        return;
+    }
+    put_run(flow, kind, incident, STANCH_BY_STANCH, data, batch, began);
+    json_array_append_new(ret_runs, json_string(id));
 }
 
 /* Which of them match; the others with the first condition that did not hold. */
@@ -238,8 +268,9 @@ void stanch_flow__take(struct stanch_flow *flow, json_t *event, struct stanch_ba
     stanch_incident_for_event(flow->incidents, event, stanch_flow__now(flow), count > 0, batch, incident);
     const char *chain = *incident ? incident : STANCH_CHAIN_NONE;
     json_t *runs = json_array();
-    json_t *matched = json_pack("{s:s, s:O, s:b, s:s}", "event", id, "considered", considered, "matched",
-                                flow->catalogue != NULL, "name", stanch_json_str(event, "name", ""));
+    json_t *matched = json_pack("{s:s, s:O, s:b, s:s, s:O}", "event", id, "considered", considered, "matched",
+                                flow->catalogue != NULL, "name", stanch_json_str(event, "name", ""), "runs",
+                                runs); /* filled below: who hears of it when the alert resolves */
     if (*incident)
         json_object_set_new(matched, "incident", json_string(incident));
     stanch_batch_add(batch, chain, "event.matched", STANCH_BY_STANCH, NULL, matched);
@@ -273,13 +304,14 @@ void stanch_flow__match_waiting(struct stanch_flow *flow)
         int count = find_matches(flow, event, matches, considered);
         struct stanch_batch *batch = stanch_batch_new();
         char incident[64];
+        stanch_flow__new_batch(flow);
         (void)snprintf(incident, sizeof incident, "%s", stanch_json_str(event, "incident", ""));
         if (!*incident && count > 0)
             stanch_incident_for_event(flow->incidents, event, stanch_flow__now(flow), true, batch, incident);
         const char *chain = *incident ? incident : STANCH_CHAIN_NONE;
         stanch_batch_add(batch, chain, "event.matched", STANCH_BY_STANCH, NULL,
-                         json_pack("{s:s, s:O, s:b, s:s}", "event", stanch_json_str(event, "id", ""), "considered",
-                                   considered, "matched", 1, "name", stanch_json_str(event, "name", "")));
+                         json_pack("{s:s, s:O, s:b, s:s, s:O}", "event", stanch_json_str(event, "id", ""), "considered",
+                                   considered, "matched", 1, "name", stanch_json_str(event, "name", ""), "runs", runs));
         for (int m = 0; m < count; m++)
             start_or_hold(flow, matches[m], event, chain, batch, runs, began);
         if (stanch_journal_append(flow->journal, batch, NULL, NULL, &err) == 0)

@@ -27,6 +27,24 @@ struct stanch_flow_config {
     const char *state_dir;
 };
 
+#define STANCH_STORM_SLOTS 60
+
+/* flow_storm.c: how many runs alerts wanted to start lately, and what follows from it. */
+struct stanch_storm {
+    bool on;
+    int64_t starts[STANCH_STORM_SLOTS];
+    int64_t slot;          /* of the last look */
+    int64_t calm_since_ms; /* boot clock; 0: it is not calm */
+};
+
+/* flow_turn.c: a run that has not begun. All else is in the journal. */
+struct stanch_waiting {
+    struct stanch_waiting *next;
+    json_t *doc; /* what decides on its turn, out of the run's document */
+    bool asking; /* waits for a person's word */
+    bool asked;  /* ... and stands on an open question */
+};
+
 struct stanch_flow {
     struct stanch_loop *loop;
     struct stanch_journal *journal;
@@ -53,6 +71,10 @@ struct stanch_flow {
     bool draining;
     struct delivery *receiving; /* flow.c */
     struct stanch_wait *waits;  /* flow_wait.c */
+    json_t *draft;              /* what the batch in the making did to runs that others of it may join: group -> run */
+    struct stanch_waiting *waiting; /* in the order in which they came */
+    int waiting_count;
+    struct stanch_storm storm;
     /* book */
     char book_state[16]; /* "none", "ok", "away", "refused" */
     char book_why[1200];
@@ -103,19 +125,58 @@ void stanch_wait__forget(struct stanch_wait *wait);
 void stanch_wait__look(struct stanch_flow *flow);
 
 /* flow_match.c */
+/** Events are put into a new batch from here on. */
+void stanch_flow__new_batch(struct stanch_flow *flow);
 /** One new event: event.received, its incident, what it starts, into the batch. event: taken. began: data of
  *  run.started of each, to begin once appended: appended to. told: what the sender is told: appended to. */
 void stanch_flow__take(struct stanch_flow *flow, json_t *event, struct stanch_batch *batch, json_t *began,
                        json_t *told);
 /** Read back when which runbook started, for its limits. */
 void stanch_flow__recall_starts(struct stanch_flow *flow);
-/** Put one run into the batch. returns its data, borrowed from began, or NULL with err set. */
+/** Put a run that a person starts into the batch; it passes the caps. returns its data, borrowed from began, or NULL with err set. */
 const json_t *stanch_flow__start_run(struct stanch_flow *flow, const struct stanch_runbook *runbook,
-                                     const json_t *event, const json_t *given, const char *incident, const char *by,
+                                     const json_t *given, const char *incident, const char *by,
                                      struct stanch_batch *batch, json_t *began, struct stanch_err *err);
 /** Match what came in before there was a commit. */
 void stanch_flow__match_waiting(struct stanch_flow *flow);
+
+/* flow_turn.c */
+/** A run of the same runbook and key that began a moment ago takes the event in: into the batch, and its id to
+ *  ret_runs. ret_group: digest of the key. returns false: there is none */
+bool stanch_flow__join(struct stanch_flow *flow, const struct stanch_runbook *runbook, const json_t *event,
+                       const json_t *params, const char *incident, struct stanch_batch *batch, json_t *ret_runs,
+                       json_t *began, char ret_group[65]);
+/** How an alert's run begins: the kind of its first entry, "run.started", "run.queued" or "run.asking"; NULL: not at all,
+ *  why says it. data: gets what the queue needs. */
+const char *stanch_flow__turn(struct stanch_flow *flow, const struct stanch_runbook *runbook, const json_t *event,
+                              const char *incident, json_t *began, json_t *data, char why[200]);
+/** Note a run whose first entry, of this kind, is in the batch; data: shared. */
+void stanch_flow__began(struct stanch_flow *flow, json_t *began, const char *kind, const char *incident, json_t *data);
+/** The batch is appended: the runs begin, wait, or take in what has joined. */
 void stanch_flow__begin_all(struct stanch_flow *flow, const json_t *began);
+/** Start what has waited and now has room. */
+void stanch_flow__give_turns(struct stanch_flow *flow);
+/** One that waits; NULL: none of this id does. */
+struct stanch_waiting *stanch_flow__waiting(struct stanch_flow *flow, const char *run);
+/** It will not begin. kind: "run.held" or "run.cancelled". waiting: freed, unless it could not be recorded (not 0). */
+int stanch_flow__leave_queue(struct stanch_flow *flow, struct stanch_waiting *waiting, const char *kind, const char *by,
+                             const char *why);
+void stanch_flow__run_resolved(struct stanch_flow *flow, const char *run);
+void stanch_flow__recall_waiting(struct stanch_flow *flow);
+void stanch_flow__waiting_free(struct stanch_flow *flow);
+/** new: {"waiting","asking","oldest_ms","bound"} */
+json_t *stanch_flow__queue_status(const struct stanch_flow *flow);
+
+/* flow_storm.c */
+/** An alert wants to start a run: counted. returns true: not by itself, there is a storm */
+bool stanch_flow__storm_start(struct stanch_flow *flow);
+/** Every second: is it over; ask about the runs that wait for a person. */
+void stanch_flow__storm_tick(struct stanch_flow *flow);
+void stanch_flow__storm_recall(struct stanch_flow *flow);
+/** stanch_engine_hooks.on_decided; ctx: the flow. */
+void stanch_flow__storm_decided(void *ctx, const json_t *question, bool approved, const char *by);
+/** new: {"on","starts","enter","leave"} */
+json_t *stanch_flow__storm_status(struct stanch_flow *flow);
 
 /* flow_book.c */
 int stanch_flow__follow(struct stanch_flow *flow, struct stanch_err *err);

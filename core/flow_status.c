@@ -68,12 +68,13 @@ json_t *stanch_flow_status(struct stanch_flow *flow)
     json_t *counters = json_deep_copy(flow->counters);
     json_object_update(counters, (json_t *)(uintptr_t)stanch_engine_counters(flow->engine));
     json_t *stopped = stanch_stop_read(flow->state_dir);
-    return json_pack("{s:b, s:o, s:o, s:o, s:o, s:o, s:{s:I, s:I}, s:I, s:I, s:o, s:s, s:I, s:s}", "ready",
+    return json_pack("{s:b, s:o, s:o, s:o, s:o, s:o, s:{s:I, s:I}, s:I, s:I, s:o, s:o, s:o, s:s, s:I, s:s}", "ready",
                      json_array_size(why) == 0, "why", why, "stopped", stopped ? stopped : json_null(), "journal",
                      journal, "plugins", plugins, "book", book_status(flow), "runs", "open",
                      count_open(flow, "run", NULL), "parked", count_open(flow, "run", "parked"), "approvals",
-                     count_open(flow, "approval", NULL), "mitigations", count_open(flow, "mitigation", NULL),
-                     "counters", counters, "version", STANCH_VERSION, "uptime_ms",
+                     count_open(flow, "approval", NULL), "mitigations", count_open(flow, "mitigation", NULL), "queue",
+                     stanch_flow__queue_status(flow), "storm", stanch_flow__storm_status(flow), "counters", counters,
+                     "version", STANCH_VERSION, "uptime_ms",
                      (json_int_t)(stanch_loop_mono_ms(flow->loop) - flow->began_mono_ms), "state_dir", flow->state_dir);
 }
 

@@ -140,6 +140,24 @@ static void say_counts(const struct stanch_cli *cli, const json_t *status)
     stanch_cli__field_text(cli, "runs", text);
 }
 
+static void say_queue(const struct stanch_cli *cli, const json_t *status)
+{
+    const json_t *queue = json_object_get(status, "queue"), *storm = json_object_get(status, "storm");
+    char age[32];
+    int64_t waiting = stanch_json_int(queue, "waiting", 0), asking = stanch_json_int(queue, "asking", 0);
+    int64_t oldest_ms = stanch_json_int(queue, "oldest_ms", 0);
+    stanch_duration_text(oldest_ms - oldest_ms % 1000, age);
+    STANCH_AUTO_FREE char *text = stanch_asprintf("%lld wait for their turn, %lld for a person; the oldest for %s",
+                                                  (long long)waiting, (long long)asking, age);
+    STANCH_AUTO_FREE char *mode = stanch_asprintf(
+        "yes: %lld runs were to start lately; alerts start none before a person was asked (`stanch approvals`)",
+        (long long)stanch_json_int(storm, "starts", 0));
+    if (stanch_json_bool(storm, "on", false))
+        stanch_cli__field_text(cli, "storm", mode);
+    if (waiting + asking > 0)
+        stanch_cli__field_text(cli, "queue", text);
+}
+
 static int run_status(struct stanch_cli *cli)
 {
     STANCH_AUTO_JSON json_t *status = NULL;
@@ -152,6 +170,7 @@ static int run_status(struct stanch_cli *cli)
     json_array_foreach(json_object_get(status, "why"), i, why) stanch_cli__field(cli, "", why);
     say_switch(cli, status);
     say_counts(cli, status);
+    say_queue(cli, status);
     const json_t *book = json_object_get(status, "book");
     stanch_cli__field(cli, "runbooks", json_object_get(book, "commit"));
     stanch_cli__field(cli, "book", json_object_get(book, "state"));

@@ -1,53 +1,65 @@
-/* incident.c: correlation is one map, from the digest of the correlating labels to the open incident; it is
- * read back from the open incidents at start. */
+/* incident.c: correlation is a key in the journal, from the digest of the correlating labels to the incident that was
+ * declared for them last. What was looked up lately is kept, in two generations, so that it stays small however many
+ * incidents there were: a full `known` becomes `known_before`. */
 #include "incident/incident.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "timeline/journal.h"
 #include <string.h>
 
+#define KNOWN_MAX  4096 /* correlations in one generation */
+#define MERGES_MAX 8    /* how far a merge is followed */
+
 struct stanch_incidents {
     struct stanch_journal *journal;
     json_t *config;
-    json_t *open; /* correlation digest -> {"incident","at_ms"} */
+    json_t *known, *known_before; /* correlation digest -> incident */
+    json_t *draft;                /* incident -> true: those that the batch in the making declares */
 };
 
-static void learn_open(struct stanch_incidents *incidents, const json_t *doc)
+static void learn(struct stanch_incidents *incidents, const char *correlation, const char *incident)
 {
-    const char *correlation = stanch_json_str(doc, "correlation", NULL);
-    if (correlation)
-        json_object_set_new(incidents->open, correlation,
-                            json_pack("{s:s, s:I}", "incident", stanch_json_str(doc, "id", ""), "at_ms",
-                                      (json_int_t)stanch_json_int(doc, "last_event_ms", 0)));
+    if (json_object_size(incidents->known) >= KNOWN_MAX) {
+        json_decref(incidents->known_before);
+        incidents->known_before = incidents->known;
+        incidents->known = json_object();
+    }
+    json_object_set_new(incidents->known, correlation, json_string(incident));
+}
+
+/* The incident that was declared last for a correlation, or "". */
+static void look_up(struct stanch_incidents *incidents, const char *correlation, char ret[64])
+{
+    const char *incident = stanch_json_str(incidents->known, correlation, NULL);
+    if (!incident)
+        incident = stanch_json_str(incidents->known_before, correlation, NULL);
+    (void)snprintf(ret, 64, "%s", incident ? incident : "");
+    if (incident)
+        return;
+    STANCH_AUTO_FREE char *id = stanch_asprintf("correlation:%s", correlation);
+    STANCH_AUTO_JSON json_t *key = stanch_journal_get(incidents->journal, STANCH_VIEW_APPENDED, "key", id);
+    (void)snprintf(ret, 64, "%s", stanch_json_str(key, "incident", ""));
+    if (*ret)
+        learn(incidents, correlation, ret);
 }
 
 int stanch_incidents_new(struct stanch_journal *journal, const json_t *config, struct stanch_incidents **ret,
                          struct stanch_err *err)
 {
+    (void)err;
     struct stanch_incidents *incidents = STANCH_NEW(struct stanch_incidents);
     incidents->journal = journal;
     incidents->config = config ? json_deep_copy(config) : json_object();
-    incidents->open = json_object();
-    int64_t before = 0;
-    for (;;) {
-        struct stanch_noun_query query = {.noun = "incident", .open = 1, .before_seq = before, .limit = 500};
-        json_t *page = NULL;
-        int rc = stanch_journal_list(journal, &query, &page, err);
-        if (rc < 0) {
-            stanch_incidents_free(incidents);
-            return rc;
-        }
-        size_t count = json_array_size(page);
-        for (size_t i = 0; i < count; i++)
-            learn_open(incidents, json_array_get(page, i));
-        if (count)
-            before = stanch_json_int(json_array_get(page, count - 1), "seq", 0);
-        json_decref(page);
-        if (count < 500)
-            break;
-    }
+    incidents->known = json_object();
+    incidents->known_before = json_object();
+    incidents->draft = json_object();
     *ret = incidents;
     return 0;
+}
+
+void stanch_incidents_new_batch(struct stanch_incidents *incidents)
+{
+    json_object_clear(incidents->draft);
 }
 
 void stanch_incidents_free(struct stanch_incidents *incidents)
@@ -55,7 +67,9 @@ void stanch_incidents_free(struct stanch_incidents *incidents)
     if (!incidents)
         return;
     json_decref(incidents->config);
-    json_decref(incidents->open);
+    json_decref(incidents->known);
+    json_decref(incidents->known_before);
+    json_decref(incidents->draft);
     free(incidents);
 }
 
@@ -82,11 +96,8 @@ static bool correlation_of(const struct stanch_incidents *incidents, const json_
     return stanch_json_digest("stanch.correlation", 1, value, ret, NULL) == 0;
 }
 
-static void join(struct stanch_incidents *incidents, const char *correlation, const char *incident, const json_t *event,
-                 int64_t now_ms, struct stanch_batch *batch)
+static void join(const char *incident, const json_t *event, int64_t now_ms, struct stanch_batch *batch)
 {
-    json_object_set_new(incidents->open, correlation,
-                        json_pack("{s:s, s:I}", "incident", incident, "at_ms", (json_int_t)now_ms));
     stanch_batch_add(batch, incident, "incident.joined", STANCH_BY_STANCH, NULL,
                      json_pack("{s:s, s:s, s:s, s:s, s:I}", "incident", incident, "event",
                                stanch_json_str(event, "id", ""), "name", stanch_json_str(event, "name", ""),
@@ -94,12 +105,31 @@ static void join(struct stanch_incidents *incidents, const char *correlation, co
                                (json_int_t)now_ms));
 }
 
-/* A correlation is remembered past the incident's end; whether it is open is the journal's word. */
 static bool is_open(struct stanch_incidents *incidents, const char *incident)
 {
     STANCH_AUTO_JSON json_t *doc = stanch_journal_get(incidents->journal, STANCH_VIEW_APPENDED, "incident", incident);
     const char *state = stanch_json_str(doc, "state", "resolved");
     return strcmp(state, "resolved") != 0 && strcmp(state, "merged") != 0;
+}
+
+/* Does the event belong to this incident? incident: becomes the one that it was merged into. */
+static bool takes_in(struct stanch_incidents *incidents, char incident[64], int64_t now_ms, bool is_resolved)
+{
+    if (json_object_get(incidents->draft, incident))
+        return true; /* declared a moment ago, in the same batch */
+    for (int i = 0; i < MERGES_MAX; i++) {
+        STANCH_AUTO_JSON json_t *doc =
+            stanch_journal_get(incidents->journal, STANCH_VIEW_APPENDED, "incident", incident);
+        const char *state = stanch_json_str(doc, "state", "resolved");
+        if (strcmp(state, "merged") == 0) {
+            (void)snprintf(incident, 64, "%s", stanch_json_str(doc, "into", ""));
+            continue;
+        }
+        int64_t window = stanch_json_int(incidents->config, "join_within_ms", 1800000);
+        bool inside = is_resolved || now_ms - stanch_json_int(doc, "last_event_ms", 0) <= window;
+        return inside && strcmp(state, "resolved") != 0;
+    }
+    return false;
 }
 
 void stanch_incident_for_event(struct stanch_incidents *incidents, const json_t *event, int64_t now_ms, bool must,
@@ -109,14 +139,12 @@ void stanch_incident_for_event(struct stanch_incidents *incidents, const json_t 
     ret[0] = 0;
     if (!correlation_of(incidents, event, correlation))
         return;
-    const json_t *known = json_object_get(incidents->open, correlation);
-    const char *incident = stanch_json_str(known, "incident", "");
-    int64_t window = stanch_json_int(incidents->config, "join_within_ms", 1800000);
     bool resolved = strcmp(stanch_json_str(event, "state", ""), "resolved") == 0;
-    bool inside = resolved || now_ms - stanch_json_int(known, "at_ms", 0) <= window;
-    if (known && inside && is_open(incidents, incident)) {
-        (void)snprintf(ret, 64, "%s", incident);
-        join(incidents, correlation, ret, event, now_ms, batch);
+    char known[64];
+    look_up(incidents, correlation, known);
+    if (*known && takes_in(incidents, known, now_ms, resolved)) {
+        (void)snprintf(ret, 64, "%s", known);
+        join(ret, event, now_ms, batch);
         return;
     }
     const char *severity = stanch_incident_severity(incidents, event);
@@ -132,8 +160,8 @@ void stanch_incident_for_event(struct stanch_incidents *incidents, const json_t 
                      json_pack("{s:s, s:s, s:s, s:s, s:{}, s:I, s:s}", "incident", ret, "title", title, "severity",
                                severity, "correlation", correlation, "roles", "last_event_ms", (json_int_t)now_ms,
                                "event", stanch_json_str(event, "id", "")));
-    json_object_set_new(incidents->open, correlation,
-                        json_pack("{s:s, s:I}", "incident", ret, "at_ms", (json_int_t)now_ms));
+    json_object_set_new(incidents->draft, ret, json_true());
+    learn(incidents, correlation, ret);
 }
 
 /* ---- commands ---- */
@@ -279,10 +307,5 @@ int stanch_incident_merge(struct stanch_incidents *incidents, const char *by, co
     stanch_batch_add(batch, id, "incident.merged", by, NULL, json_pack("{s:s, s:s}", "incident", id, "into", into));
     stanch_batch_add(batch, into, "incident.absorbed", by, NULL,
                      json_pack("{s:s, s:s}", "incident", into, "merged", id));
-    const char *correlation = stanch_json_str(doc, "correlation", NULL);
-    if (correlation) /* what comes to the merged one comes to the other from now on */
-        json_object_set_new(
-            incidents->open, correlation,
-            json_pack("{s:s, s:I}", "incident", into, "at_ms", (json_int_t)stanch_json_int(doc, "last_event_ms", 0)));
     return 0;
 }

@@ -16,10 +16,13 @@ struct stanch_batch;
 
 /** config:
  * {"correlate":[label],"join_within_ms":n,"declare_from":"sev3","severity":{"label","map":{},"otherwise"}};
- *  copied. Reads the open incidents. ret: new. */
+ *  copied. ret: new. */
 int stanch_incidents_new(struct stanch_journal *journal, const json_t *config, struct stanch_incidents **ret,
                          struct stanch_err *err);
 void stanch_incidents_free(struct stanch_incidents *incidents);
+
+/** A batch begins: what the one before declared counts only if it was appended. */
+void stanch_incidents_new_batch(struct stanch_incidents *incidents);
 
 /** The severity that an event's labels give it: "sev1".."sev4". borrowed from the configuration. */
 const char *stanch_incident_severity(const struct stanch_incidents *incidents, const json_t *event);

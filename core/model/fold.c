@@ -107,11 +107,26 @@ static void fold_key(const struct stanch_entry *entry, const struct stanch_fold_
     put(entry, port, "key", key, doc);
 }
 
+/* What has these correlating labels belongs to this incident from now on. */
+static void fold_correlation(const struct stanch_entry *entry, const struct stanch_fold_port *port)
+{
+    const char *correlation = stanch_json_str(entry->data, "correlation", NULL);
+    if (!correlation)
+        return;
+    STANCH_AUTO_FREE char *key = stanch_asprintf("correlation:%s", correlation);
+    fold_key(entry, port, key, "incident");
+}
+
 static void fold_run_start(const struct stanch_entry *entry, const struct stanch_fold_port *port)
 {
     const char *event_key = stanch_json_str(entry->data, "event_key", NULL);
     if (event_key) {
         STANCH_AUTO_FREE char *key = stanch_asprintf("run:%s:%s", event_key, stanch_json_str(entry->data, "path", ""));
+        fold_key(entry, port, key, "run");
+    }
+    const char *group = stanch_json_str(entry->data, "group", NULL);
+    if (group) { /* the run that what is for the same joins */
+        STANCH_AUTO_FREE char *key = stanch_asprintf("group:%s", group);
         fold_key(entry, port, key, "run");
     }
     json_t *incident = strcmp(entry->kind, "run.started") == 0 && strcmp(entry->chain, STANCH_CHAIN_NONE) != 0
@@ -148,6 +163,10 @@ void stanch_fold(const struct stanch_entry *entry, const struct stanch_fold_port
     const char *key = strcmp(entry->kind, "event.received") == 0 ? stanch_json_str(entry->data, "key", NULL) : NULL;
     if (key)
         fold_key(entry, port, key, "event");
-    if (strcmp(entry->kind, "run.started") == 0 || strcmp(entry->kind, "run.held") == 0)
-        fold_run_start(entry, port);
+    if (strcmp(entry->kind, "incident.declared") == 0)
+        fold_correlation(entry, port);
+    static const char *const first[] = {"run.started", "run.queued", "run.asking", "run.held"};
+    for (size_t i = 0; i < sizeof first / sizeof *first; i++)
+        if (strcmp(entry->kind, first[i]) == 0)
+            fold_run_start(entry, port);
 }

@@ -228,3 +228,17 @@ enum stanch_match stanch_triggers_match(const struct stanch_triggers *triggers, 
     }
     return best;
 }
+
+int64_t stanch_triggers_fresh_until(const struct stanch_triggers *triggers, const json_t *event)
+{
+    int64_t received_ms = stanch_json_int(event, "received_ms", 0), until_ms = 0;
+    int64_t starts_ms = stanch_json_int(event, "starts_at_ms", received_ms);
+    for (size_t i = 0; i < triggers->count; i++) {
+        char reason[256];
+        const struct trigger *trigger = &triggers->items[i];
+        if (matches_trigger(trigger, event, starts_ms, reason) == STANCH_MATCH &&
+            starts_ms + trigger->max_age_ms > until_ms)
+            until_ms = starts_ms + trigger->max_age_ms;
+    }
+    return until_ms;
+}

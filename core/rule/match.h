@@ -28,6 +28,9 @@ enum stanch_match { STANCH_MATCH, STANCH_MATCH_NOT, STANCH_MATCH_TOO_OLD, STANCH
 enum stanch_match stanch_triggers_match(const struct stanch_triggers *triggers, const json_t *event, int64_t now_ms,
                                         char why[256]);
 
+/** Until when the event is young enough to start this runbook: the latest of the triggers that it fits. 0: it fits none. */
+int64_t stanch_triggers_fresh_until(const struct stanch_triggers *triggers, const json_t *event);
+
 /** Parameters of a run out of its event. params: as declared
  *  {"server":{"type":"string"|"integer"|"number"|"boolean"|"duration","from_label":"instance"?,"one_of":[...]?,
  *   "pattern":text?,"min":n?,"max":n?,"default":v?,"required":bool}}; given: values that a person gave, or NULL.

@@ -112,9 +112,19 @@ void stanch_approval__request(struct stanch_engine *engine, struct stanch_op *op
         if (op->run)
             stanch_batch_add(batch, chain, "run.waiting", STANCH_BY_STANCH, run_id,
                              json_pack("{s:s, s:s}", "run", run_id, "waits_for", ret));
+        if (op->run)
+            stanch_run__going(op->run, false);
     }
     stanch_engine__count(engine, "questions_asked");
     watch_question(engine, ret, expires);
+}
+
+void stanch_engine_ask(struct stanch_engine *engine, const char *chain, const json_t *card, const char *plan_digest,
+                       struct stanch_batch *batch, char ret[32])
+{
+    struct stanch_question_spec spec = {
+        .about = STANCH_ABOUT_STORM, .role = "ic", .quorum = 1, .card = card, .plan_digest = plan_digest};
+    stanch_approval__request(engine, NULL, chain, NULL, &spec, batch, ret);
 }
 
 void stanch_approval__close(struct stanch_engine *engine, const char *id, const char *kind, const char *why,
@@ -179,7 +189,10 @@ static void on_expired(void *ctx)
     if (op && op->kind->expired && strcmp(stanch_json_str(doc, "about", ""), "ask") == 0) {
         op->approval[0] = 0;
         stanch_engine__append(engine, batch, NULL, NULL, NULL);
+        struct stanch_run *run = op->run;
         op->kind->expired(op);
+        if (run) /* freed when the loop turns, also when this was its end */
+            stanch_run__recount(run);
         return;
     }
     ask_anew(engine, doc, batch);
@@ -235,6 +248,11 @@ static int count_granted(json_t *granted, const char *by)
 /* Questions that no step waits for: what a run or a lease left in force. */
 static void act_without_op(struct stanch_engine *engine, const json_t *doc, const char *decision, const char *by)
 {
+    if (strcmp(stanch_json_str(doc, "about", ""), STANCH_ABOUT_STORM) == 0) {
+        if (engine->hooks.on_decided)
+            engine->hooks.on_decided(engine->hooks_ctx, doc, strcmp(decision, "approve") == 0, by);
+        return;
+    }
     if (strcmp(decision, "undo") != 0 && strcmp(decision, "approve") != 0)
         return;
     const json_t *list = json_object_get(doc, "mitigations");
@@ -279,8 +297,11 @@ int stanch_engine_decide(struct stanch_engine *engine, const char *by, const cha
         act_without_op(engine, doc, decision, by);
         return 0;
     }
-    if (op->run)
-        op->run->confirmed = true; /* a person has looked: the grounds are fresh again */
+    struct stanch_run *run = op->run;
+    if (run)
+        run->confirmed = true; /* a person has looked: the grounds are fresh again */
     op->kind->decided(op, decision, by, note ? note : "");
+    if (run) /* freed when the loop turns, also when this was its end */
+        stanch_run__recount(run);
     return 0;
 }

@@ -54,6 +54,7 @@ struct stanch_engine *stanch_engine_new(struct stanch_journal *journal, struct s
     engine->config.state_dir = stanch_strdup(config->state_dir);
     engine->targets = stanch_targets_new(engine->loop);
     engine->counters = json_object();
+    engine->going = json_object();
     return engine;
 }
 
@@ -79,6 +80,7 @@ void stanch_engine_free(struct stanch_engine *engine)
 {
     if (!engine)
         return;
+    stanch_turn__unhook(engine);
     while (engine->ops) {
         engine->ops->calls = 0;
         stanch_op__free(engine->ops);
@@ -94,6 +96,7 @@ void stanch_engine_free(struct stanch_engine *engine)
     stanch_revision_free(engine->revision);
     json_decref(engine->instances);
     json_decref(engine->counters);
+    json_decref(engine->going);
     free(engine->config.state_dir);
     free(engine);
 }
@@ -168,6 +171,7 @@ static struct stanch_run *add_run(struct stanch_engine *engine, const json_t *do
     run->acted_ms = stanch_engine__now(engine);
     run->fed = -1;
     run->applied = json_array();
+    run->firing = stanch_json_int(doc, "firing", 1);
     struct stanch_run **end = &engine->runs;
     while (*end)
         end = &(*end)->next;
@@ -178,7 +182,9 @@ static struct stanch_run *add_run(struct stanch_engine *engine, const json_t *do
 void stanch_engine_begin(struct stanch_engine *engine, const json_t *started, const char *incident)
 {
     stanch_engine__count(engine, "runs_started");
-    stanch_run__pump(add_run(engine, started, incident));
+    struct stanch_run *run = add_run(engine, started, incident);
+    stanch_run__going(run, true);
+    stanch_run__pump(run);
 }
 
 /* A run's steps, in order of n. Without them it would begin anew, and act again: an error ends the recovery. */
@@ -212,12 +218,16 @@ static int load_steps(struct stanch_run *run, struct stanch_err *err)
 
 static int recover_run(struct stanch_engine *engine, const json_t *doc, struct stanch_err *err)
 {
+    const char *state = stanch_json_str(doc, "state", "");
+    if (strcmp(state, "queued") == 0 || strcmp(state, "asking") == 0)
+        return 0; /* it has not begun: flow has it */
     struct stanch_run *run = add_run(engine, doc, stanch_json_str(doc, "incident", STANCH_CHAIN_NONE));
     run->acted_ms = stanch_json_int(doc, "updated_ms", 0);
     run->resolved = stanch_json_bool(doc, "resolved", false);
     if (stanch_json_bool(doc, "stuck", false))
         run->state = STANCH_RUN_PARKED;
     int rc = load_steps(run, err);
+    stanch_run__recount(run);
     run->gap_ms = stanch_engine__now(engine) - run->acted_ms;
     return rc;
 }

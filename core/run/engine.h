@@ -99,6 +99,8 @@ struct stanch_run {
     json_t *symptom_seen;       /* the last sample of its symptom: {"result","value","at_ms"}; NULL: none yet */
     json_t *applied;            /* ids of the mitigations that it applied */
     bool resolved;              /* its alert has resolved meanwhile */
+    int64_t firing;             /* alerts of it that still fire: the one that started it, and those that joined */
+    bool going;                 /* counted by turn.c */
     int64_t gap_ms;             /* how long it lay still before a restart took it up again; 0: it was fresh */
     bool confirmed;             /* a person confirmed after the last reason to ask for freshness */
     int64_t acted_ms;           /* wall clock of its last step */
@@ -128,6 +130,10 @@ struct stanch_engine {
     bool draining;   /* no new steps */
     bool halted;     /* the end: callbacks that still come change nothing */
     json_t *counters;
+    json_t *going; /* turn.c: how many runs are going, in all, by runbook, by incident */
+    struct stanch_engine_hooks hooks;
+    void *hooks_ctx;
+    bool room_due; /* on_room is deferred */
 };
 
 /* engine.c */
@@ -173,6 +179,14 @@ struct stanch_op *stanch_op__by_approval(struct stanch_engine *engine, const cha
 extern const struct stanch_op_kind stanch_op_now, stanch_op_random, stanch_op_note, stanch_op_decide, stanch_op_page,
     stanch_op_sleep, stanch_op_recent_changes, stanch_op_check, stanch_op_verify, stanch_op_wait_for, stanch_op_ask,
     stanch_op_action, stanch_op_undo;
+
+/* turn.c */
+/** The run goes, or it does not: it has ended, is parked, or waits for a person. */
+void stanch_run__going(struct stanch_run *run, bool is_going);
+/** The same, found out from its state and its steps. */
+void stanch_run__recount(struct stanch_run *run);
+/** The engine ends: nobody is told of room any more. */
+void stanch_turn__unhook(struct stanch_engine *engine);
 
 /* engine.c */
 void stanch_run__free(struct stanch_run *run);

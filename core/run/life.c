@@ -11,6 +11,7 @@ void stanch_run__park(struct stanch_run *run, const char *why)
         return;
     stanch_run__drop_worker(run);
     run->state = STANCH_RUN_PARKED;
+    stanch_run__going(run, false);
     struct stanch_batch *batch = stanch_batch_new();
     stanch_batch_add(batch, run->chain, "run.parked", STANCH_BY_STANCH, run->id,
                      json_pack("{s:s, s:s, s:b}", "run", run->id, "why", why, "stuck", 1));
@@ -22,6 +23,7 @@ void stanch_run__resume(struct stanch_run *run)
 {
     if (run->state == STANCH_RUN_PARKED)
         run->state = STANCH_RUN_RUNNING;
+    stanch_run__recount(run);
     stanch_run__pump(run);
 }
 
@@ -86,6 +88,7 @@ void stanch_run__end(struct stanch_run *run, const char *kind, const char *by, j
         return;
     }
     run->state = STANCH_RUN_ENDED;
+    stanch_run__going(run, false);
     stanch_run__drop_worker(run);
     stanch_timer_stop(run->engine->loop, &run->timer);
     stanch_run__drop_held(run);
@@ -124,27 +127,37 @@ int stanch_engine_cancel(struct stanch_engine *engine, const char *id, const cha
     return 0;
 }
 
-/* on_resolved: `stop` ends the run; `ask` makes the next mitigation ask; `continue` changes nothing. */
-void stanch_engine_resolved(struct stanch_engine *engine, const char *event)
+void stanch_engine_joined(struct stanch_engine *engine, const char *id)
 {
-    for (struct stanch_run *run = engine->runs, *next; run; run = next) {
-        next = run->next;
-        const json_t *of = json_object_get(run->doc, "event");
-        if (strcmp(stanch_json_str(of, "id", ""), event) != 0)
-            continue;
-        const char *rule = stanch_json_str(run->doc, "on_resolved", "ask");
-        if (strcmp(rule, "continue") == 0)
-            continue;
-        if (strcmp(rule, "stop") == 0) {
-            stanch_run__end(
-                run, "run.cancelled", STANCH_BY_STANCH,
-                json_pack("{s:s}", "why", "its alert has resolved, and the runbook says on_resolved = stop"));
-            continue;
-        }
+    struct stanch_run *run = stanch_engine__run(engine, id);
+    if (run)
+        run->firing++;
+}
+
+static void append_resolved(struct stanch_run *run, const char *kind, json_t *data)
+{
+    struct stanch_batch *batch = stanch_batch_new();
+    json_object_set_new(data, "run", json_string(run->id));
+    json_object_set_new(data, "firing", json_integer(run->firing));
+    stanch_batch_add(batch, run->chain, kind, STANCH_BY_STANCH, run->id, data);
+    stanch_engine__append(run->engine, batch, NULL, NULL, NULL);
+}
+
+/* on_resolved: `stop` ends the run; `ask` makes the next mitigation ask; `continue` changes nothing. */
+void stanch_engine_resolved(struct stanch_engine *engine, const char *id)
+{
+    struct stanch_run *run = stanch_engine__run(engine, id);
+    if (!run || run->firing <= 0)
+        return;
+    const char *rule = stanch_json_str(run->doc, "on_resolved", "ask");
+    run->firing--;
+    if (run->firing > 0 || strcmp(rule, "continue") == 0) {
+        append_resolved(run, "run.eased", json_object());
+    } else if (strcmp(rule, "stop") == 0) {
+        stanch_run__end(run, "run.cancelled", STANCH_BY_STANCH,
+                        json_pack("{s:s}", "why", "its alert has resolved, and the runbook says on_resolved = stop"));
+    } else {
         run->resolved = true;
-        struct stanch_batch *batch = stanch_batch_new();
-        stanch_batch_add(batch, run->chain, "run.resolved", STANCH_BY_STANCH, run->id,
-                         json_pack("{s:s, s:b}", "run", run->id, "resolved", 1));
-        stanch_engine__append(engine, batch, NULL, NULL, NULL);
+        append_resolved(run, "run.resolved", json_pack("{s:b}", "resolved", 1));
     }
 }

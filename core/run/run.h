@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define STANCH_ABOUT_STORM "storm" /* what the questions of stanch_engine_ask are about */
+
 struct stanch_engine;
 struct stanch_run;
 struct stanch_world;
@@ -47,10 +49,27 @@ int stanch_engine_calls(const struct stanch_engine *engine);
 /** The id of a live run that declares `limits.holds = name`; NULL: nobody holds it. borrowed. */
 const char *stanch_engine_holder(const struct stanch_engine *engine, const char *name);
 
+/* What the engine tells flow. */
+struct stanch_engine_hooks {
+    /** A run has ended, or waits for a person now: another one may have its turn. Once for many. */
+    void (*on_room)(void *ctx);
+    /** A question of stanch_engine_ask was decided. question: its document; borrowed. */
+    void (*on_decided)(void *ctx, const json_t *question, bool approved, const char *by);
+};
+void stanch_engine_hook(struct stanch_engine *engine, const struct stanch_engine_hooks *hooks, void *ctx);
+/** How many runs are going: begun, not ended, and not waiting for a person. NULL: of any runbook, of any incident. */
+int stanch_engine_going(const struct stanch_engine *engine, const char *runbook, const char *incident);
+/** Put a question that no step waits for into the batch; on_decided tells the answer. card: {"plan","because",...},
+ *  borrowed; its plan is bound by plan_digest; about STANCH_ABOUT_STORM. ret: the id of the approval. */
+void stanch_engine_ask(struct stanch_engine *engine, const char *chain, const json_t *card, const char *plan_digest,
+                       struct stanch_batch *batch, char ret[32]);
+
 /** A run whose run.started is appended: go. started: data of that entry; borrowed. */
 void stanch_engine_begin(struct stanch_engine *engine, const json_t *started, const char *incident);
-/** The alert behind these runs has resolved (`on_resolved` of PROMISES.md 1.14). */
-void stanch_engine_resolved(struct stanch_engine *engine, const char *event);
+/** Another alert has joined the run (`run.joined` is appended). */
+void stanch_engine_joined(struct stanch_engine *engine, const char *run);
+/** An alert of the run has resolved; once none of them fires, `on_resolved` of PROMISES.md 1.14 holds. */
+void stanch_engine_resolved(struct stanch_engine *engine, const char *run);
 /** returns 0 | STANCH_E_NOT_FOUND | STANCH_E_CONFLICT (ended already) */
 int stanch_engine_cancel(struct stanch_engine *engine, const char *run, const char *by, const char *reason,
                          struct stanch_err *err);

@@ -84,7 +84,8 @@ static void read_severities(struct stanch_check *check, int idx, const struct st
 static const struct stanch_bounds poll_bounds = {0, 86400e3}, join_bounds = {0, 7 * 86400e3},
                                   expires_bounds = {1000, 86400e3}, fresh_bounds = {1000, 86400e3},
                                   drain_bounds = {0, 600e3}, runs_bounds = {1, 10000}, steps_bounds = {1, 100000},
-                                  rate_bounds = {1, 1000000}, body_bounds = {1024, 64 << 20};
+                                  rate_bounds = {1, 1000000}, body_bounds = {1024, 64 << 20}, queue_bounds = {0, 10000},
+                                  quiet_bounds = {1000, 86400e3};
 
 const struct stanch_section stanch_section_repository = {
     "runbooks",
@@ -121,16 +122,31 @@ const struct stanch_section stanch_section_incidents = {
         {"severity", NULL, stanch_read_section, &stanch_section_severity, "{}", false, "table", "see below"},
         {0}}};
 
-const struct stanch_section stanch_section_limits = {
-    "limits",
+const struct stanch_section stanch_section_storm = {
+    "limits.storm",
     (const struct stanch_key[]){
-        {"max_runs", NULL, stanch_read_integer, &runs_bounds, "64", false, "number", "runs that are open at one time"},
-        {"max_steps", NULL, stanch_read_integer, &steps_bounds, "1000", false, "number", "steps of one run"},
-        {"events_per_s", NULL, stanch_read_integer, &rate_bounds, "1000", false, "number",
-         "events taken per second and source; more are answered with 503 and Retry-After"},
-        {"max_body_bytes", NULL, stanch_read_integer, &body_bounds, "1048576", false, "number",
-         "the size of one request's body"},
+        {"enter", NULL, stanch_read_integer, &rate_bounds, "60", false, "number",
+         "more runs than this that alerts want to start within `within`: from then on a person is asked, once for each "
+         "runbook"},
+        {"leave", NULL, stanch_read_integer, &rate_bounds, "20", false, "number",
+         "fewer than this within `within`, all through `quiet`: the storm is over; at most `enter`"},
+        {"within", "within_ms", stanch_read_duration, &quiet_bounds, "\"1m\"", false, "duration", "see `enter`"},
+        {"quiet", "quiet_ms", stanch_read_duration, &quiet_bounds, "\"2m\"", false, "duration", "see `leave`"},
         {0}}};
+
+const struct stanch_section stanch_section_limits = {
+    "limits", (const struct stanch_key[]){
+                  {"max_runs", NULL, stanch_read_integer, &runs_bounds, "64", false, "number",
+                   "runs that go at one time; one that waits for a person does not count; more wait for their turn"},
+                  {"max_queued", NULL, stanch_read_integer, &queue_bounds, "1000", false, "number",
+                   "runs that wait for their turn, or for a person's word in a storm; more are held and listed"},
+                  {"storm", NULL, stanch_read_section, &stanch_section_storm, "{}", false, "table", "see below"},
+                  {"max_steps", NULL, stanch_read_integer, &steps_bounds, "1000", false, "number", "steps of one run"},
+                  {"events_per_s", NULL, stanch_read_integer, &rate_bounds, "1000", false, "number",
+                   "events taken per second and source; more are answered with 503 and Retry-After"},
+                  {"max_body_bytes", NULL, stanch_read_integer, &body_bounds, "1048576", false, "number",
+                   "the size of one request's body"},
+                  {0}}};
 
 const struct stanch_section stanch_section_approvals = {
     "approvals",

@@ -9,7 +9,8 @@
 #include <string.h>
 
 static const char *const resolved_words[] = {"ask", "stop", "continue", NULL};
-static const struct stanch_bounds cooldown_bounds = {0, 30 * 86400e3}, fresh_bounds = {1000, 86400e3};
+static const struct stanch_bounds cooldown_bounds = {0, 30 * 86400e3}, fresh_bounds = {1000, 86400e3},
+                                  at_once_bounds = {1, 10000};
 
 /* "3/1h" */
 static void read_at_most(struct stanch_check *check, int idx, const struct stanch_key *key, json_t *into)
@@ -38,6 +39,13 @@ const struct stanch_section stanch_section_run_limits = {
         {"at_most", NULL, read_at_most, NULL, NULL, false, "\"number/duration\"", "starts within a time: \"3/1h\""},
         {"holds", NULL, stanch_read_text, NULL, NULL, false, "text",
          "a name that only one run at a time may hold, of whatever runbook: \"service:checkout\""},
+        {"at_once", NULL, stanch_read_integer, &at_once_bounds, "16", false, "number",
+         "runs of it that go at one time; one that waits for a person does not count; more wait for their turn"},
+        {"group_by", NULL, stanch_read_texts, NULL, NULL, false, "list of labels",
+         "alerts of one incident that agree in these labels are for one run; when left out: those that give the same "
+         "parameters"},
+        {"group_within", "group_within_ms", stanch_read_duration, &cooldown_bounds, "\"1m\"", false, "duration",
+         "how long after its begin a run takes such alerts in; \"0s\": each alert has its own run"},
         {0}}};
 
 static bool is_used(const json_t *uses, const char *instance, const char *action)

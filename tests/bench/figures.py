@@ -28,6 +28,7 @@ runbook "hit" {{
   on = alert {{ alertname = matches "{alertname}" }},
   uses = {{ hit.hit }},
   params = {{ name = label "instance" {{}} }},
+  limits = {{ at_once = 10000 }},
   run = function(incident, p)
     for step = 1, {steps} do
       hit.hit {{ name = p.name .. "s" .. step, because = "it is measured" }}
@@ -76,7 +77,7 @@ def daemon(runbook=runbook(), policy=POLICY, log="warn"):
             "instances": [Lua(f'alertmanager "am" {{ token = secret.file {lua(world.token_file)} }}'),
                           Lua(f'target "hit" {{ url = {lua(url)} }}'),
                           Lua(f'prometheus "prom" {{ url = {lua(url)} }}')],
-            "limits": {"events_per_s": 1000000}}) + "\n"
+            "limits": {"events_per_s": 1000000, "max_runs": 10000, "max_queued": 10000, "storm": {"enter": 1000000}}}) + "\n"
         yield world.daemon(config, env={"STANCH_LOG": log}).start()
 
 

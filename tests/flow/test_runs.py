@@ -292,7 +292,7 @@ def test_an_old_alert_starts_nothing(world):
 
 
 def test_limits_hold_a_run_back_and_say_why(world):
-    daemon = start(world, set_to(7), more='limits = { cooldown = "1h" },')
+    daemon = start(world, set_to(7), more='limits = { cooldown = "1h", group_within = "0s" },')
     daemon.post_alert(alert(host="a"))
     ended(daemon)
     told = daemon.post_alert(alert(host="b"))
@@ -339,7 +339,7 @@ def test_a_lease_end_with_a_bad_symptom_keeps_it_and_asks(world):
 
 def test_one_run_at_a_time_holds_a_name(world):
     body = 'wait_for { ask = fx.get, args = { target = "gate" }, becomes = "> 0", every = "50ms", within = "30s" }'
-    daemon = start(world, body, more='limits = { holds = "service:checkout" },')
+    daemon = start(world, body, more='limits = { holds = "service:checkout", group_within = "0s" },')
     daemon.post_alert(alert(host="a"))
     assert daemon.post_alert(alert(host="b"))["events"][0]["runs"] == []
     held = wait_for(lambda: [r for r in daemon.get("/v1/runs")["items"] if r["state"] == "held"], "the held run")[0]

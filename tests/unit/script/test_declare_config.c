@@ -19,7 +19,8 @@ static void a_full_configuration_becomes_data(void **state)
         "  },\n"
         "  incidents = { correlate = { 'alertname', 'service' }, join_within = '1h', declare_from = 'sev2',\n"
         "                severity = { label = 'prio', map = { p1 = 'sev1' }, otherwise = 'sev4' } },\n"
-        "  limits = { max_runs = 8, max_steps = 10, events_per_s = 5, max_body_bytes = 2048 },\n"
+        "  limits = { max_runs = 8, max_queued = 9, max_steps = 10, events_per_s = 5, max_body_bytes = 2048,\n"
+        "             storm = { enter = 5, leave = 1, within = '10s', quiet = '1m' } },\n"
         "  approvals = { expires = '10m' }, fresh_for = '1m', drain = '0s',\n"
         "}\n");
     assert_string_equal(d.err.text, "");
@@ -38,7 +39,9 @@ static void a_full_configuration_becomes_data(void **state)
                 "\"incidents\":{\"correlate\":[\"alertname\",\"service\"],\"join_within_ms\":3600000,"
                 "\"declare_from\":\"sev2\",\"severity\":{\"label\":\"prio\",\"map\":{\"p1\":\"sev1\"},"
                 "\"otherwise\":\"sev4\"}},"
-                "\"limits\":{\"max_runs\":8,\"max_steps\":10,\"events_per_s\":5,\"max_body_bytes\":2048},"
+                "\"limits\":{\"max_runs\":8,\"max_queued\":9,\"storm\":{\"enter\":5,\"leave\":1,\"within_ms\":10000,"
+                "\"quiet_ms\":60000},"
+                "\"max_steps\":10,\"events_per_s\":5,\"max_body_bytes\":2048},"
                 "\"approvals\":{\"expires_ms\":600000},\"fresh_for_ms\":60000,\"drain_ms\":0}");
     declared_done(&d);
 }
@@ -56,7 +59,9 @@ static void an_empty_configuration_has_all_defaults(void **state)
                 "\"incidents\":{\"correlate\":[\"alertname\"],\"join_within_ms\":1800000,\"declare_from\":\"sev4\","
                 "\"severity\":{\"label\":\"severity\",\"map\":{\"critical\":\"sev2\",\"page\":\"sev1\","
                 "\"warning\":\"sev3\"},\"otherwise\":\"sev3\"}},"
-                "\"limits\":{\"max_runs\":64,\"max_steps\":1000,\"events_per_s\":1000,\"max_body_bytes\":1048576},"
+                "\"limits\":{\"max_runs\":64,\"max_queued\":1000,\"storm\":{\"enter\":60,\"leave\":20,\"within_ms\":"
+                "60000,\"quiet_ms\":120000},"
+                "\"max_steps\":1000,\"events_per_s\":1000,\"max_body_bytes\":1048576},"
                 "\"approvals\":{\"expires_ms\":900000},\"fresh_for_ms\":300000,\"drain_ms\":25000}");
     declared_done(&d);
     declare_text(&d, "config", "stanch.lua", "stanch { listen = false }");

@@ -24,7 +24,8 @@ static void a_full_runbook_becomes_data(void **state)
         "             hold = duration { default = '5m', min = '1m', max = '1h' }, flag = boolean { default = false },\n"
         "             ratio = number { one_of = { 0.5, 1 }, required = true, label = 'r', description = 'how much' } "
         "},\n"
-        "  limits = { cooldown = '30m', at_most = '3/1h', holds = 'service:checkout' },\n"
+        "  limits = { cooldown = '30m', at_most = '3/1h', holds = 'service:checkout', at_once = 2,\n"
+        "             group_by = { 'service' }, group_within = '30s' },\n"
         "  symptom = symptom { ask = prom.query { expr = 'job:errors' }, bad = '> 0.05', good = '< 0.01',\n"
         "                      settle = '15s', hold = '1m', within = '5m', every = '2s' },\n"
         "  on_resolved = 'stop', fresh_for = '2m', risk = 'high',\n"
@@ -61,7 +62,7 @@ static void a_full_runbook_becomes_data(void **state)
         "\"ratio\":{\"type\":\"number\",\"one_of\":[0.5,1],\"required\":true,\"from_label\":\"r\","
         "\"description\":\"how much\"}},"
         "\"limits\":{\"cooldown_ms\":1800000,\"at_most\":{\"count\":3,\"within_ms\":3600000},"
-        "\"holds\":\"service:checkout\"},"
+        "\"holds\":\"service:checkout\",\"at_once\":2,\"group_by\":[\"service\"],\"group_within_ms\":30000},"
         "\"symptom\":{\"ask\":{\"instance\":\"main\",\"action\":\"query\",\"args\":{\"expr\":\"job:errors\"}},"
         "\"bad\":\"> 0.05\",\"good\":\"< 0.01\",\"settle_ms\":15000,\"hold_ms\":60000,\"within_ms\":300000,"
         "\"every_ms\":2000},"
@@ -80,7 +81,7 @@ static void a_short_runbook_has_its_defaults(void **state)
     assert_json(json_object_get(runbook, "on"), "[]");
     assert_json(json_object_get(runbook, "uses"), "[]");
     assert_json(json_object_get(runbook, "params"), "{}");
-    assert_json(json_object_get(runbook, "limits"), "{}");
+    assert_json(json_object_get(runbook, "limits"), "{\"at_once\":16,\"group_within_ms\":60000}");
     assert_true(json_is_null(json_object_get(runbook, "symptom")));
     assert_string_equal(stanch_json_str(runbook, "on_resolved", ""), "ask");
     assert_null(json_object_get(runbook, "risk"));
