@@ -25,6 +25,8 @@ int stanch_journal_open(struct stanch_loop *loop, struct stanch_store *store, st
     journal->overlay = json_object();
     journal->recent = json_object();
     journal->recent_before = json_object();
+    journal->absent = json_object();
+    journal->fresh = json_object();
     journal->counters = json_object();
     journal->dirty = json_object();
     journal->entries = entries;
@@ -47,6 +49,8 @@ void stanch_journal_close(struct stanch_journal *journal)
     json_decref(journal->overlay);
     json_decref(journal->recent);
     json_decref(journal->recent_before);
+    json_decref(journal->absent);
+    json_decref(journal->fresh);
     json_decref(journal->counters);
     json_decref(journal->dirty);
     stanch_store_close(journal->store);
@@ -61,6 +65,13 @@ void stanch_journal_barrier(struct stanch_journal *journal, void (*fn)(void *ctx
     stanch_journal__enqueue(journal, batch);
 }
 
+static void remember(json_t *set, const char *key)
+{
+    if (json_object_size(set) >= ABSENT_MAX)
+        json_object_clear(set);
+    json_object_set_new_nocheck(set, key, json_true());
+}
+
 void stanch_journal_next_id(struct stanch_journal *journal, const char *prefix, char ret[32])
 {
     const json_t *known = json_object_get(journal->counters, prefix);
@@ -73,6 +84,7 @@ void stanch_journal_next_id(struct stanch_journal *journal, const char *prefix, 
     json_object_set_new(journal->counters, prefix, json_integer(value));
     json_object_set_new(journal->dirty, prefix, json_integer(value));
     (void)snprintf(ret, 32, "%s-%" PRId64, prefix, value);
+    remember(journal->fresh, ret);
 }
 
 int stanch_journal__doc(struct stanch_journal *journal, const struct stanch_batch *batch, const char *noun,
@@ -91,7 +103,11 @@ int stanch_journal__doc(struct stanch_journal *journal, const struct stanch_batc
         *ret = batch ? json_copy(doc) : json_deep_copy(doc); /* the fold replaces members, it changes none */
         return 0;
     }
+    if (json_object_get(journal->fresh, id) || json_object_get(journal->absent, key))
+        return stanch_err_set(err, STANCH_E_NOT_FOUND, "there is no %s %s", noun, id);
     int rc = journal->store->ops->doc(journal->store, noun, id, ret, err);
+    if (rc == STANCH_E_NOT_FOUND && !journal->store->read_only)
+        remember(journal->absent, key);
     return rc < 0 && rc != STANCH_E_NOT_FOUND ? stanch_journal__unreadable(journal, rc, err) : rc;
 }
 

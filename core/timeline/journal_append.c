@@ -287,6 +287,8 @@ static void put_folded(void *ctx, const char *noun, const char *id, const char *
     json_object_set_new(item, "doc", doc);
     json_object_set_new(item, "batch", json_integer(folding->batch->number));
     json_object_set_new_nocheck(folding->batch->folded, key, item);
+    json_object_del(folding->journal->absent, key);
+    json_object_del(folding->journal->fresh, id);
 }
 
 /* The documents that the batch leaves behind, as rows. */

@@ -21,7 +21,7 @@
 #define LOCKED_RETRY_MS     50
 #define LOCKED_STOP_TRIES   2 /* while stopping: then what waits is given up, as by a kill */
 #define REFILL_EVERY_MS     1000
-#define CHECKPOINT_EVERY_MS 1000
+#define CHECKPOINT_QUIET_MS 1000
 
 struct group {
     struct stanch_batch *first, **last;
@@ -228,11 +228,9 @@ static void hand_back(struct stanch_journal *journal, struct group *group, int64
     journal->done_last = group->last;
     bool post = !journal->is_posted && journal->has_threads;
     journal->is_posted = true;
-    if (++journal->commits_since_checkpoint >= 8) {
-        journal->checkpoint_due = true;
-        journal->commits_since_checkpoint = 0;
+    if (!journal->is_uncheckpointed)
         pthread_cond_signal(&journal->checkpoint_wake);
-    }
+    journal->is_uncheckpointed = true;
     pthread_mutex_unlock(&journal->lock);
     if (post)
         stanch_loop_post(journal->loop, on_done, journal);
@@ -256,7 +254,12 @@ static bool commit_some(struct stanch_journal *journal)
         return false;
     }
     hand_back(journal, &group, now_us() - begin);
-    journal->store->ops->maintain(journal->store);
+    if (journal->store->ops->maintain(journal->store)) {
+        pthread_mutex_lock(&journal->lock);
+        journal->checkpoint_due = true;
+        pthread_cond_signal(&journal->checkpoint_wake);
+        pthread_mutex_unlock(&journal->lock);
+    }
     return true;
 }
 
@@ -281,23 +284,36 @@ static void *run_commits(void *ctx)
     }
 }
 
-/* Off the commit path: copies the log into the database while commits go on. */
+/* Wait until the log is long, or until there is something in it and nothing was committed for a while. Lock held. */
+static void wait_for_checkpoint(struct stanch_journal *journal)
+{
+    while (!journal->is_stopping && !journal->checkpoint_due) {
+        int64_t commits = journal->commits;
+        if (!journal->is_uncheckpointed)
+            pthread_cond_wait(&journal->checkpoint_wake, &journal->lock);
+        else
+            wait_ms(journal, &journal->checkpoint_wake, CHECKPOINT_QUIET_MS);
+        if (journal->is_uncheckpointed && journal->commits == commits)
+            return;
+    }
+}
+
+/* Off the commit path: copies the log into the database while commits go on. Pages that are written again and again
+ * are copied once, so it waits until the log is long. */
 static void *run_checkpoints(void *ctx)
 {
     struct stanch_journal *journal = ctx;
     pthread_mutex_lock(&journal->lock);
     while (!journal->is_stopping) {
-        if (!journal->checkpoint_due) {
-            pthread_cond_wait(&journal->checkpoint_wake, &journal->lock);
-            continue;
-        }
+        wait_for_checkpoint(journal);
+        if (journal->is_stopping)
+            break;
         journal->checkpoint_due = false;
+        journal->is_uncheckpointed = false;
         pthread_mutex_unlock(&journal->lock);
         stanch_crash_point("journal.before-checkpoint");
         journal->store->ops->checkpoint(journal->store);
         pthread_mutex_lock(&journal->lock);
-        if (!journal->is_stopping)
-            wait_ms(journal, &journal->checkpoint_wake, CHECKPOINT_EVERY_MS / 10);
     }
     pthread_mutex_unlock(&journal->lock);
     return NULL;

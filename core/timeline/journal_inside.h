@@ -8,6 +8,7 @@
 #define QUEUE_MAX_BYTES   (8 * 1024 * 1024) /* well below the reserve: what waits must fit there */
 #define DURATIONS         512
 #define RECENT_MAX        256 /* documents in one generation */
+#define ABSENT_MAX        1000
 
 struct stanch_batch {
     struct stanch_batch *next;
@@ -48,6 +49,9 @@ struct stanch_journal {
     /* As the overlay, of batches that may be committed: what was changed last is read next. Two generations, so that
      * it stays small: a full `recent` becomes `recent_before`. */
     json_t *recent, *recent_before;
+    /* What the store is known not to have, so that it is not asked: keys as in the overlay, and ids that were given
+     * out and not used yet. Nobody else writes to it. */
+    json_t *absent, *fresh;
     json_t *counters; /* prefix -> value */
     json_t *dirty;    /* prefix -> value: not yet in a batch */
     int64_t next_number;
@@ -71,12 +75,12 @@ struct stanch_journal {
 
     /* commit thread */
     int64_t refill_at_ms;
-    int commits_since_checkpoint;
 
     bool has_threads;
     pthread_t commit_thread, checkpoint_thread;
     pthread_cond_t checkpoint_wake;
-    bool checkpoint_due;
+    bool checkpoint_due;    /* the log is long */
+    bool is_uncheckpointed; /* something was committed since the last one */
     void (*on_failed)(struct stanch_journal *journal, const struct stanch_err *err); /* see stanch_journal__on_failed */
 };
 

@@ -263,6 +263,12 @@ static void close_store(struct stanch_store *store)
     free(self);
 }
 
+static bool no_checkpoint(struct stanch_store *store)
+{
+    (void)store;
+    return false;
+}
+
 static void do_nothing(struct stanch_store *store)
 {
     (void)store;
@@ -289,7 +295,7 @@ static int64_t has_no_log(struct stanch_store *store)
 static const struct stanch_store_ops memory_ops = {
     .commits_inline = true,
     .commit = commit,
-    .maintain = do_nothing,
+    .maintain = no_checkpoint,
     .use_reserve = has_no_reserve,
     .refill_reserve = needs_no_reserve,
     .suspect = do_nothing,

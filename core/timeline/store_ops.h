@@ -63,8 +63,8 @@ struct stanch_store_ops {
      *  returns 0 | STANCH_E_BUSY locked by another process, nothing was written | STANCH_E_FULL no space, nothing
      *  was written | STANCH_E_CORRUPT | STANCH_E_STORE: what is on disk is unknown */
     int (*commit)(struct stanch_store *store, const struct stanch_write *write, struct stanch_err *err);
-    /** After a commit: what keeps the files small. */
-    void (*maintain)(struct stanch_store *store);
+    /** After a commit: what keeps the files small. Returns true when the log is long enough for a checkpoint. */
+    bool (*maintain)(struct stanch_store *store);
     /** Give the reserved space back to the file system; false when there was none. */
     bool (*use_reserve)(struct stanch_store *store);
     /** Reserve again; true when the reserve is whole, or none is wanted. */

@@ -10,6 +10,7 @@
 #define STANCH_SQLITE_APPLICATION 0x53744e63 /* "StNc" */
 #define STANCH_SQLITE_SCHEMA      2
 #define STANCH_SQLITE_WAL_MAX     (32 * 1024 * 1024)
+#define STANCH_SQLITE_CHECKPOINT  1000 /* frames */
 #define STANCH_SQLITE_RESERVE     (16 * 1024 * 1024)
 
 struct stanch_sqlite_options {
@@ -54,7 +55,7 @@ struct stanch_sqlite {
     int reserve_fd; /* -1: given back */
     int64_t reserve_bytes;
     int wal_frames; /* commit thread: frames in the log after the last commit */
-    int reset_retry_frames;
+    int reset_retry_frames, checkpoint_at_frames;
 };
 
 int stanch_store_sqlite_open_with(const char *dir, int create, int read_only,
@@ -78,7 +79,7 @@ int stanch_sqlite__set_meta(sqlite3 *db, const char *key, const char *value, str
 /* store_sqlite_commit.c */
 int stanch_sqlite__prepare_writes(struct stanch_sqlite *self, struct stanch_err *err);
 int stanch_sqlite__commit(struct stanch_store *store, const struct stanch_write *write, struct stanch_err *err);
-void stanch_sqlite__maintain(struct stanch_store *store);
+bool stanch_sqlite__maintain(struct stanch_store *store);
 void stanch_sqlite__checkpoint(struct stanch_store *store);
 
 /* store_sqlite_read.c */

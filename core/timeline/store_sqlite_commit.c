@@ -197,12 +197,8 @@ int stanch_sqlite__commit(struct stanch_store *store, const struct stanch_write 
     return rc;
 }
 
-void stanch_sqlite__maintain(struct stanch_store *store)
+static void reset_log(struct stanch_sqlite *self)
 {
-    struct stanch_sqlite *self = stanch_sqlite__of(store);
-    int64_t bytes = (int64_t)self->wal_frames * 4096;
-    if (bytes < STANCH_SQLITE_WAL_MAX || self->wal_frames < self->reset_retry_frames)
-        return;
     /* A reader that holds its snapshot makes this fail; then again some megabytes later. */
     sqlite3_busy_timeout(self->writer, 20);
     int rc = sqlite3_wal_checkpoint_v2(self->writer, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
@@ -212,6 +208,20 @@ void stanch_sqlite__maintain(struct stanch_store *store)
         self->wal_frames = 0;
     else if ((rc & 0xff) != SQLITE_BUSY && (rc & 0xff) != SQLITE_LOCKED)
         stanch_log(STANCH_LOG_WARN, "timeline", "the write-ahead log cannot be reset: %s", sqlite3_errstr(rc));
+}
+
+bool stanch_sqlite__maintain(struct stanch_store *store)
+{
+    struct stanch_sqlite *self = stanch_sqlite__of(store);
+    if ((int64_t)self->wal_frames * 4096 >= STANCH_SQLITE_WAL_MAX && self->wal_frames >= self->reset_retry_frames)
+        reset_log(self);
+    bool is_new = self->wal_frames + STANCH_SQLITE_CHECKPOINT <= self->checkpoint_at_frames; /* the log began anew */
+    if (is_new || self->checkpoint_at_frames == 0)
+        self->checkpoint_at_frames = STANCH_SQLITE_CHECKPOINT;
+    bool is_due = self->wal_frames >= self->checkpoint_at_frames;
+    if (is_due)
+        self->checkpoint_at_frames = self->wal_frames + STANCH_SQLITE_CHECKPOINT;
+    return is_due;
 }
 
 void stanch_sqlite__checkpoint(struct stanch_store *store)

@@ -320,7 +320,11 @@ static void a_full_disk_takes_outcomes_and_nothing_else(void **state)
 
     stanch_log_set_level((enum stanch_log_level) - 1);
     vfs.full_while = reserve;
-    append(journal, "INC-1", "run.started", "{'run':'R-2','runbook':'rb'}"); /* the same batch, once more */
+    char *large = stanch_alloc(200001); /* more than a log that began anew has room for */
+    memset(large, 'x', 200000);
+    STANCH_AUTO_FREE char *data = stanch_asprintf("{'run':'R-2','runbook':'rb','note':'%s'}", large);
+    free(large);
+    append(journal, "INC-1", "run.started", data); /* the same batch, once more */
     settle(loop, journal);
     STANCH_AUTO_JSON json_t *doc = stanch_journal_get(journal, STANCH_VIEW_COMMITTED, "run", "R-2");
     assert_non_null(doc);
