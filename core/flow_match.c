@@ -193,7 +193,7 @@ void stanch_flow__new_batch(struct stanch_flow *flow)
 static bool ran_already(struct stanch_flow *flow, const char *event_key, const char *path)
 {
     STANCH_AUTO_FREE char *id = stanch_asprintf("run:%s:%s", event_key, path);
-    STANCH_AUTO_JSON json_t *key = stanch_journal_get(flow->journal, STANCH_VIEW_APPENDED, "key", id);
+    STANCH_AUTO_JSON json_t *key = stanch_journal_see(flow->journal, "key", id);
     return key != NULL;
 }
 
@@ -264,7 +264,7 @@ void stanch_flow__take(struct stanch_flow *flow, json_t *event, struct stanch_ba
     STANCH_AUTO_FREE const struct stanch_runbook **matches = stanch_alloc((size_t)(known + 1) * sizeof *matches);
     int count = find_matches(flow, event, matches, considered);
     char incident[64];
-    stanch_batch_add(batch, STANCH_CHAIN_NONE, "event.received", STANCH_BY_STANCH, NULL, json_deep_copy(event));
+    stanch_batch_add(batch, STANCH_CHAIN_NONE, "event.received", STANCH_BY_STANCH, NULL, json_incref(event));
     stanch_incident_for_event(flow->incidents, event, stanch_flow__now(flow), count > 0, batch, incident);
     const char *chain = *incident ? incident : STANCH_CHAIN_NONE;
     json_t *runs = json_array();

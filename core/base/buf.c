@@ -23,7 +23,7 @@ void stanch_buf_reserve(struct stanch_buf *buf, size_t more)
     size_t need = buf->len + more + 1;
     if (need <= buf->cap)
         return;
-    size_t cap = buf->cap ? buf->cap * 2 : 64;
+    size_t cap = buf->cap ? buf->cap * 2 : 256;
     if (cap < need)
         cap = need;
     buf->data = stanch_realloc(buf->data, cap);

@@ -303,7 +303,7 @@ static struct MHD_Daemon *start_daemon(struct stanch_http__server *server, int l
 {
     const struct stanch_http_config *config = &server->http->config;
     /* room for the headers we accept, so that it is us who refuse those that are too long */
-    size_t memory = 2 * config->max_header_bytes + 32768;
+    size_t memory = 2 * config->max_header_bytes;
     unsigned idle_s = (unsigned)((config->idle_ms + 999) / 1000);
     return MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
                             stanch_http__on_handler, server, MHD_OPTION_EXTERNAL_LOGGER, on_library_log, NULL,

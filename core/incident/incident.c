@@ -107,7 +107,7 @@ static void join(const char *incident, const json_t *event, int64_t now_ms, stru
 
 static bool is_open(struct stanch_incidents *incidents, const char *incident)
 {
-    STANCH_AUTO_JSON json_t *doc = stanch_journal_get(incidents->journal, STANCH_VIEW_APPENDED, "incident", incident);
+    STANCH_AUTO_JSON json_t *doc = stanch_journal_see(incidents->journal, "incident", incident);
     const char *state = stanch_json_str(doc, "state", "resolved");
     return strcmp(state, "resolved") != 0 && strcmp(state, "merged") != 0;
 }

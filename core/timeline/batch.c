@@ -33,8 +33,10 @@ static void free_write(struct stanch_batch *batch)
         free_text(batch->rows[i].data);
         free_text(batch->rows[i].link);
     }
-    for (size_t i = 0; i < write->doc_count; i++)
+    for (size_t i = 0; i < write->doc_count; i++) {
+        free_text(batch->docs[i].noun);
         free_text(batch->docs[i].text);
+    }
     for (size_t i = 0; i < write->counter_count; i++)
         free_text(batch->counters[i].prefix);
     for (size_t i = 0; i < batch->head_count; i++) {

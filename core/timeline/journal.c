@@ -87,10 +87,9 @@ void stanch_journal_next_id(struct stanch_journal *journal, const char *prefix, 
     remember(journal->fresh, ret);
 }
 
-int stanch_journal__doc(struct stanch_journal *journal, const struct stanch_batch *batch, const char *noun,
-                        const char *id, json_t **ret, struct stanch_err *err)
+/* What is in memory of it: the batch's own, appended, or changed lately; NULL: ask the store. borrowed */
+static json_t *find_in_memory(struct stanch_journal *journal, const struct stanch_batch *batch, const char *key)
 {
-    STANCH_AUTO_FREE char *key = stanch_asprintf("%s\x1f%s", noun, id);
     const json_t *item = batch ? json_object_get(batch->folded, key) : NULL;
     if (!item)
         item = json_object_get(journal->overlay, key);
@@ -98,11 +97,12 @@ int stanch_journal__doc(struct stanch_journal *journal, const struct stanch_batc
         item = json_object_get(journal->recent, key);
     if (!item)
         item = json_object_get(journal->recent_before, key);
-    if (item) {
-        json_t *doc = json_object_get(item, "doc");
-        *ret = batch ? json_copy(doc) : json_deep_copy(doc); /* the fold replaces members, it changes none */
-        return 0;
-    }
+    return json_object_get(item, "doc");
+}
+
+static int read_from_store(struct stanch_journal *journal, const char *key, const char *noun, const char *id,
+                           json_t **ret, struct stanch_err *err)
+{
     if (json_object_get(journal->fresh, id) || json_object_get(journal->absent, key))
         return stanch_err_set(err, STANCH_E_NOT_FOUND, "there is no %s %s", noun, id);
     int rc = journal->store->ops->doc(journal->store, noun, id, ret, err);
@@ -111,14 +111,40 @@ int stanch_journal__doc(struct stanch_journal *journal, const struct stanch_batc
     return rc < 0 && rc != STANCH_E_NOT_FOUND ? stanch_journal__unreadable(journal, rc, err) : rc;
 }
 
+int stanch_journal__doc(struct stanch_journal *journal, const struct stanch_batch *batch, const char *noun,
+                        const char *id, json_t **ret, struct stanch_err *err)
+{
+    STANCH_AUTO_FREE char *key = stanch_asprintf("%s\x1f%s", noun, id);
+    json_t *doc = find_in_memory(journal, batch, key);
+    if (!doc)
+        return read_from_store(journal, key, noun, id, ret, err);
+    *ret = batch ? json_copy(doc) : json_deep_copy(doc); /* the fold replaces members, it changes none */
+    return 0;
+}
+
+static void tell_unreadable(int rc, const char *noun, const char *id, const struct stanch_err *err)
+{
+    if (rc < 0 && rc != STANCH_E_NOT_FOUND)
+        stanch_log(STANCH_LOG_ERROR, "timeline", "%s %s cannot be read: %s", noun, id, err->text);
+}
+
+json_t *stanch_journal_see(struct stanch_journal *journal, const char *noun, const char *id)
+{
+    STANCH_AUTO_FREE char *key = stanch_asprintf("%s\x1f%s", noun, id);
+    json_t *doc = json_incref(find_in_memory(journal, NULL, key));
+    struct stanch_err err = {0};
+    if (!doc)
+        tell_unreadable(read_from_store(journal, key, noun, id, &doc, &err), noun, id, &err);
+    return doc;
+}
+
 json_t *stanch_journal_get(struct stanch_journal *journal, enum stanch_view view, const char *noun, const char *id)
 {
     json_t *doc = NULL;
     struct stanch_err err = {0};
     int rc = view == STANCH_VIEW_APPENDED ? stanch_journal__doc(journal, NULL, noun, id, &doc, &err)
                                           : journal->store->ops->doc(journal->store, noun, id, &doc, &err);
-    if (rc < 0 && rc != STANCH_E_NOT_FOUND)
-        stanch_log(STANCH_LOG_ERROR, "timeline", "%s %s cannot be read: %s", noun, id, err.text);
+    tell_unreadable(rc, noun, id, &err);
     return doc;
 }
 

@@ -69,6 +69,8 @@ void stanch_journal_next_id(struct stanch_journal *journal, const char *prefix, 
 
 /** A noun's document; NULL when there is none. new. */
 json_t *stanch_journal_get(struct stanch_journal *journal, enum stanch_view view, const char *noun, const char *id);
+/** As appended, without a copy where it is in memory. shared: only to be read, nothing of it may be changed. */
+json_t *stanch_journal_see(struct stanch_journal *journal, const char *noun, const char *id);
 
 struct stanch_noun_query {
     const char *noun;      /* "incident", "run", "step", "approval", "mitigation", "event", ... */

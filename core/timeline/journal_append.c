@@ -280,12 +280,9 @@ static void put_folded(void *ctx, const char *noun, const char *id, const char *
     struct folding *folding = ctx;
     STANCH_AUTO_FREE char *key = stanch_asprintf("%s\x1f%s", noun, id);
     json_t *item = json_object();
-    json_object_set_new(item, "noun", json_string(noun));
-    json_object_set_new(item, "id", json_string(id));
     json_object_set_new(item, "chain", json_string(chain));
     json_object_set_new(item, "open", json_boolean(open));
     json_object_set_new(item, "doc", doc);
-    json_object_set_new(item, "batch", json_integer(folding->batch->number));
     json_object_set_new_nocheck(folding->batch->folded, key, item);
     json_object_del(folding->journal->absent, key);
     json_object_del(folding->journal->fresh, id);
@@ -300,18 +297,20 @@ static int write_docs(struct stanch_batch *batch, struct stanch_err *err)
     json_object_foreach(batch->folded, key, item)
     {
         const json_t *doc = json_object_get(item, "doc");
+        const char *id = strchr(key, '\x1f') + 1;
         STANCH_AUTO_BUF struct stanch_buf text = {0};
         int rc = stanch_json_canonical(doc, &text, err);
         if (rc < 0)
             return rc;
         size_t len = text.len;
+        char *noun = stanch_strndup(key, (size_t)(id - key) - 1);
         batch->docs[batch->write.doc_count++] = (struct stanch_doc_row){
-            .noun = stanch_json_str(item, "noun", ""),
-            .id = stanch_json_str(item, "id", ""),
+            .noun = noun,
+            .id = id,
             .chain = stanch_json_str(item, "chain", ""),
             .open = stanch_json_bool(item, "open", true),
             .seq = stanch_json_int(doc, "seq", 0),
-            .due_ms = stanch_fold_due(stanch_json_str(item, "noun", ""), doc),
+            .due_ms = stanch_fold_due(noun, doc),
             .text = stanch_buf_take(&text),
             .len = len,
         };

@@ -27,7 +27,7 @@ struct stanch_batch {
     struct stanch_counter_row *counters;
     struct stanch_head_row *heads;
     size_t head_count;
-    json_t *folded; /* "noun\x1fid" -> {"noun","id","chain","open","doc","batch"}: the documents that it changes */
+    json_t *folded; /* "noun\x1fid" -> {"chain","open","doc"}: the documents that it changes */
     size_t bytes;
     bool is_outcome;
 };
