@@ -31,7 +31,6 @@ static void answer_done(struct stanch_op *op, bool verified)
         return;
     }
     if (op->run) {
-        op->run->confirmed = false; /* for the next one a person is asked again while the reasons last */
         op->run->gap_ms = 0;
     }
     if (!verified) {
@@ -117,6 +116,8 @@ static void add_answered(struct stanch_op *op, struct stanch_batch *batch, const
         json_object_set_new(data, "why", json_string(why->text));
         json_object_set_new(data, "kind", json_string(stanch_err_word(why->code)));
     }
+    if (stanch_action__of(op)->effect.doubt)
+        json_object_set_new(data, "doubt", json_true());
     stanch_batch_add(batch, op->chain, "action.answered", STANCH_BY_STANCH, op->run_id, data);
 }
 
@@ -145,10 +146,29 @@ static void ask_what_happened(struct stanch_op *op, const struct stanch_err *why
     struct stanch_question_spec spec = {
         .about = "unknown", .role = "ic", .quorum = 1, .expires_ms = 0, .card = card, .choices = choices};
     char id[32];
+    action->unknown = true;
     stanch_approval__request(op->engine, op, op->chain, op->run_id, &spec, batch, id);
     stanch_batch_add(batch, op->chain, "step.unknown", STANCH_BY_STANCH, op->run_id,
                      json_pack("{s:s, s:s, s:s, s:s, s:s}", "step", op->id, "why", why->text, "approval", id,
                                "instance", stanch_action__instance(op), "action", stanch_action__name(op)));
+}
+
+/* The run has ended before: what its step has left in force nobody was asked about. */
+static void settle(struct stanch_op *op, struct stanch_batch *batch)
+{
+    const struct stanch_action *action = stanch_action__of(op);
+    if (!op->cancelled)
+        return;
+    stanch_batch_add(batch, op->chain, "step.settled", STANCH_BY_STANCH, op->run_id,
+                     json_pack("{s:s}", "step", op->id));
+    if (!action->mitigation[0])
+        return;
+    STANCH_AUTO_FREE char *because = stanch_asprintf("%s had ended when %s.%s was done. Keep or undo?", op->run_id,
+                                                     stanch_action__instance(op), stanch_action__name(op));
+    STANCH_AUTO_JSON json_t *left =
+        json_pack("[{s:s, s:s, s:s, s:s}]", "id", action->mitigation, "instance", stanch_action__instance(op), "action",
+                  stanch_action__name(op), "because", stanch_json_str(stanch_op__args(op), "because", ""));
+    stanch_mitigation__ask_keep(op->engine, op->chain, op->run_id, because, left, batch);
 }
 
 static void on_retry_due(void *ctx)
@@ -159,18 +179,49 @@ static void on_retry_due(void *ctx)
 }
 
 /* A second intent for the same step, only as PROMISES.md 1.3 allows it. */
-static bool may_send_again(struct stanch_op *op, bool looked_not_done, bool retry, int64_t *ret_wait_ms)
+static bool may_send_again(const struct stanch_op *op, const struct stanch_effect *effect, bool retry)
 {
-    struct stanch_action *action = stanch_action__of(op);
-    int64_t times = stanch_json_int(stanch_op__args(op), "retry", 0);
-    *ret_wait_ms = RETRY_WAIT_MS;
     if (op->cancelled)
         return false;
-    if (looked_not_done) {
-        *ret_wait_ms = 0;
-        return action->effect.attempt < MAX_SENDS;
+    if (effect->looked)
+        return effect->attempt < MAX_SENDS;
+    return retry && effect->attempt <= stanch_json_int(stanch_op__args(op), "retry", 0);
+}
+
+static void send_again(struct stanch_op *op, struct stanch_batch *batch)
+{
+    struct stanch_effect *effect = &stanch_action__of(op)->effect;
+    if (effect->looked) { /* its outcome and the next intent are one batch: no crash can come between */
+        effect->looked = false;
+        stanch_effect__start(effect, batch);
+        return;
     }
-    return retry && action->effect.attempt <= times;
+    stanch_engine__append(op->engine, batch, NULL, NULL, NULL);
+    op->timer = stanch_timer_start(op->engine->loop, RETRY_WAIT_MS, on_retry_due, op);
+}
+
+static void end_done(struct stanch_op *op, const json_t *value, struct stanch_batch *batch)
+{
+    record_done(op, value, batch);
+    settle(op, batch);
+    stanch_engine__append(op->engine, batch, NULL, NULL, NULL);
+    prove(op);
+}
+
+static void end_failed(struct stanch_op *op, const struct stanch_err *why, struct stanch_batch *batch)
+{
+    stanch_targets_release(op->engine->targets, &op->hold);
+    settle(op, batch);
+    STANCH_AUTO_FREE char *text =
+        stanch_asprintf("%s.%s: %s", stanch_action__instance(op), stanch_action__name(op), why->text);
+    stanch_op__answer(op, batch, stanch_op__error(stanch_err_word(why->code), text));
+}
+
+static void end_unknown(struct stanch_op *op, const struct stanch_err *why, struct stanch_batch *batch)
+{
+    stanch_targets_release(op->engine->targets, &op->hold);
+    ask_what_happened(op, why, batch);
+    stanch_engine__append(op->engine, batch, NULL, NULL, NULL);
 }
 
 static void on_ended(struct stanch_effect *effect, enum stanch_outcome outcome, const json_t *value,
@@ -178,36 +229,25 @@ static void on_ended(struct stanch_effect *effect, enum stanch_outcome outcome, 
 {
     struct stanch_op *op = effect->op;
     struct stanch_batch *batch = stanch_batch_new();
-    int64_t wait_ms = 0;
-    bool looked = effect->looked;
-    effect->looked = false;
     if (outcome == STANCH_OUTCOME_DONE) {
-        record_done(op, value, batch);
-        stanch_engine__append(op->engine, batch, NULL, NULL, NULL);
-        prove(op);
+        end_done(op, value, batch);
         return;
     }
-    if (outcome == STANCH_OUTCOME_FAILED) {
+    bool failed = outcome == STANCH_OUTCOME_FAILED;
+    if (failed)
         stanch_engine__count(op->engine, "actions_failed");
-        add_answered(op, batch, "failed", NULL, why);
-        if (may_send_again(op, looked, retry, &wait_ms)) {
-            stanch_engine__append(op->engine, batch, NULL, NULL, NULL);
-            op->timer = stanch_timer_start(op->engine->loop, wait_ms, on_retry_due, op);
-            return;
-        }
-        stanch_targets_release(op->engine->targets, &op->hold);
-        STANCH_AUTO_FREE char *text =
-            stanch_asprintf("%s.%s: %s", stanch_action__instance(op), stanch_action__name(op), why->text);
-        stanch_op__answer(op, batch, stanch_op__error(stanch_err_word(why->code), text));
-        return;
+    add_answered(op, batch, failed ? "failed" : "unknown", NULL, why);
+    if (may_send_again(op, effect, retry)) {
+        send_again(op, batch);
+    } else if (failed && effect->doubt) {
+        struct stanch_err err = *why;
+        stanch_err_wrap(&err, "what became of an earlier call is not known, and the last one failed");
+        end_unknown(op, &err, batch);
+    } else if (failed) {
+        end_failed(op, why, batch);
+    } else {
+        end_unknown(op, why, batch);
     }
-    add_answered(op, batch, "unknown", NULL, why);
-    stanch_targets_release(op->engine->targets, &op->hold);
-    if (!op->cancelled)
-        ask_what_happened(op, why, batch);
-    stanch_engine__append(op->engine, batch, NULL, NULL, NULL);
-    if (op->cancelled)
-        stanch_op__free(op);
 }
 
 void stanch_action__told(struct stanch_op *op, const char *decision, const char *by, const char *note)
@@ -215,22 +255,24 @@ void stanch_action__told(struct stanch_op *op, const char *decision, const char 
     struct stanch_batch *batch = stanch_batch_new();
     stanch_batch_add(batch, op->chain, "step.resolved", by, op->run_id,
                      json_pack("{s:s, s:s, s:s}", "step", op->id, "happened", decision, "note", note));
-    stanch_batch_add(batch, op->chain, "run.resumed", by, op->run_id,
-                     json_pack("{s:s, s:n}", "run", op->run_id, "waits_for"));
+    if (op->run)
+        stanch_batch_add(batch, op->chain, "run.resumed", by, op->run_id,
+                         json_pack("{s:s, s:n}", "run", op->run_id, "waits_for"));
     op->approval[0] = 0;
+    stanch_action__of(op)->unknown = false;
     if (strcmp(decision, "happened") == 0) {
         record_done(op, NULL, batch);
+        settle(op, batch);
         stanch_engine__append(op->engine, batch, NULL, NULL, NULL);
         answer_done(op, true);
         return;
     }
     STANCH_AUTO_FREE char *text = stanch_asprintf("%s.%s did not happen, says %s%s%s", stanch_action__instance(op),
                                                   stanch_action__name(op), by, *note ? ": " : "", note);
-    if (strcmp(decision, "abandon") == 0) {
-        struct stanch_run *run = op->run;
+    settle(op, batch);
+    if (strcmp(decision, "abandon") == 0 && op->run) {
         stanch_engine__append(op->engine, batch, NULL, NULL, NULL);
-        if (run)
-            stanch_run__end(run, "run.cancelled", by, json_pack("{s:s}", "why", "abandoned after an unknown outcome"));
+        stanch_run__end(op->run, "run.cancelled", by, json_pack("{s:s}", "why", "abandoned after an unknown outcome"));
         return;
     }
     stanch_op__answer(op, batch, stanch_op__error("remote", text));
@@ -271,8 +313,10 @@ static int prepare(struct stanch_op *op, const char *call_op, struct stanch_err 
     action->effect.intend = intend;
     action->effect.ended = on_ended;
     /* the run's seed makes the key unique over all stores; it stays the same for every attempt of the step */
-    STANCH_AUTO_FREE char *key_of =
-        stanch_asprintf("%s/%s", op->run ? stanch_json_str(op->run->doc, "seed", "") : "", op->id);
+    STANCH_AUTO_JSON json_t *run =
+        op->run ? json_incref(op->run->doc)
+                : stanch_journal_get(op->engine->journal, STANCH_VIEW_APPENDED, "run", op->run_id);
+    STANCH_AUTO_FREE char *key_of = stanch_asprintf("%s/%s", stanch_json_str(run, "seed", ""), op->id);
     return stanch_effect__prepare(&action->effect, op, call_op, stanch_action__instance(op), stanch_action__name(op),
                                   stanch_action__args(op), action->plan ? action->plan : json_null(), key_of, err);
 }
@@ -288,6 +332,11 @@ void stanch_action__send(struct stanch_op *op)
     stanch_effect__start(&stanch_action__of(op)->effect, stanch_batch_new());
 }
 
+static void on_held_again(void *ctx)
+{
+    stanch_effect__reconcile(&stanch_action__of(ctx)->effect);
+}
+
 void stanch_action__recover_effect(struct stanch_op *op, const json_t *doc)
 {
     struct stanch_action *action = stanch_action__of(op);
@@ -295,11 +344,13 @@ void stanch_action__recover_effect(struct stanch_op *op, const json_t *doc)
     struct stanch_err err = {0};
     (void)snprintf(action->mitigation, sizeof action->mitigation, "%s", stanch_json_str(doc, "mitigation", ""));
     action->effect.attempt = (int)stanch_json_int(doc, "attempt", 1);
+    action->effect.doubt = stanch_json_bool(doc, "doubt", false);
     if (prepare(op, action->plan ? "apply" : "read", &err) < 0) {
         on_ended(&action->effect, STANCH_OUTCOME_UNKNOWN, NULL, &err, false);
         return;
     }
     if (strcmp(state, "unknown") == 0) {
+        action->unknown = true;
         STANCH_AUTO_JSON json_t *approval =
             stanch_journal_get(op->engine->journal, STANCH_VIEW_APPENDED, "approval", op->approval);
         const char *decision = stanch_json_str(approval, "decision", NULL);
@@ -310,7 +361,8 @@ void stanch_action__recover_effect(struct stanch_op *op, const json_t *doc)
     }
     if (strcmp(state, "sent") == 0) {
         stanch_log(STANCH_LOG_WARN, "run", "%s: an intent without outcome was found; looking what happened", op->id);
-        stanch_effect__reconcile(&action->effect);
+        stanch_targets_hold_again(op->engine->targets, json_object_get(action->plan, "targets"), on_held_again, op,
+                                  &op->hold);
         return;
     }
     const char *outcome = stanch_json_str(doc, "outcome", "");
@@ -321,6 +373,21 @@ void stanch_action__recover_effect(struct stanch_op *op, const json_t *doc)
         return;
     }
     stanch_op__answer_error(op, stanch_json_str(doc, "kind", "remote"), "%s", stanch_json_str(doc, "why", "it failed"));
+}
+
+void stanch_action__recover_orphan(struct stanch_engine *engine, const json_t *orphan)
+{
+    const char *id = stanch_json_str(orphan, "id", "");
+    STANCH_AUTO_JSON json_t *doc = stanch_journal_get(engine->journal, STANCH_VIEW_APPENDED, "step", id);
+    if (!doc)
+        return;
+    struct stanch_op *op = stanch_op__new(engine, NULL, &stanch_op_action, stanch_json_int(doc, "n", 0), doc);
+    (void)snprintf(op->id, sizeof op->id, "%s", id);
+    (void)snprintf(op->run_id, sizeof op->run_id, "%s", stanch_json_str(doc, "run", ""));
+    (void)snprintf(op->chain, sizeof op->chain, "%s", stanch_json_str(doc, "incident", STANCH_CHAIN_NONE));
+    (void)snprintf(op->approval, sizeof op->approval, "%s", stanch_json_str(doc, "approval", ""));
+    op->asked = op->cancelled = true;
+    op->kind->recover(op, doc);
 }
 
 /* ---- reads: no intent, the answer alone is recorded; notices: intent and outcome, no plan ---- */

@@ -89,6 +89,8 @@ static void request_approval(struct stanch_op *op, const struct stanch_gate *gat
         json_object_set(card, "lease_ms", lease);
     if (op->run->symptom_seen)
         json_object_set(card, "symptom", op->run->symptom_seen);
+    if (op->run->resolved)
+        json_object_set_new(card, "resolved", json_true());
     struct stanch_question_spec spec = {.about = "action",
                                         .role = gate->policy.role[0] ? gate->policy.role : "ic",
                                         .quorum = gate->policy.quorum,
@@ -169,16 +171,34 @@ static json_t *rule_digests(const json_t *rules)
 }
 
 /* Do the same rules of the policy match that the approval was given under? */
-static bool same_rules(struct stanch_op *op, const struct stanch_gate *gate)
+static bool same_rules(const json_t *approval, const struct stanch_gate *gate)
 {
-    const char *granted = stanch_action__of(op)->granted;
-    STANCH_AUTO_JSON json_t *doc = stanch_journal_get(op->engine->journal, STANCH_VIEW_APPENDED, "approval", granted);
-    STANCH_AUTO_JSON json_t *then = rule_digests(json_object_get(doc, "rules"));
+    STANCH_AUTO_JSON json_t *then = rule_digests(json_object_get(approval, "rules"));
     STANCH_AUTO_JSON json_t *now = rule_digests(gate->policy.rules);
-    return json_equal(then, now) && stanch_json_int(doc, "quorum", 1) >= gate->policy.quorum;
+    return json_equal(then, now) && stanch_json_int(approval, "quorum", 1) >= gate->policy.quorum;
 }
 
-/* An approval whose plan, or whose rules, no longer are what was approved: void it and ask anew. */
+/* Why what was approved is not what would run now, in the words of the new question; NULL: it is. A grant gets old like
+ * everything else: while it waited for its target, or while stanch was down. */
+static const char *why_void(const struct stanch_op *op, const struct stanch_gate *gate, bool same_plan)
+{
+    const char *granted = ((const struct stanch_action *)op->state)->granted;
+    STANCH_AUTO_JSON json_t *doc = stanch_journal_get(op->engine->journal, STANCH_VIEW_APPENDED, "approval", granted);
+    int64_t now = stanch_engine__now(op->engine);
+    if (!same_plan)
+        return "the plan was made again, and it differs from the approved one";
+    if (!same_rules(doc, gate))
+        return "other rules of the policy match than when it was approved";
+    if (now > stanch_json_int(doc, "expires_ms", 0))
+        return "the approval had expired before it could be used";
+    if (now - stanch_json_int(doc, "updated_ms", 0) > stanch_gate__fresh_for(op->run))
+        return "the approval was given too long ago";
+    if (op->run->resolved && !stanch_json_bool(doc, "resolved", false))
+        return "the alert has resolved since the question was asked";
+    return NULL;
+}
+
+/* An approval that no longer is for what would run: void it and ask anew. */
 static void void_and_ask_anew(struct stanch_op *op, struct stanch_gate *gate, const char *what)
 {
     struct stanch_action *action = stanch_action__of(op);
@@ -198,12 +218,11 @@ static void use_approval(struct stanch_op *op, bool same_plan)
 {
     struct stanch_gate gate;
     decide_gate(op, &gate);
+    const char *why = why_void(op, &gate, same_plan);
     if (gate.refused)
         refuse(op, &gate);
-    else if (!same_plan)
-        void_and_ask_anew(op, &gate, "the plan was made again, and it differs from the approved one");
-    else if (!same_rules(op, &gate))
-        void_and_ask_anew(op, &gate, "other rules of the policy match than when it was approved");
+    else if (why)
+        void_and_ask_anew(op, &gate, why);
     else
         stanch_action__send(op);
     stanch_gate__done(&gate);
@@ -385,9 +404,9 @@ static void recover(struct stanch_op *op, const json_t *doc)
 
 static bool cancel(struct stanch_op *op)
 {
-    struct stanch_action *action = op->state;
-    /* an intent is out: its outcome must still be recorded */
-    return !action || action->effect.attempt == 0 || op->calls == 0;
+    const struct stanch_action *action = op->state;
+    /* an intent is out, or nobody knows what became of it: that must still be recorded */
+    return !action || (!action->effect.open && !action->unknown);
 }
 
 static void done(struct stanch_op *op)

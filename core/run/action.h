@@ -18,6 +18,7 @@ struct stanch_action {
     int64_t effects_before; /* engine->effects when the plan was asked for */
     bool planned;           /* step.planned is appended for this digest */
     int verify_tries;
+    bool unknown; /* a person is asked what happened */
     char mitigation[32];
     json_t *value; /* what apply answered */
 };

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #define MAX_EXPIRY_MS (24LL * 3600 * 1000)
+#define ORDERED       "decided when asked: undo"
 
 /* An open question: its expiry. All else is in the journal. */
 struct stanch_question {
@@ -245,21 +246,27 @@ static int count_granted(json_t *granted, const char *by)
     return (int)json_array_size(granted);
 }
 
-/* Questions that no step waits for: what a run or a lease left in force. */
-static void act_without_op(struct stanch_engine *engine, const json_t *doc, const char *decision, const char *by)
+/* Questions that no step waits for: what a run or a lease left in force. The order is recorded with the answer, so that
+ * a crash between the two does not lose it. */
+static bool orders_undo(const char *decision)
 {
-    if (strcmp(stanch_json_str(doc, "about", ""), STANCH_ABOUT_STORM) == 0) {
-        if (engine->hooks.on_decided)
-            engine->hooks.on_decided(engine->hooks_ctx, doc, strcmp(decision, "approve") == 0, by);
-        return;
-    }
-    if (strcmp(decision, "undo") != 0 && strcmp(decision, "approve") != 0)
-        return;
+    return strcmp(decision, "undo") == 0 || strcmp(decision, "approve") == 0;
+}
+
+static void order_undo(struct stanch_engine *engine, const json_t *doc, const char *by, struct stanch_batch *batch)
+{
+    const json_t *list = json_object_get(doc, "mitigations");
+    for (size_t i = 0; i < json_array_size(list); i++)
+        stanch_mitigation__order_undo(engine, stanch_json_str(json_array_get(list, i), "id", ""), by, ORDERED, batch);
+}
+
+static void undo_ordered(struct stanch_engine *engine, const json_t *doc, const char *by)
+{
     const json_t *list = json_object_get(doc, "mitigations");
     for (size_t i = 0; i < json_array_size(list); i++) {
         struct stanch_err err = {0};
         const char *id = stanch_json_str(json_array_get(list, i), "id", "");
-        if (stanch_engine_undo(engine, by, id, "decided when asked: undo", NULL, NULL, &err) < 0)
+        if (stanch_engine_undo(engine, by, id, ORDERED, NULL, NULL, &err) < 0)
             stanch_log(STANCH_LOG_WARN, "run", "%s was not undone: %s", id, err.text);
     }
 }
@@ -287,19 +294,23 @@ int stanch_engine_decide(struct stanch_engine *engine, const char *by, const cha
     struct stanch_batch *batch = stanch_batch_new();
     stanch_batch_add(batch, stanch_json_str(doc, "incident", STANCH_CHAIN_NONE), kind, by,
                      stanch_json_str(doc, "run", NULL), data);
+    struct stanch_op *op = stanch_op__by_approval(engine, id);
+    bool storm = strcmp(stanch_json_str(doc, "about", ""), STANCH_ABOUT_STORM) == 0;
+    bool undo = !op && !storm && enough && orders_undo(decision);
+    if (undo)
+        order_undo(engine, doc, by, batch);
     rc = stanch_journal_append(engine->journal, batch, NULL, NULL, err);
     if (rc < 0 || !enough)
         return rc;
     forget_question(engine, id);
     stanch_engine__count(engine, approve ? "approvals_granted" : deny ? "approvals_denied" : "approvals_answered");
-    struct stanch_op *op = stanch_op__by_approval(engine, id);
-    if (!op) {
-        act_without_op(engine, doc, decision, by);
+    if (undo)
+        undo_ordered(engine, doc, by);
+    if (storm && engine->hooks.on_decided)
+        engine->hooks.on_decided(engine->hooks_ctx, doc, approve, by);
+    if (!op)
         return 0;
-    }
     struct stanch_run *run = op->run;
-    if (run)
-        run->confirmed = true; /* a person has looked: the grounds are fresh again */
     op->kind->decided(op, decision, by, note ? note : "");
     if (run) /* freed when the loop turns, also when this was its end */
         stanch_run__recount(run);

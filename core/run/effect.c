@@ -59,6 +59,7 @@ static void end(struct stanch_effect *effect, enum stanch_outcome outcome, const
                 const struct stanch_err *why, bool retry)
 {
     effect->op->engine->effects++;
+    effect->open = false;
     effect->ended(effect, outcome, value, why, retry);
 }
 
@@ -114,11 +115,12 @@ static void call_reconcile(void *ctx)
 void stanch_effect__reconcile(struct stanch_effect *effect)
 {
     struct stanch_err why;
+    effect->open = true;
     stanch_engine__count(effect->op->engine, "actions_unknown");
     if (!effect->can_reconcile && effect->sendable_again) {
-        stanch_err_set(&why, STANCH_E_UNREACHABLE, "the outcome was unknown; sending it again is safe for this class");
-        effect->looked = true;
-        end(effect, STANCH_OUTCOME_FAILED, NULL, &why, true);
+        stanch_err_set(&why, STANCH_E_UNREACHABLE, "the outcome is unknown; sending it again is safe for this class");
+        effect->looked = effect->doubt = true;
+        end(effect, STANCH_OUTCOME_UNKNOWN, NULL, &why, true);
         return;
     }
     if (!effect->can_reconcile) {
@@ -179,6 +181,7 @@ void stanch_effect__start(struct stanch_effect *effect, struct stanch_batch *bat
     struct stanch_op *op = effect->op;
     struct stanch_err err;
     effect->attempt++;
+    effect->open = true;
     effect->intend(effect, batch);
     stanch_op__away(op);
     if (stanch_engine__append(op->engine, batch, on_intent_committed, effect, &err) < 0) {

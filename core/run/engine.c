@@ -239,6 +239,13 @@ static int recover_question(struct stanch_engine *engine, const json_t *doc, str
     return 0;
 }
 
+static int recover_orphan(struct stanch_engine *engine, const json_t *doc, struct stanch_err *err)
+{
+    (void)err;
+    stanch_action__recover_orphan(engine, doc);
+    return 0;
+}
+
 static int recover_mitigation(struct stanch_engine *engine, const json_t *doc, struct stanch_err *err)
 {
     (void)err;
@@ -260,6 +267,8 @@ int stanch_engine_recover(struct stanch_engine *engine, struct stanch_err *err)
     int rc = each_open(engine, "approval", recover_question, err);
     if (rc == 0)
         rc = each_open(engine, "run", recover_run, err);
+    if (rc == 0)
+        rc = each_open(engine, "orphan", recover_orphan, err);
     if (rc == 0)
         rc = each_open(engine, "mitigation", recover_mitigation, err);
     if (rc == 0)

@@ -38,8 +38,8 @@ struct stanch_op_kind {
     void (*decided)(struct stanch_op *op, const char *decision, const char *by, const char *note);
     /** Its approval expired or was voided from outside. */
     void (*expired)(struct stanch_op *op);
-    /** The run was cancelled: let go of what can be let go of. Returns true when the op may be freed now,
-     * false when it must live on until its effect has an outcome (then it frees itself). */
+    /** The run has ended: let go of what can be let go of. Returns true when the op may be freed now, its question
+     * voided; false when it must live on until its effect has an outcome (then it frees itself). */
     bool (*cancel)(struct stanch_op *op);
     void (*done)(struct stanch_op *op); /* free op->state */
 };
@@ -102,7 +102,6 @@ struct stanch_run {
     int64_t firing;             /* alerts of it that still fire: the one that started it, and those that joined */
     bool going;                 /* counted by turn.c */
     int64_t gap_ms;             /* how long it lay still before a restart took it up again; 0: it was fresh */
-    bool confirmed;             /* a person confirmed after the last reason to ask for freshness */
     int64_t acted_ms;           /* wall clock of its last step */
     struct stanch_timer *timer; /* idle worker, or try to start a worker again */
     json_t *held;               /* wants whose record was refused (disk full, store locked): begun again later */
@@ -143,6 +142,9 @@ int64_t stanch_engine__now(struct stanch_engine *engine);
 int stanch_engine__append(struct stanch_engine *engine, struct stanch_batch *batch, void (*on_committed)(void *ctx),
                           void *ctx, struct stanch_err *err);
 struct stanch_run *stanch_engine__run(struct stanch_engine *engine, const char *id);
+
+/** A step whose run has ended, and whose outcome is still to come (step.orphaned): take it up again. */
+void stanch_action__recover_orphan(struct stanch_engine *engine, const json_t *orphan);
 
 /* op.c */
 struct stanch_op *stanch_op__new(struct stanch_engine *engine, struct stanch_run *run,
@@ -240,7 +242,11 @@ struct stanch_gate {
  * does not). ret: finish with stanch_gate__done. */
 void stanch_gate__decide(struct stanch_op *op, const char *effect, const json_t *plan, const json_t *declared,
                          const char *action, const char *raised, struct stanch_gate *ret);
+/** One reason more to ask. */
+void stanch_gate__ask_because(struct stanch_gate *gate, const char *reason);
 void stanch_gate__done(struct stanch_gate *gate);
+/** For how long the grounds of a run, or an approval, are fresh. */
+int64_t stanch_gate__fresh_for(const struct stanch_run *run);
 
 /* effect.c: one intent, one call, one outcome */
 struct stanch_effect {
@@ -251,10 +257,12 @@ struct stanch_effect {
     int attempt;
     int64_t deadline_ms, settle_ms;
     int reconcile_tries;
+    bool open; /* an intent is appended, its outcome is not */
     bool can_reconcile;
     bool sendable_again; /* class convergent or idempotent */
-    bool looked;         /* ended as failed, but may be sent again: reconcile saw that it did not happen, or
-                              its class makes that safe */
+    bool
+        looked; /* may be sent again: failed, reconcile saw that it did not happen; unknown, its class makes that safe */
+    bool doubt; /* what became of an earlier attempt was never known: a failure now does not tell */
     /** Put the intent into the batch. */
     void (*intend)(struct stanch_effect *effect, struct stanch_batch *batch);
     /** The outcome, once; after reconciling when it was unknown. value, why: borrowed. */
@@ -280,6 +288,14 @@ void stanch_mitigation__applied(struct stanch_op *op, const char *instance, cons
 void stanch_mitigation__recover(struct stanch_engine *engine, const json_t *doc);
 /** The lease has ended and it stays in force: say so, and ask a person: keep or undo. */
 void stanch_mitigation__keep_and_ask(struct stanch_engine *engine, const json_t *doc, const char *why);
+/** Put into the batch that `by` ordered the undo, so that it is done also when the process ends before it begins. No-op
+ * when there is nothing in force. */
+void stanch_mitigation__order_undo(struct stanch_engine *engine, const char *id, const char *by, const char *reason,
+                                   struct stanch_batch *batch);
+/** Put the question into the batch: what a run that is over has left in force, keep or undo? left: array of {"id",...};
+ * borrowed. */
+void stanch_mitigation__ask_keep(struct stanch_engine *engine, const char *chain, const char *run, const char *because,
+                                 const json_t *left, struct stanch_batch *batch);
 void stanch_mitigation__forget(struct stanch_engine *engine, const char *id);
 /** The undo of a mitigation, ordered by a person (by) or by a lease end (by "stanch"). */
 void stanch_undo__start(struct stanch_engine *engine, const json_t *mitigation, const char *by, const char *reason,

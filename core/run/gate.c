@@ -12,29 +12,31 @@ static void add_reason(struct stanch_gate *gate, const char *reason)
     (void)snprintf(gate->why + len, sizeof gate->why - len, "%s%s", len ? "; " : "", reason);
 }
 
-static void ask_because(struct stanch_gate *gate, const char *reason)
+void stanch_gate__ask_because(struct stanch_gate *gate, const char *reason)
 {
     gate->ask = true;
     add_reason(gate, reason);
 }
 
+int64_t stanch_gate__fresh_for(const struct stanch_run *run)
+{
+    return stanch_json_int(run->doc, "fresh_for_ms", run->engine->config.fresh_for_ms);
+}
+
 /* PROMISES.md 1.14 */
 static void check_freshness(const struct stanch_run *run, struct stanch_gate *gate)
 {
-    if (run->confirmed)
-        return;
-    int64_t fresh_for = stanch_json_int(run->doc, "fresh_for_ms", run->engine->config.fresh_for_ms);
     int64_t gap = stanch_engine__now(run->engine) - run->acted_ms;
     if (gap < run->gap_ms)
         gap = run->gap_ms;
-    if (gap > fresh_for) {
+    if (gap > stanch_gate__fresh_for(run)) {
         char gap_text[32];
         stanch_duration_text(gap / 1000 * 1000, gap_text);
         STANCH_AUTO_FREE char *reason = stanch_asprintf("the run last acted %s ago", gap_text);
-        ask_because(gate, reason);
+        stanch_gate__ask_because(gate, reason);
     }
     if (run->resolved)
-        ask_because(gate, "its alert has resolved meanwhile");
+        stanch_gate__ask_because(gate, "its alert has resolved meanwhile");
 }
 
 void stanch_gate__decide(struct stanch_op *op, const char *effect, const json_t *plan, const json_t *declared,
@@ -70,9 +72,9 @@ void stanch_gate__decide(struct stanch_op *op, const char *effect, const json_t 
         return;
     }
     if (ret->policy.ask)
-        ask_because(ret, ret->policy.why);
+        stanch_gate__ask_because(ret, ret->policy.why);
     if (stanch_stop_is_set(engine->config.state_dir))
-        ask_because(ret, "the stop switch is set");
+        stanch_gate__ask_because(ret, "the stop switch is set");
     if (op->run && !undo)
         check_freshness(op->run, ret);
 }

@@ -42,8 +42,8 @@ static void on_free(void *ctx)
     stanch_run__free(ctx);
 }
 
-/* Steps under way: what waits is dropped, its question voided; an effect that is out lives on to its outcome.
- */
+/* Steps under way: what waits is dropped, its question voided; an effect that is out lives on to its outcome, also
+ * when only a person can tell it, and over a restart. */
 static void cancel_ops(struct stanch_run *run, struct stanch_batch *batch)
 {
     for (struct stanch_op *op = run->engine->ops, *next; op; op = next) {
@@ -51,13 +51,17 @@ static void cancel_ops(struct stanch_run *run, struct stanch_batch *batch)
         if (op->run != run || op->over)
             continue;
         op->cancelled = true;
-        if (op->approval[0])
-            stanch_approval__close(run->engine, op->approval, "approval.voided", "the run ended", batch);
-        op->approval[0] = 0;
         bool free_now = !op->kind->cancel || op->kind->cancel(op);
         op->run = NULL;
-        if (free_now)
-            stanch_op__free(op);
+        if (!free_now) {
+            if (op->kind == &stanch_op_action)
+                stanch_batch_add(batch, op->chain, "step.orphaned", STANCH_BY_STANCH, op->run_id,
+                                 json_pack("{s:s, s:s}", "step", op->id, "run", op->run_id));
+            continue;
+        }
+        if (op->approval[0])
+            stanch_approval__close(run->engine, op->approval, "approval.voided", "the run ended", batch);
+        stanch_op__free(op);
     }
 }
 
@@ -66,19 +70,10 @@ static void ask_keep_or_undo(struct stanch_run *run, const char *kind, struct st
     STANCH_AUTO_JSON json_t *left = stanch_mitigation__of_run(run);
     if (json_array_size(left) == 0)
         return;
-    STANCH_AUTO_JSON json_t *choices = json_pack("[s,s]", "keep", "undo");
     STANCH_AUTO_FREE char *because =
         stanch_asprintf("%s %s with %zu mitigation%s in force. Keep or undo?", run->id, strchr(kind, '.') + 1,
                         json_array_size(left), json_array_size(left) == 1 ? "" : "s");
-    STANCH_AUTO_JSON json_t *card = json_pack("{s:O, s:s}", "mitigations", left, "because", because);
-    struct stanch_question_spec spec = {.about = "keep",
-                                        .role = "ic",
-                                        .quorum = 1,
-                                        .expires_ms = run->engine->config.approval_expires_ms,
-                                        .card = card,
-                                        .choices = choices};
-    char id[32];
-    stanch_approval__request(run->engine, NULL, run->chain, run->id, &spec, batch, id);
+    stanch_mitigation__ask_keep(run->engine, run->chain, run->id, because, left, batch);
 }
 
 void stanch_run__end(struct stanch_run *run, const char *kind, const char *by, json_t *data)

@@ -77,6 +77,37 @@ void stanch_mitigation__applied(struct stanch_op *op, const char *instance, cons
     stanch_batch_add(batch, op->chain, "mitigation.applied", STANCH_BY_STANCH, op->run_id, data);
 }
 
+static bool can_be_undone(const json_t *doc)
+{
+    const char *state = stanch_json_str(doc, "state", "");
+    return strcmp(state, "in-force") == 0 || strcmp(state, "unknown") == 0;
+}
+
+void stanch_mitigation__order_undo(struct stanch_engine *engine, const char *id, const char *by, const char *reason,
+                                   struct stanch_batch *batch)
+{
+    STANCH_AUTO_JSON json_t *doc = stanch_journal_get(engine->journal, STANCH_VIEW_APPENDED, "mitigation", id);
+    if (can_be_undone(doc))
+        stanch_batch_add(batch, stanch_json_str(doc, "incident", STANCH_CHAIN_NONE), "mitigation.ordered", by,
+                         stanch_json_str(doc, "run", NULL),
+                         json_pack("{s:s, s:s, s:s}", "mitigation", id, "ordered_by", by, "order_reason", reason));
+}
+
+void stanch_mitigation__ask_keep(struct stanch_engine *engine, const char *chain, const char *run, const char *because,
+                                 const json_t *left, struct stanch_batch *batch)
+{
+    STANCH_AUTO_JSON json_t *choices = json_pack("[s,s]", "keep", "undo");
+    STANCH_AUTO_JSON json_t *card = json_pack("{s:O, s:s}", "mitigations", left, "because", because);
+    struct stanch_question_spec spec = {.about = "keep",
+                                        .role = "ic",
+                                        .quorum = 1,
+                                        .expires_ms = engine->config.approval_expires_ms,
+                                        .card = card,
+                                        .choices = choices};
+    char id[32];
+    stanch_approval__request(engine, NULL, chain, run, &spec, batch, id);
+}
+
 /* ---- the end of a lease ---- */
 
 void stanch_mitigation__keep_and_ask(struct stanch_engine *engine, const json_t *doc, const char *why)
@@ -86,14 +117,11 @@ void stanch_mitigation__keep_and_ask(struct stanch_engine *engine, const json_t 
     const char *chain = stanch_json_str(doc, "incident", STANCH_CHAIN_NONE);
     stanch_batch_add(batch, chain, "mitigation.overdue", STANCH_BY_STANCH, stanch_json_str(doc, "run", NULL),
                      json_pack("{s:s, s:s, s:b}", "mitigation", id, "why", why, "overdue", 1));
-    STANCH_AUTO_JSON json_t *choices = json_pack("[s,s]", "keep", "undo");
     STANCH_AUTO_FREE char *because =
         stanch_asprintf("The lease of %s (%s.%s) has ended: %s. Keep or undo?", id,
                         stanch_json_str(doc, "instance", ""), stanch_json_str(doc, "action", ""), why);
-    STANCH_AUTO_JSON json_t *card = json_pack("{s:s, s:[{s:s}]}", "because", because, "mitigations", "id", id);
-    struct stanch_question_spec spec = {.about = "keep", .role = "ic", .quorum = 1, .card = card, .choices = choices};
-    char approval[32];
-    stanch_approval__request(engine, NULL, chain, stanch_json_str(doc, "run", NULL), &spec, batch, approval);
+    STANCH_AUTO_JSON json_t *left = json_pack("[{s:s}]", "id", id);
+    stanch_mitigation__ask_keep(engine, chain, stanch_json_str(doc, "run", NULL), because, left, batch);
     stanch_engine__append(engine, batch, NULL, NULL, NULL);
 }
 
@@ -146,6 +174,11 @@ void stanch_mitigation__recover(struct stanch_engine *engine, const json_t *doc)
         json_array_append_new(run->applied, json_string(id));
     if (strcmp(stanch_json_str(doc, "state", ""), "undoing") == 0) {
         stanch_undo__recover(engine, doc);
+        return;
+    }
+    const char *ordered_by = stanch_json_str(doc, "ordered_by", NULL);
+    if (ordered_by && can_be_undone(doc)) {
+        stanch_undo__start(engine, doc, ordered_by, stanch_json_str(doc, "order_reason", ""), NULL, NULL);
         return;
     }
     int64_t ends = stanch_json_int(doc, "lease_ends_ms", 0);

@@ -91,19 +91,32 @@ static void look_soon(struct stanch_targets *targets)
     stanch_loop_defer(targets->loop, on_look, targets);
 }
 
-void stanch_targets_hold(struct stanch_targets *targets, const json_t *names, void (*on_held)(void *ctx), void *ctx,
-                         struct stanch_hold **ret)
+static void put(struct stanch_targets *targets, struct stanch_hold **at, const json_t *names,
+                void (*on_held)(void *ctx), void *ctx, struct stanch_hold **ret)
 {
     struct stanch_hold *hold = STANCH_NEW(struct stanch_hold);
     hold->names = json_deep_copy(names);
     hold->on_held = on_held;
     hold->ctx = ctx;
+    hold->next = *at;
+    *at = hold;
+    *ret = hold;
+    look_soon(targets);
+}
+
+void stanch_targets_hold(struct stanch_targets *targets, const json_t *names, void (*on_held)(void *ctx), void *ctx,
+                         struct stanch_hold **ret)
+{
     struct stanch_hold **end = &targets->first;
     while (*end)
         end = &(*end)->next;
-    *end = hold;
-    *ret = hold;
-    look_soon(targets);
+    put(targets, end, names, on_held, ctx, ret);
+}
+
+void stanch_targets_hold_again(struct stanch_targets *targets, const json_t *names, void (*on_held)(void *ctx),
+                               void *ctx, struct stanch_hold **ret)
+{
+    put(targets, &targets->first, names, on_held, ctx, ret);
 }
 
 void stanch_targets_release(struct stanch_targets *targets, struct stanch_hold **hold)

@@ -17,6 +17,10 @@ void stanch_targets_free(struct stanch_targets *targets);
  *  on_held: called once, later. ret: shared handle, valid until released. */
 void stanch_targets_hold(struct stanch_targets *targets, const json_t *names, void (*on_held)(void *ctx), void *ctx,
                          struct stanch_hold **ret);
+/** After a restart: as stanch_targets_hold for what was held when the process ended, whose outcome is still out. It goes
+ *  before all who wait. */
+void stanch_targets_hold_again(struct stanch_targets *targets, const json_t *names, void (*on_held)(void *ctx),
+                               void *ctx, struct stanch_hold **ret);
 /** Let go, or stop waiting; after it on_held is not called. NULL is accepted; the pointer is cleared. */
 void stanch_targets_release(struct stanch_targets *targets, struct stanch_hold **hold);
 

@@ -13,6 +13,9 @@
 
 #define MAX_SENDS 3
 
+static void pass_gate(struct stanch_op *op);
+static void go_or_keep(struct stanch_op *op);
+
 struct undo {
     struct stanch_effect effect; /* first */
     json_t *mitigation;
@@ -66,9 +69,10 @@ static void intend(struct stanch_effect *effect, struct stanch_batch *batch)
     struct stanch_op *op = effect->op;
     struct undo *undo = op->state;
     stanch_op__ask(op, batch, NULL);
-    json_t *data = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:O}", "mitigation", mitigation_id(undo), "by", undo->by,
-                             "reason", undo->reason, "instance", effect->instance, "action", effect->action, "attempt",
-                             (json_int_t)effect->attempt, "undo_key", json_object_get(effect->input, "key"));
+    json_t *data =
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:O, s:n}", "mitigation", mitigation_id(undo), "by", undo->by,
+                  "reason", undo->reason, "instance", effect->instance, "action", effect->action, "attempt",
+                  (json_int_t)effect->attempt, "undo_key", json_object_get(effect->input, "key"), "ordered_by");
     if (op->run_id[0])
         json_object_set_new(data, "undo_step", json_string(op->id));
     if (op->approval[0] && op->granted) {
@@ -76,6 +80,35 @@ static void intend(struct stanch_effect *effect, struct stanch_batch *batch)
         op->approval[0] = 0;
     }
     stanch_batch_add(batch, op->chain, "mitigation.undoing", undo->by, op->run_id[0] ? op->run_id : NULL, data);
+}
+
+static void add_ended(struct stanch_effect *effect, const char *kind, const json_t *value, const struct stanch_err *why,
+                      struct stanch_batch *batch)
+{
+    struct stanch_op *op = effect->op;
+    struct undo *undo = op->state;
+    json_t *data = json_pack("{s:s, s:s, s:s, s:s, s:s}", "mitigation", mitigation_id(undo), "by", undo->by, "instance",
+                             effect->instance, "action", effect->action, "reason", undo->reason);
+    if (value)
+        json_object_set_new(data, "undo_value", json_deep_copy(value));
+    json_object_set_new(data, "doubt", effect->doubt ? json_true() : json_null());
+    if (why) {
+        json_object_set_new(data, "why", json_string(why->text));
+        stanch_json_set_str(data, "undo_by_hand", stanch_json_str(undo->mitigation, "undo_by_hand", NULL));
+    }
+    stanch_batch_add(batch, op->chain, kind, undo->by, op->run_id[0] ? op->run_id : NULL, data);
+}
+
+static int describe_end(const struct undo *undo, enum stanch_outcome outcome, const struct stanch_err *why,
+                        struct stanch_err *err)
+{
+    if (outcome == STANCH_OUTCOME_DONE)
+        return 0;
+    if (outcome == STANCH_OUTCOME_FAILED)
+        return stanch_err_set(err, why->code, "%s was not undone: %s", mitigation_id(undo), why->text);
+    return stanch_err_set(err, STANCH_E_TIMEOUT, "whether %s was undone is unknown: %s. By hand: %s",
+                          mitigation_id(undo), why->text,
+                          stanch_json_str(undo->mitigation, "undo_by_hand", "(no command known)"));
 }
 
 static void on_ended(struct stanch_effect *effect, enum stanch_outcome outcome, const json_t *value,
@@ -86,35 +119,35 @@ static void on_ended(struct stanch_effect *effect, enum stanch_outcome outcome, 
     (void)retry;
     bool again = effect->looked && effect->attempt < MAX_SENDS && !op->cancelled;
     effect->looked = false;
-    if (again) {
-        stanch_effect__start(effect, stanch_batch_new());
-        return;
+    struct stanch_batch *batch = stanch_batch_new();
+    struct stanch_err err = *why;
+    if (!again && outcome == STANCH_OUTCOME_FAILED && effect->doubt) {
+        stanch_err_wrap(&err, "what became of an earlier call is not known, and the last one failed");
+        outcome = STANCH_OUTCOME_UNKNOWN;
+        why = &err;
     }
     const char *kind = outcome == STANCH_OUTCOME_DONE     ? "mitigation.undone"
                        : outcome == STANCH_OUTCOME_FAILED ? "mitigation.undo-failed"
                                                           : "mitigation.undo-unknown";
-    json_t *data = json_pack("{s:s, s:s, s:s, s:s, s:s}", "mitigation", mitigation_id(undo), "by", undo->by, "instance",
-                             effect->instance, "action", effect->action, "reason", undo->reason);
-    if (value)
-        json_object_set_new(data, "undo_value", json_deep_copy(value));
-    if (outcome != STANCH_OUTCOME_DONE) {
-        json_object_set_new(data, "why", json_string(why->text));
-        stanch_json_set_str(data, "undo_by_hand", stanch_json_str(undo->mitigation, "undo_by_hand", NULL));
-    } else {
+    add_ended(effect, kind, value, outcome == STANCH_OUTCOME_DONE ? NULL : why, batch);
+    if (again) {
+        stanch_effect__start(effect, batch);
+        return;
+    }
+    if (outcome == STANCH_OUTCOME_DONE) {
         stanch_mitigation__forget(op->engine, mitigation_id(undo));
         stanch_engine__count(op->engine, "mitigations_undone");
     }
-    struct stanch_batch *batch = stanch_batch_new();
-    stanch_batch_add(batch, op->chain, kind, undo->by, op->run_id[0] ? op->run_id : NULL, data);
-    struct stanch_err err = {0};
-    int rc = 0;
-    if (outcome == STANCH_OUTCOME_FAILED)
-        rc = stanch_err_set(&err, why->code, "%s was not undone: %s", mitigation_id(undo), why->text);
-    else if (outcome == STANCH_OUTCOME_UNKNOWN)
-        rc = stanch_err_set(&err, STANCH_E_TIMEOUT, "whether %s was undone is unknown: %s. By hand: %s",
-                            mitigation_id(undo), why->text,
-                            stanch_json_str(undo->mitigation, "undo_by_hand", "(no command known)"));
-    finish(op, batch, rc, &err);
+    struct stanch_err told = {0};
+    int rc = describe_end(undo, outcome, why, &told);
+    finish(op, batch, rc, &told);
+}
+
+static bool is_unknown(const struct stanch_op *op)
+{
+    STANCH_AUTO_JSON json_t *now =
+        stanch_journal_get(op->engine->journal, STANCH_VIEW_APPENDED, "mitigation", mitigation_id(op->state));
+    return strcmp(stanch_json_str(now, "state", ""), "unknown") == 0;
 }
 
 static void on_held(void *ctx)
@@ -131,6 +164,11 @@ static void on_held(void *ctx)
         finish(op, stanch_batch_new(), err.code, &err);
         return;
     }
+    if (strcmp(state, "unknown") == 0 && !op->by_person && !op->granted && !undo->effect.sendable_again) {
+        stanch_targets_release(op->engine->targets, &op->hold);
+        op->run ? pass_gate(op) : go_or_keep(op); /* it became unknown while this one waited: now it asks */
+        return;
+    }
     stanch_effect__start(&undo->effect, stanch_batch_new());
 }
 
@@ -144,6 +182,10 @@ static int prepare(struct stanch_op *op, const json_t *mitigation, const char *b
     (void)snprintf(undo->reason, sizeof undo->reason, "%s", reason);
     undo->effect.intend = intend;
     undo->effect.ended = on_ended;
+    const char *state = stanch_json_str(mitigation, "state", "");
+    if (strcmp(state, "undoing") == 0) /* found after a restart */
+        undo->effect.attempt = (int)stanch_json_int(mitigation, "attempt", 1);
+    undo->effect.doubt = strcmp(state, "unknown") == 0 || stanch_json_bool(mitigation, "doubt", false);
     STANCH_AUTO_FREE char *key_of =
         stanch_asprintf("undo:%s:%s", stanch_json_str(mitigation, "id", ""), stanch_json_str(mitigation, "step", ""));
     return stanch_effect__prepare(&undo->effect, op, "undo", stanch_json_str(mitigation, "instance", ""),
@@ -157,6 +199,20 @@ static void hold_and_go(struct stanch_op *op)
     stanch_targets_hold(op->engine->targets, json_object_get(undo->mitigation, "targets"), on_held, op, &op->hold);
 }
 
+static void on_held_again(void *ctx)
+{
+    struct stanch_op *op = ctx;
+    struct undo *undo = op->state;
+    stanch_effect__reconcile(&undo->effect);
+}
+
+static void hold_again_and_look(struct stanch_op *op)
+{
+    struct undo *undo = op->state;
+    stanch_targets_hold_again(op->engine->targets, json_object_get(undo->mitigation, "targets"), on_held_again, op,
+                              &op->hold);
+}
+
 static void decide_gate(struct stanch_op *op, struct stanch_gate *ret)
 {
     struct undo *undo = op->state;
@@ -166,6 +222,8 @@ static void decide_gate(struct stanch_op *op, struct stanch_gate *ret)
     json_object_set(declared, "action", json_object_get(json_object_get(described, "actions"), undo->effect.action));
     stanch_gate__decide(op, "undo", json_object_get(undo->mitigation, "plan"), declared, undo->effect.action, NULL,
                         ret);
+    if (is_unknown(op) && !undo->effect.sendable_again)
+        stanch_gate__ask_because(ret, "it is not known whether it was taken back already");
 }
 
 /* What a person orders goes at once; what a lease end would undo by itself passes the gate first. */
@@ -194,7 +252,7 @@ static struct stanch_op *new_op(struct stanch_engine *engine, const json_t *miti
     struct stanch_op *op = stanch_op__new(engine, NULL, &stanch_op_undo, 0, want);
     (void)snprintf(op->id, sizeof op->id, "%s", stanch_json_str(mitigation, "id", ""));
     (void)snprintf(op->chain, sizeof op->chain, "%s", stanch_json_str(mitigation, "incident", STANCH_CHAIN_NONE));
-    op->by_person = strcmp(by, STANCH_BY_STANCH) != 0;
+    op->by_person = strcmp(by, STANCH_BY_STANCH) != 0 && strncmp(by, "run:", 4) != 0;
     return op;
 }
 
@@ -227,7 +285,7 @@ void stanch_undo__recover(struct stanch_engine *engine, const json_t *mitigation
     if (rc < 0)
         on_ended(&undo->effect, STANCH_OUTCOME_UNKNOWN, NULL, &err, false);
     else
-        stanch_effect__reconcile(&undo->effect);
+        hold_again_and_look(op);
 }
 
 int stanch_engine_undo(struct stanch_engine *engine, const char *by, const char *id, const char *reason,
@@ -333,7 +391,7 @@ static void recover(struct stanch_op *op, const json_t *step)
     if (rc < 0)
         on_ended(&undo->effect, STANCH_OUTCOME_UNKNOWN, NULL, &err, false);
     else if (strcmp(state, "undoing") == 0)
-        stanch_effect__reconcile(&undo->effect);
+        hold_again_and_look(op);
     else if (strcmp(state, "undone") == 0)
         finish(op, stanch_batch_new(), 0, &err);
     else if (!op->approval[0])
@@ -350,7 +408,7 @@ static void recover(struct stanch_op *op, const json_t *step)
 static bool cancel(struct stanch_op *op)
 {
     const struct undo *undo = op->state;
-    return !undo || undo->effect.attempt == 0 || op->calls == 0;
+    return !undo || !undo->effect.open;
 }
 
 static void done(struct stanch_op *op)

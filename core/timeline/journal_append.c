@@ -40,7 +40,8 @@ static enum standing standing_of(const char *kind)
         "run.woken",
     };
     static const char *const along[] = {
-        "approval.requested", "step.waiting", "step.resolved", "step.checked", "step.verified", "run.resumed",
+        "approval.requested", "step.waiting",  "step.resolved", "step.checked",       "step.verified",
+        "run.resumed",        "step.orphaned", "step.settled",  "mitigation.ordered",
     };
     const char *verb = strrchr(kind, '.');
     if (verb && (strcmp(verb, ".answered") == 0 || strcmp(verb, ".ended") == 0))
