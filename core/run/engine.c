@@ -91,6 +91,7 @@ void stanch_engine_free(struct stanch_engine *engine)
         stanch_run__free(run);
     }
     stanch_approval__free_all(engine);
+    stanch_symptom__free_all(engine);
     stanch_mitigation__free_all(engine);
     stanch_targets_free(engine->targets);
     stanch_revision_free(engine->revision);

@@ -110,6 +110,7 @@ struct stanch_run {
 
 struct stanch_question; /* approval.c */
 struct stanch_lease;    /* mitigation.c */
+struct stanch_watch;    /* symptom.c */
 
 struct stanch_engine {
     struct stanch_loop *loop;
@@ -122,6 +123,7 @@ struct stanch_engine {
     struct stanch_op *ops;
     struct stanch_question *questions;
     struct stanch_lease *leases;
+    struct stanch_watch *samples;           /* outside of runs */
     struct stanch_revision_files *revision; /* cache of one */
     char instances_hex[65];                 /* cache of one: what a run's plugins declared when it began */
     json_t *instances;
@@ -311,6 +313,7 @@ json_t *stanch_mitigation__of_run(const struct stanch_run *run);
  * "no_data". */
 void stanch_symptom__sample(struct stanch_engine *engine, const json_t *symptom,
                             void (*on_sample)(void *ctx, const char *result, const json_t *value), void *ctx);
+void stanch_symptom__free_all(struct stanch_engine *engine);
 
 /** SHA-256 of what an approval binds (PROMISES.md 1.4). */
 int stanch_plan__digest(const char *instance, const char *action, const char *class, const json_t *args,

@@ -45,8 +45,10 @@ void stanch_mitigation__forget(struct stanch_engine *engine, const char *id)
 
 void stanch_mitigation__free_all(struct stanch_engine *engine)
 {
-    while (engine->leases)
+    while (engine->leases) {
+        engine->leases->sampling = false; /* no sample comes back any more */
         stanch_mitigation__forget(engine, engine->leases->id);
+    }
 }
 
 void stanch_mitigation__applied(struct stanch_op *op, const char *instance, const char *action, const json_t *args,

@@ -13,8 +13,9 @@
 
 #define READ_DEADLINE_MS 5000
 
-struct watch {
-    struct stanch_op *op; /* NULL: a sample outside of a run */
+struct stanch_watch {
+    struct stanch_op *op;      /* NULL: a sample outside of a run */
+    struct stanch_watch *next; /* such samples, of the engine */
     struct stanch_engine *engine;
     const json_t *symptom; /* borrowed from the want, or owned below */
     json_t *own;
@@ -30,9 +31,9 @@ struct watch {
     void *ctx;
 };
 
-static void take_sample(struct watch *watch);
+static void take_sample(struct stanch_watch *watch);
 
-static const char *judge(const struct watch *watch, double value)
+static const char *judge(const struct stanch_watch *watch, double value)
 {
     struct stanch_err err;
     const char *good = stanch_json_str(watch->symptom, watch->until ? "until" : "good", "");
@@ -44,7 +45,7 @@ static const char *judge(const struct watch *watch, double value)
     return watch->until ? "bad" : "between";
 }
 
-static void note_sample(struct watch *watch, const struct stanch_plugin_answer *answer)
+static void note_sample(struct stanch_watch *watch, const struct stanch_plugin_answer *answer)
 {
     watch->samples++;
     watch->why[0] = 0;
@@ -65,13 +66,13 @@ static void note_sample(struct watch *watch, const struct stanch_plugin_answer *
     (void)snprintf(watch->last, sizeof watch->last, "%s", judge(watch, json_number_value(value)));
 }
 
-static json_t *watch_value(const struct watch *watch)
+static json_t *watch_value(const struct stanch_watch *watch)
 {
     return watch->value ? json_incref(watch->value) : json_null();
 }
 
 /* The last sample stands on the card of the next approval. */
-static void remember(struct watch *watch, struct stanch_run *run)
+static void remember(struct stanch_watch *watch, struct stanch_run *run)
 {
     if (!run || watch->until)
         return;
@@ -82,14 +83,20 @@ static void remember(struct watch *watch, struct stanch_run *run)
                   "bad", stanch_json_str(watch->symptom, "bad", ""));
 }
 
-static void drop(struct watch *watch)
+static void drop(struct stanch_watch *watch)
 {
+    for (struct stanch_watch **at = &watch->engine->samples; *at; at = &(*at)->next) {
+        if (*at == watch) {
+            *at = watch->next;
+            break;
+        }
+    }
     json_decref(watch->own);
     json_decref(watch->value);
     free(watch);
 }
 
-static void finish(struct watch *watch, const char *result)
+static void finish(struct stanch_watch *watch, const char *result)
 {
     struct stanch_op *op = watch->op;
     if (!op) {
@@ -116,17 +123,17 @@ static void finish(struct watch *watch, const char *result)
 
 static void on_every(void *ctx)
 {
-    struct watch *watch = ctx;
+    struct stanch_watch *watch = ctx;
     watch->op->timer = NULL;
     take_sample(watch);
 }
 
-static void wait_then_sample(struct watch *watch, int64_t delay_ms)
+static void wait_then_sample(struct stanch_watch *watch, int64_t delay_ms)
 {
     watch->op->timer = stanch_timer_start(watch->engine->loop, delay_ms, on_every, watch);
 }
 
-static void go_on(struct watch *watch)
+static void go_on(struct stanch_watch *watch)
 {
     int64_t now = stanch_loop_mono_ms(watch->engine->loop);
     int64_t hold = stanch_json_int(watch->symptom, "hold_ms", 0);
@@ -149,7 +156,7 @@ static void go_on(struct watch *watch)
 
 static void on_answer(void *ctx, const struct stanch_plugin_answer *answer)
 {
-    struct watch *watch = ctx;
+    struct stanch_watch *watch = ctx;
     if (watch->op && !stanch_op__returned(watch->op))
         return; /* op__free has freed the watch */
     note_sample(watch, answer);
@@ -159,7 +166,7 @@ static void on_answer(void *ctx, const struct stanch_plugin_answer *answer)
         go_on(watch);
 }
 
-static void take_sample(struct watch *watch)
+static void take_sample(struct stanch_watch *watch)
 {
     const json_t *ask = json_object_get(watch->symptom, "ask");
     STANCH_AUTO_JSON json_t *input = json_pack("{s:O}", "args", json_object_get(ask, "args"));
@@ -180,7 +187,7 @@ static void take_sample(struct watch *watch)
 /* A read leaves the process only when all before it is committed. */
 static void on_barrier(void *ctx)
 {
-    struct watch *watch = ctx;
+    struct stanch_watch *watch = ctx;
     if (!watch->op && watch->engine->halted) {
         drop(watch);
         return;
@@ -207,7 +214,7 @@ static void start_watch(struct stanch_op *op, bool once, bool until)
                                 "there is no symptom to ask for: declare `symptom = symptom {...}` in the runbook");
         return;
     }
-    struct watch *watch = STANCH_NEW(struct watch);
+    struct stanch_watch *watch = STANCH_NEW(struct stanch_watch);
     op->state = watch;
     watch->op = op;
     watch->engine = op->engine;
@@ -229,7 +236,7 @@ static void start_watch(struct stanch_op *op, bool once, bool until)
 void stanch_symptom__sample(struct stanch_engine *engine, const json_t *symptom,
                             void (*on_sample)(void *ctx, const char *result, const json_t *value), void *ctx)
 {
-    struct watch *watch = STANCH_NEW(struct watch);
+    struct stanch_watch *watch = STANCH_NEW(struct stanch_watch);
     watch->engine = engine;
     watch->own = json_deep_copy(symptom);
     watch->symptom = watch->own;
@@ -237,12 +244,20 @@ void stanch_symptom__sample(struct stanch_engine *engine, const json_t *symptom,
     watch->began_mono_ms = stanch_loop_mono_ms(engine->loop);
     watch->on_sample = on_sample;
     watch->ctx = ctx;
+    watch->next = engine->samples;
+    engine->samples = watch;
     stanch_journal_barrier(engine->journal, on_barrier, watch);
+}
+
+void stanch_symptom__free_all(struct stanch_engine *engine)
+{
+    while (engine->samples)
+        drop(engine->samples);
 }
 
 static void free_watch(struct stanch_op *op)
 {
-    struct watch *watch = op->state;
+    struct stanch_watch *watch = op->state;
     if (watch)
         json_decref(watch->value);
     if (!watch || op->calls == 0) {
