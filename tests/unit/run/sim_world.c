@@ -29,104 +29,46 @@ bool sim__dies(struct sim *sim)
     return sim->dead;
 }
 
-/* ---- the disk: a store that the process opens anew in each life; what a dead process writes does not arrive ---- */
+/* ---- the disk: a store in memory that stays when the process ends; what a dead process writes does not arrive ---- */
 
-struct door {
-    struct stanch_store base;
-    struct sim *sim;
-};
-
-static struct stanch_store *disk_of(struct stanch_store *store)
+static struct sim *sim_of(struct stanch_store *disk)
 {
-    return container_of(store, struct door, base)->sim->disk;
+    return container_of((struct stanch_store_ops *)(uintptr_t)disk->ops, struct sim, disk_ops);
 }
 
-static int commit(struct stanch_store *store, const struct stanch_write *write, struct stanch_err *err)
+static int commit(struct stanch_store *disk, const struct stanch_write *write, struct stanch_err *err)
 {
-    struct sim *sim = container_of(store, struct door, base)->sim;
+    struct sim *sim = sim_of(disk);
     if (sim__dies(sim))
         return 0;
-    int rc = sim->disk->ops->commit(sim->disk, write, err);
+    int rc = sim->memory_ops->commit(disk, write, err);
     if (sim->model)
         model_committed(sim->model, write);
     sim__dies(sim);
     return rc;
 }
 
-static void maintain(struct stanch_store *store)
+static void close_nothing(struct stanch_store *disk)
 {
-    disk_of(store)->ops->maintain(disk_of(store));
-}
-static bool use_reserve(struct stanch_store *store)
-{
-    return disk_of(store)->ops->use_reserve(disk_of(store));
-}
-static bool refill_reserve(struct stanch_store *store)
-{
-    return disk_of(store)->ops->refill_reserve(disk_of(store));
-}
-static int head(struct stanch_store *store, const char *chain, int64_t *ret_n, char ret_hash[65],
-                struct stanch_err *err)
-{
-    return disk_of(store)->ops->head(disk_of(store), chain, ret_n, ret_hash, err);
-}
-static int heads(struct stanch_store *store, json_t **ret, struct stanch_err *err)
-{
-    return disk_of(store)->ops->heads(disk_of(store), ret, err);
-}
-static int counter(struct stanch_store *store, const char *prefix, int64_t *ret_value, struct stanch_err *err)
-{
-    return disk_of(store)->ops->counter(disk_of(store), prefix, ret_value, err);
-}
-static int doc(struct stanch_store *store, const char *noun, const char *id, json_t **ret, struct stanch_err *err)
-{
-    return disk_of(store)->ops->doc(disk_of(store), noun, id, ret, err);
-}
-static int list(struct stanch_store *store, const struct stanch_noun_query *query, json_t **ret, struct stanch_err *err)
-{
-    return disk_of(store)->ops->list(disk_of(store), query, ret, err);
-}
-static int due(struct stanch_store *store, const struct stanch_due_query *query, json_t **ret, struct stanch_err *err)
-{
-    return disk_of(store)->ops->due(disk_of(store), query, ret, err);
-}
-static int rows(struct stanch_store *store, const struct stanch_entry_query *query,
-                int (*each)(void *ctx, const struct stanch_row *row), void *ctx, struct stanch_err *err)
-{
-    return disk_of(store)->ops->rows(disk_of(store), query, each, ctx, err);
-}
-static int blob(struct stanch_store *store, const char *id, struct stanch_buf *ret, struct stanch_err *err)
-{
-    return disk_of(store)->ops->blob(disk_of(store), id, ret, err);
-}
-static int64_t wal_bytes(struct stanch_store *store)
-{
-    return disk_of(store)->ops->wal_bytes(disk_of(store));
-}
-static void close_door(struct stanch_store *store)
-{
-    free(container_of(store, struct door, base));
+    (void)disk;
 }
 
-static const struct stanch_store_ops door_ops = {
-    .commits_inline = true,
-    .commit = commit,
-    .maintain = maintain,
-    .use_reserve = use_reserve,
-    .refill_reserve = refill_reserve,
-    .suspect = maintain,
-    .checkpoint = maintain,
-    .head = head,
-    .heads = heads,
-    .counter = counter,
-    .doc = doc,
-    .list = list,
-    .due = due,
-    .rows = rows,
-    .blob = blob,
-    .wal_bytes = wal_bytes,
-    .close = close_door,
-};
+static struct stanch_store *disk_new(struct sim *sim)
+{
+    struct stanch_store *disk = stanch_store_memory_new();
+    sim->memory_ops = disk->ops;
+    sim->disk_ops = *disk->ops;
+    sim->disk_ops.commit = commit;
+    sim->disk_ops.close = close_nothing;
+    disk->ops = &sim->disk_ops;
+    return disk;
+}
+
+static void disk_free(struct sim *sim)
+{
+    sim->disk->ops = sim->memory_ops;
+    stanch_store_close(sim->disk);
+}
 
 /* ---- the loop of the journal: what it defers takes as long as a sync ---- */
 
@@ -239,11 +181,8 @@ void sim_start(struct sim *sim)
     sim->generation++;
     sim->dead = false;
     sim->die_in = 0;
-    struct door *door = STANCH_NEW(struct door);
-    door->base.ops = &door_ops;
-    door->base.epoch = sim->generation;
-    door->sim = sim;
-    if (stanch_journal_open(sim->disk_loop, &door->base, &sim->journal, &err) < 0)
+    sim->disk->epoch = sim->generation;
+    if (stanch_journal_open(sim->disk_loop, sim->disk, &sim->journal, &err) < 0)
         (void)fprintf(stderr, "journal: %s\n", err.text);
     make_policy(sim);
     struct stanch_engine_config config = {.state_dir = sim->state_dir,
@@ -290,7 +229,7 @@ void sim_init(struct sim *sim, const char *auto_risk, struct model *model)
         abort();
     sim->loop = stanch_loop_sim_new(1763690562000, 1000000);
     sim->disk_loop = disk_loop_new(sim);
-    sim->disk = stanch_store_memory_new();
+    sim->disk = disk_new(sim);
     sim->auto_risk = auto_risk;
     sim->quorum = 1;
     sim->call_ms = 5;
@@ -320,7 +259,7 @@ void sim_done(struct sim *sim)
     struct stanch_err err;
     sim_kill(sim);
     stanch_loop_sim_advance(sim->loop, 60000);
-    stanch_store_close(sim->disk);
+    disk_free(sim);
     stanch_loop_sim_free(sim->loop);
     free(container_of(sim->disk_loop, struct disk_loop, base));
     json_decref(sim->remote);

@@ -16,7 +16,7 @@
 #include "rule/policy.h"
 #include "run/run.h"
 #include "run/world.h"
-#include "timeline/journal.h"
+#include "timeline/store_ops.h"
 
 #define SIM_MAX_EFFECTS 1024
 
@@ -46,9 +46,11 @@ struct model;
 struct sim {
     struct stanch_world world;
     struct stanch_loop *loop;
-    struct stanch_store *disk;      /* outlives the process */
-    struct stanch_loop *disk_loop;  /* what is deferred on it waits for the disk */
-    struct stanch_journal *journal; /* of this life of the process, like policy and engine */
+    struct stanch_store *disk; /* outlives the process */
+    const struct stanch_store_ops *memory_ops;
+    struct stanch_store_ops disk_ops; /* those of memory, with deaths */
+    struct stanch_loop *disk_loop;    /* what is deferred on it waits for the disk */
+    struct stanch_journal *journal;   /* of this life of the process, like policy and engine */
     struct stanch_policy *policy;
     struct stanch_engine *engine;
     const char *auto_risk; /* of the next policy */

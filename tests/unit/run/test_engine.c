@@ -429,7 +429,7 @@ static void only_an_approval_makes_stale_grounds_fresh(void **state)
     sim_want(&sim, sim_set("set_convergent", "s1", 7));
     sim_begin(&sim, "R-1", json_pack("{s:{s:s}}", "event", "id", "E-1"));
     stanch_loop_sim_advance(sim.loop, 1000);
-    stanch_engine_resolved(sim.engine, "E-1");
+    stanch_engine_resolved(sim.engine, "R-1");
     assert_int_equal(decide(&sim, "A-1", "yes"), 0);
     stanch_loop_sim_advance(sim.loop, 10000);
     assert_int_equal(sim.effect_count, 0);
