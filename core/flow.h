@@ -55,6 +55,7 @@ int stanch_flow_receive(struct stanch_flow *flow, const struct stanch_webhook *w
  *   runbook.lint        {"files":[{"path","text"}]} -> {"ok","errors":[{"path","line","text"}],"warnings":[...],
  *                       "runbooks":[name]}
  *   plugin.enable       {"instance"} -> instance
+ *   store.check         {} -> {"ok","entries","chains","differences","what"?} (when every page is looked at)
  *   stop                {"reason"} -> status                 resume  {"reason"?} -> status
  */
 int stanch_flow_do(struct stanch_flow *flow, const char *by, const char *command, const json_t *input,
@@ -65,7 +66,9 @@ int stanch_flow_do(struct stanch_flow *flow, const char *by, const char *command
  *   "book":{"commit","accepted_at","state":"ok"|"away"|"refused"|"none","why"?},"runs":{"open","parked"},
  *  "queue":{"waiting","asking","oldest_ms","bound"},"storm":{"on","starts","enter","leave"},
  *   "approvals":n,"mitigations":n,"counters":{"events_received","events_repeated","events_refused","runs_started",
- *   "actions_sent","actions_failed","actions_unknown","questions_asked",...},"version","uptime_ms"} */
+ *   "actions_sent","actions_failed","actions_unknown","questions_asked",...},"version","uptime_ms","state_dir",
+ *   "checkpoints"?:{"every_ms","age_ms","failing":n,"places":[{"to","state":"kept"|"failing"|"none","at"?,"entries"?,
+ *   "failures","why"?}]},"check":{"state":"none"|"running"|"good"|"damaged"|"failed","damaged":bool,"at"?,"verdict"?}} */
 json_t *stanch_flow_status(struct stanch_flow *flow);
 /** The loaded runbooks with their declarations: [{"name","path","commit","digest","summary","owner","on":[...],
  *  "uses":[...],"params":{},"limits":{},"symptom":{}}], new. */

@@ -251,6 +251,13 @@ static int runbook_lint(const struct command *c, struct stanch_err *err)
     return stanch_flow__lint(c->flow, c->input, c->done, c->ctx, err);
 }
 
+static int store_check(const struct command *c, struct stanch_err *err)
+{
+    if (!c->flow->keeper.check)
+        return stanch_err_set(err, STANCH_E_UNAVAILABLE, "nobody keeps the store");
+    return c->flow->keeper.check(c->flow->keeper.ctx, c->done, c->ctx, err);
+}
+
 static int plugin_enable(const struct command *c, struct stanch_err *err)
 {
     const char *instance = stanch_json_str(c->input, "instance", "");
@@ -323,6 +330,7 @@ static const struct {
     {"runbook.sync", runbook_sync},
     {"runbook.lint", runbook_lint, true},
     {"plugin.enable", plugin_enable},
+    {"store.check", store_check, true},
     {"stop", stop, true},
     {"resume", resume, true},
 };

@@ -45,6 +45,15 @@ struct stanch_waiting {
     bool asked;  /* ... and stands on an open question */
 };
 
+/* Who keeps the store (serve_keep.c); what flow tells of it and may ask of it. */
+struct stanch_flow_keeper {
+    /** Add to the status, and to the reasons for not being ready. */
+    void (*status)(void *ctx, json_t *status, json_t *why);
+    /** Check the whole store; done as in flow.h, the result is the verdict. */
+    int (*check)(void *ctx, stanch_flow_done done, void *done_ctx, struct stanch_err *err);
+    void *ctx;
+};
+
 struct stanch_flow {
     struct stanch_loop *loop;
     struct stanch_journal *journal;
@@ -57,6 +66,7 @@ struct stanch_flow {
     const json_t *config;
     char *state_dir;
     char *exe;
+    struct stanch_flow_keeper keeper; /* status NULL: there is none */
     json_t *counters;
     json_t *repeats;      /* event id -> count, not yet in the journal */
     json_t *buckets;      /* source -> {"tokens","at_ms"} */
@@ -89,6 +99,8 @@ int stanch_flow_new(struct stanch_loop *loop, struct stanch_journal *journal, st
                     struct stanch_flow **ret, struct stanch_err *err);
 /** Load the last accepted commit from the journal, then follow the repository. Plugins must be ready. */
 int stanch_flow_start(struct stanch_flow *flow, struct stanch_err *err);
+/** keeper: copied; all zero: there is none any more. */
+void stanch_flow_keep(struct stanch_flow *flow, struct stanch_flow_keeper keeper);
 void stanch_flow_drain(struct stanch_flow *flow);
 /** Webhooks whose source has not answered yet. */
 int stanch_flow_receiving(const struct stanch_flow *flow);

@@ -52,6 +52,11 @@ static void check_plugins(const json_t *plugins, json_t *why)
     }
 }
 
+void stanch_flow_keep(struct stanch_flow *flow, struct stanch_flow_keeper keeper)
+{
+    flow->keeper = keeper;
+}
+
 json_t *stanch_flow_status(struct stanch_flow *flow)
 {
     json_t *why = json_array();
@@ -65,17 +70,23 @@ json_t *stanch_flow_status(struct stanch_flow *flow)
     if (json_is_object(json_object_get(flow->config, "runbooks")) && !flow->catalogue)
         say_why(why, flow->book_why[0] ? flow->book_why : "no commit of the runbooks is loaded yet");
     check_plugins(plugins, why);
+    json_t *kept = json_object();
+    if (flow->keeper.status)
+        flow->keeper.status(flow->keeper.ctx, kept, why);
     json_t *counters = json_deep_copy(flow->counters);
     json_object_update(counters, (json_t *)(uintptr_t)stanch_engine_counters(flow->engine));
     json_t *stopped = stanch_stop_read(flow->state_dir);
-    return json_pack("{s:b, s:o, s:o, s:o, s:o, s:o, s:{s:I, s:I}, s:I, s:I, s:o, s:o, s:o, s:s, s:I, s:s}", "ready",
-                     json_array_size(why) == 0, "why", why, "stopped", stopped ? stopped : json_null(), "journal",
-                     journal, "plugins", plugins, "book", book_status(flow), "runs", "open",
-                     count_open(flow, "run", NULL), "parked", count_open(flow, "run", "parked"), "approvals",
-                     count_open(flow, "approval", NULL), "mitigations", count_open(flow, "mitigation", NULL), "queue",
-                     stanch_flow__queue_status(flow), "storm", stanch_flow__storm_status(flow), "counters", counters,
-                     "version", STANCH_VERSION, "uptime_ms",
-                     (json_int_t)(stanch_loop_mono_ms(flow->loop) - flow->began_mono_ms), "state_dir", flow->state_dir);
+    json_t *status = json_pack(
+        "{s:b, s:o, s:o, s:o, s:o, s:o, s:{s:I, s:I}, s:I, s:I, s:o, s:o, s:o, s:s, s:I, s:s}", "ready",
+        json_array_size(why) == 0, "why", why, "stopped", stopped ? stopped : json_null(), "journal", journal,
+        "plugins", plugins, "book", book_status(flow), "runs", "open", count_open(flow, "run", NULL), "parked",
+        count_open(flow, "run", "parked"), "approvals", count_open(flow, "approval", NULL), "mitigations",
+        count_open(flow, "mitigation", NULL), "queue", stanch_flow__queue_status(flow), "storm",
+        stanch_flow__storm_status(flow), "counters", counters, "version", STANCH_VERSION, "uptime_ms",
+        (json_int_t)(stanch_loop_mono_ms(flow->loop) - flow->began_mono_ms), "state_dir", flow->state_dir);
+    json_object_update(status, kept);
+    json_decref(kept);
+    return status;
 }
 
 json_t *stanch_flow_runbooks(struct stanch_flow *flow)

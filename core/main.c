@@ -8,6 +8,7 @@
 int stanch_runner_main(void) __attribute__((weak));
 int stanch_plugin_host_main(void) __attribute__((weak));
 int stanch_book_main(void) __attribute__((weak));
+void stanch_kept_main(int argc, char **argv) __attribute__((weak, noreturn));
 int stanch_serve_main(int argc, char **argv) __attribute__((weak));
 int stanch_offline_main(int argc, char **argv) __attribute__((weak));
 int stanch_cli_main(int argc, char **argv) __attribute__((weak));
@@ -21,6 +22,8 @@ int main(int argc, char **argv)
         return stanch_runner_main();
     if (strcmp(command, "plugin-host") == 0 && stanch_plugin_host_main)
         return stanch_plugin_host_main();
+    if (strcmp(command, "book") == 0 && argc > 2 && stanch_kept_main)
+        stanch_kept_main(argc - 1, argv + 1);
     if (strcmp(command, "book") == 0 && stanch_book_main)
         return stanch_book_main();
     if (strcmp(command, "serve") == 0 && stanch_serve_main)

@@ -1,34 +1,40 @@
 /* offline.c: what works on a store with the daemon dead or alive, in a process of its own: for the command line
  * (`stanch offline ...`), which prints for people, and for the daemon (serve_keep.c); this prints JSON.
  *
- *   offline verify      --store DIR [--chain INC] [--checkpoint FILE]     {"ok","chains","entries","bad_seq",...}
+ *   offline verify      --store DIR [--chain INC] [--checkpoint PLACE]    {"ok","chains","entries","bad_seq",...}
  *   offline check       --store DIR                                       the same, and {"differences"} of documents
  *   offline export      --store DIR [--chain INC]                         JSON lines
  *   offline rebuild     --store DIR [--check]                             {"differences"}; the daemon must be stopped
  *   offline mitigations --store DIR [--open]                              [mitigation, ...]
- *   offline checkpoint  --store DIR [--to FILE]                           the signed checkpoint, or {"at","entries"}
+ *   offline checkpoint  --store DIR [--to PLACE] [--token-fd N]           the signed checkpoint, or {"at","entries"}
  *   offline backup      --store DIR --to DIR                              {"store","at","entries","epoch"}
  *   offline restore     --store DIR --from DIR                            the same and "aside"; no daemon may run
+ *
+ * PLACE: see offline_place.h. --attached: ends with the process that started it.
  */
 #include "base/json.h"
 #include "base/loop.h"
 #include "timeline/journal.h"
 #include "base/mem.h"
 #include "base/times.h"
+#include "offline_place.h"
 #include "run/stop.h"
 #include "timeline/backup.h"
 #include "timeline/checkpoint.h"
 #include "timeline/store.h"
 #include "timeline/verify.h"
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 int stanch_offline_main(int argc, char **argv);
 
 struct words {
-    const char *verb, *store, *chain, *checkpoint, *to, *from;
-    int check, open;
+    const char *verb, *store, *chain, *checkpoint, *to, *from, *token_fd;
+    bool check, open, attached;
 };
 
 static int read_words(int argc, char **argv, struct words *ret, struct stanch_err *err)
@@ -40,13 +46,16 @@ static int read_words(int argc, char **argv, struct words *ret, struct stanch_er
                              : strcmp(argv[i], "--checkpoint") == 0 ? &ret->checkpoint
                              : strcmp(argv[i], "--to") == 0         ? &ret->to
                              : strcmp(argv[i], "--from") == 0       ? &ret->from
+                             : strcmp(argv[i], "--token-fd") == 0   ? &ret->token_fd
                                                                     : NULL;
         if (value && i + 1 < argc)
             *value = argv[++i];
         else if (strcmp(argv[i], "--check") == 0)
-            ret->check = 1;
+            ret->check = true;
         else if (strcmp(argv[i], "--open") == 0)
-            ret->open = 1;
+            ret->open = true;
+        else if (strcmp(argv[i], "--attached") == 0)
+            ret->attached = true;
         else
             return stanch_err_set(err, STANCH_E_INVALID, "offline: %s is not understood", argv[i]);
     }
@@ -76,7 +85,10 @@ static json_t *verdict_json(const struct stanch_verify_result *result)
 static int verify(const struct words *words, struct stanch_err *err)
 {
     struct stanch_verify_result result = {0};
-    int rc = stanch_timeline_verify(words->store, words->chain, words->checkpoint, &result, err);
+    STANCH_AUTO_FREE char *checkpoint = NULL;
+    int rc = words->checkpoint ? stanch_place_fetch(words->checkpoint, words->store, &checkpoint, err) : 0;
+    if (rc == 0)
+        rc = stanch_timeline_verify(words->store, words->chain, checkpoint, &result, err);
     if (rc != 0)
         return rc;
     STANCH_AUTO_JSON json_t *answer = verdict_json(&result);
@@ -103,9 +115,12 @@ static int check(const struct words *words, struct stanch_err *err)
                             (long long)differences);
         json_object_set_new(answer, "ok", json_false());
         stanch_json_set_str(answer, "what", what);
+    } else if (!words->attached && !result.bad_seq) {
+        rc = stanch_store_trust_dir(words->store, err);
     }
-    say(answer);
-    return 0;
+    if (rc == 0 || rc == STANCH_E_CONFLICT) /* a daemon that owns it makes checks of its own */
+        say(answer);
+    return rc == STANCH_E_CONFLICT ? 0 : rc;
 }
 
 static int rebuild(const struct words *words, struct stanch_err *err)
@@ -200,7 +215,7 @@ static int checkpoint(const struct words *words, struct stanch_err *err)
     rc = stanch_checkpoint_make(store, words->store, &value, err);
     stanch_store_close(store);
     if (rc == 0 && words->to)
-        rc = stanch_checkpoint_append(words->to, value, err);
+        rc = stanch_place_send(words->to, words->store, words->token_fd ? atoi(words->token_fd) : -1, value, err);
     if (rc < 0)
         return rc;
     const json_t *made = json_object_get(value, "checkpoint");
@@ -281,6 +296,8 @@ int stanch_offline_main(int argc, char **argv)
     struct words words = {0};
     struct stanch_err err = {0};
     int rc = read_words(argc, argv, &words, &err);
+    if (words.attached)
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (rc == 0)
         rc = run(&words, &err);
     if (rc == 0 && fflush(stdout) != 0)

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "flow_parts.h"
 #include "rule/policy.h"
+#include "serve_keep.h"
 #include "setup.h"
 #include "timeline/store.h"
 #include "wire/channel.h"
@@ -46,11 +47,13 @@ struct stanch_daemon {
     struct stanch_engine *engine;
     struct stanch_flow *flow;
     struct stanch_api *api;
+    struct stanch_keep *keep;
     uv_signal_t terminate, interrupt;
     struct stanch_timer *drain_timer;
     int64_t drain_until_mono_ms;
     bool draining, flushed, flush_is_late;
     bool damaged; /* the store is: it is shown, and nothing is done */
+    bool found_damage;
     int64_t epoch;
 };
 
@@ -90,18 +93,36 @@ static void look_whether_drained(void *ctx)
     daemon->drain_timer = stanch_timer_start(daemon->loop, 20, look_whether_drained, daemon);
 }
 
-static void on_signal(uv_signal_t *signal, int number)
+static void shut_down(struct stanch_daemon *daemon)
 {
-    struct stanch_daemon *daemon = signal->data;
-    if (daemon->draining)
-        return;
     daemon->draining = true;
-    stanch_log(STANCH_LOG_INFO, "serve", "shutting down signal=%d", number);
     stanch_api_drain(daemon->api);
     stanch_flow_drain(daemon->flow);
     daemon->drain_until_mono_ms =
         stanch_loop_mono_ms(daemon->loop) + stanch_json_int(daemon->config, "drain_ms", 25000);
     look_whether_drained(daemon);
+}
+
+static void on_signal(uv_signal_t *signal, int number)
+{
+    struct stanch_daemon *daemon = signal->data;
+    if (daemon->draining)
+        return;
+    stanch_log(STANCH_LOG_INFO, "serve", "shutting down signal=%d", number);
+    shut_down(daemon);
+}
+
+/* Found by the full check. Nothing more is built on it: the next start only reads. */
+static void on_damage(void *ctx, const char *what)
+{
+    struct stanch_daemon *daemon = ctx;
+    stanch_store_condemn(daemon->store, what);
+    if (daemon->damaged)
+        return; /* known, and nothing is done on it */
+    daemon->found_damage = true;
+    stanch_log(STANCH_LOG_ERROR, "serve", "the store is damaged, shutting down; the next start only reads: %s", what);
+    if (!daemon->draining)
+        shut_down(daemon);
 }
 
 static void append_life(struct stanch_daemon *daemon, const char *kind)
@@ -312,6 +333,21 @@ static int start_doors(struct stanch_daemon *daemon, struct stanch_err *err)
     return rc;
 }
 
+static int start_keep(struct stanch_daemon *daemon, struct stanch_err *err)
+{
+    const struct stanch_keep_config config = {.exe = daemon->exe,
+                                              .state_dir = stanch_json_str(daemon->config, "state_dir", ""),
+                                              .checkpoints = json_object_get(daemon->config, "checkpoints"),
+                                              .store = daemon->store,
+                                              .reads_only = daemon->damaged,
+                                              .on_damage = on_damage,
+                                              .ctx = daemon};
+    int rc = stanch_keep_start(daemon->loop, daemon->journal, &config, &daemon->keep, err);
+    if (rc == 0)
+        stanch_flow_keep(daemon->flow, stanch_keep_port(daemon->keep));
+    return rc < 0 ? stanch_err_wrap(err, "%s", daemon->options.config) : 0;
+}
+
 static void watch_signals(struct stanch_daemon *daemon)
 {
     uv_signal_t *const watched[] = {&daemon->terminate, &daemon->interrupt};
@@ -360,6 +396,10 @@ static void take_apart(struct stanch_daemon *daemon)
     stanch_runner_free(daemon->runner);
     if (daemon->journal)
         flush_journal(daemon);
+    stanch_keep_finish(daemon->keep); /* of all that was recorded, the end too */
+    if (daemon->flow)
+        stanch_flow_keep(daemon->flow, (struct stanch_flow_keeper){0});
+    stanch_keep_free(daemon->keep);
     stanch_api_free(daemon->api);
     if (daemon->loop)
         stanch_loop_run_once(daemon->loop); /* what was deferred */
@@ -387,6 +427,8 @@ static int start_all(struct stanch_daemon *daemon, struct stanch_err *err)
         rc = start_hosts(daemon, err);
     if (rc == 0)
         rc = start_engine(daemon, err);
+    if (rc == 0)
+        rc = start_keep(daemon, err);
     if (rc == 0)
         rc = start_doors(daemon, err);
     return rc;
@@ -423,5 +465,5 @@ int stanch_serve_main(int argc, char **argv)
     if (rc < 0)
         (void)fprintf(stderr, "stanch: %s\n", err.text);
     take_apart(&daemon);
-    return stanch_err_exit(rc);
+    return daemon.found_damage ? STANCH_EXIT_STORE : stanch_err_exit(rc);
 }

@@ -44,8 +44,7 @@ static void limit(__rlimit_resource_t what, rlim_t value)
         stanch_log(STANCH_LOG_WARN, "book", "a limit could not be set limit=%d", (int)what);
 }
 
-/* What is parsed here was written by others. */
-static void harden(void)
+void stanch_book__harden(void)
 {
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
@@ -150,7 +149,7 @@ static int answer_frame(struct process *self, const json_t *ask, struct stanch_e
 
 int stanch_book_main(void)
 {
-    harden();
+    stanch_book__harden();
     struct process self = {0};
     struct stanch_err err = {0};
     struct stanch_frame_reader reader = {0};

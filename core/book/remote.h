@@ -22,4 +22,7 @@ int stanch_remote_check_follows(git_repository *repo, const git_oid *head, const
 int stanch_remote__git_err(struct stanch_err *err, int code, const char *url, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
+/** What is parsed in this process was written by others: limits, no core dump, gone with its parent (book_main.c). */
+void stanch_book__harden(void);
+
 #endif

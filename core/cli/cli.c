@@ -33,7 +33,7 @@ static const struct argp_option options[] = {
     {"param", STANCH_CLI__PARAM, "NAME=VALUE", 0, "a parameter of the runbook; JSON, or else text", 0},
     {"plan", STANCH_CLI__PLAN, "DIGEST", 0, "the plan that is approved", 0},
     {"store", STANCH_CLI__STORE, "DIR", 0, "read this store, with the daemon dead or alive", 0},
-    {"checkpoint", STANCH_CLI__CHECKPOINT, "FILE", 0, "heads that were exported before", 0},
+    {"checkpoint", STANCH_CLI__CHECKPOINT, "FILE", 0, "signed heads from before: a file, or git:REPO", 0},
     {"chain", STANCH_CLI__CHAIN, "INC", 0, "only this incident", 0},
     {"offline", STANCH_CLI__OFFLINE, "DIR", 0, "read this store, with the daemon dead or alive", 0},
     {"limit", STANCH_CLI__LIMIT, "N", 0, "how many at most (100)", 0},

@@ -55,13 +55,14 @@ static int run_restore(struct stanch_cli *cli)
     return 0;
 }
 
+/* The daemon makes it in the background, and goes by it; with --store it is made here. */
 static int run_check(struct stanch_cli *cli)
 {
-    STANCH_AUTO_FREE char *store = NULL;
+    const char *store = stanch_cli__value(cli, STANCH_CLI__STORE);
     STANCH_AUTO_JSON json_t *verdict = NULL;
-    int rc = stanch_cli__find_store(cli, &store);
-    if (rc == 0)
-        rc = stanch_cli__ask_offline(cli, "check", store, NULL, &verdict);
+    cli->timeout_s = 0;
+    int rc = store ? stanch_cli__ask_offline(cli, "check", store, NULL, &verdict)
+                   : stanch_cli__send(cli, "POST", "/v1/store/check", NULL, &verdict);
     if (rc != 0)
         return rc;
     STANCH_AUTO_FREE char *what = stanch_cli__one_line(json_object_get(verdict, "what"));

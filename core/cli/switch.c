@@ -158,6 +158,25 @@ static void say_queue(const struct stanch_cli *cli, const json_t *status)
         stanch_cli__field_text(cli, "queue", text);
 }
 
+/* Where checkpoints are kept, and what the full check said. */
+static void say_kept(const struct stanch_cli *cli, const json_t *status)
+{
+    const json_t *check = json_object_get(status, "check");
+    size_t i;
+    json_t *place;
+    json_array_foreach(json_object_get(json_object_get(status, "checkpoints"), "places"), i, place)
+    {
+        STANCH_AUTO_FREE char *to = stanch_cli__one_line(json_object_get(place, "to"));
+        STANCH_AUTO_FREE char *text =
+            stanch_asprintf("%s %s %s", to, stanch_json_str(place, "state", ""), stanch_json_str(place, "at", ""));
+        stanch_cli__field_text(cli, "checkpoint", text);
+        stanch_cli__field(cli, "", json_object_get(place, "why"));
+    }
+    if (strcmp(stanch_json_str(check, "state", "none"), "none") != 0)
+        stanch_cli__field(cli, "check", json_object_get(check, "state"));
+    stanch_cli__field(cli, "", json_object_get(json_object_get(check, "verdict"), "what"));
+}
+
 static int run_status(struct stanch_cli *cli)
 {
     STANCH_AUTO_JSON json_t *status = NULL;
@@ -175,6 +194,7 @@ static int run_status(struct stanch_cli *cli)
     stanch_cli__field(cli, "runbooks", json_object_get(book, "commit"));
     stanch_cli__field(cli, "book", json_object_get(book, "state"));
     stanch_cli__field(cli, "", json_object_get(book, "why"));
+    say_kept(cli, status);
     stanch_cli__field(cli, "version", json_object_get(status, "version"));
     return 0;
 }

@@ -86,8 +86,8 @@ static const char *given_chain(const struct stanch_cli *cli)
     return chain ? chain : cli->arg_count ? cli->args[0] : NULL;
 }
 
-/* Run `offline VERB --store DIR [--chain INC] [--checkpoint FILE] [--check]`. ret may be NULL. */
-static int go_offline(struct stanch_cli *cli, const char *verb, struct stanch_buf *ret)
+/* Run `offline VERB --store DIR [--chain INC] [--checkpoint PLACE] [--check]`. ret may be NULL. */
+static int go_offline(struct stanch_cli *cli, const char *verb, const char *checkpoint, struct stanch_buf *ret)
 {
     STANCH_AUTO_FREE char *store = NULL;
     const char *more[8] = {0};
@@ -99,9 +99,9 @@ static int go_offline(struct stanch_cli *cli, const char *verb, struct stanch_bu
         more[count++] = "--chain";
         more[count++] = given_chain(cli);
     }
-    if (stanch_cli__value(cli, STANCH_CLI__CHECKPOINT)) {
+    if (checkpoint) {
         more[count++] = "--checkpoint";
-        more[count++] = stanch_cli__value(cli, STANCH_CLI__CHECKPOINT);
+        more[count++] = checkpoint;
     }
     if (stanch_cli__flag(cli, STANCH_CLI__CHECK))
         more[count++] = "--check";
@@ -118,7 +118,7 @@ static bool is_wanted(const struct stanch_cli *cli, const json_t *entry)
 static int read_offline(struct stanch_cli *cli, json_t *entries)
 {
     STANCH_AUTO_BUF struct stanch_buf text = {0};
-    int rc = go_offline(cli, "export", &text);
+    int rc = go_offline(cli, "export", NULL, &text);
     const char *at = stanch_buf_str(&text);
     while (rc == 0 && *at) {
         size_t len = strcspn(at, "\n");
@@ -150,15 +150,16 @@ static int run_show(struct stanch_cli *cli)
     return rc ? rc : tell(cli, entries);
 }
 
-static int say_verdict(struct stanch_cli *cli, const json_t *verdict)
+static int say_verdict(struct stanch_cli *cli, const json_t *verdict, const char *checkpoint)
 {
     bool ok = stanch_json_bool(verdict, "ok", false);
     const char *chain = stanch_json_str(verdict, "bad_chain", "");
     STANCH_AUTO_FREE char *what = stanch_cli__one_line(json_object_get(verdict, "what"));
     if (!stanch_cli__said_json(cli, verdict))
-        stanch_cli__say(cli, "%s%lld entries in %lld chains%s\n", ok ? "ok: " : "",
+        stanch_cli__say(cli, "%s%lld entries in %lld chains%s%s%s\n", ok ? "ok: " : "",
                         (long long)stanch_json_int(verdict, "entries", 0),
-                        (long long)stanch_json_int(verdict, "chains", 0), ok ? ", nothing altered" : " read");
+                        (long long)stanch_json_int(verdict, "chains", 0), ok ? ", nothing altered" : " read",
+                        checkpoint ? "; held against the checkpoint of " : "", checkpoint ? checkpoint : "");
     if (ok)
         return 0;
     return stanch_err_set(&cli->err, STANCH_E_CORRUPT, "%s entry %lld (seq %lld): %s", chain,
@@ -166,19 +167,45 @@ static int say_verdict(struct stanch_cli *cli, const json_t *verdict)
                           (long long)stanch_json_int(verdict, "bad_seq", 0), what);
 }
 
+/* The checkpoint to hold it against: the one that is given; else, of a running daemon, the first of its places that
+ * can be read back and has one. ret: new, or NULL: none */
+static int find_checkpoint(struct stanch_cli *cli, char **ret)
+{
+    const char *given = stanch_cli__value(cli, STANCH_CLI__CHECKPOINT);
+    STANCH_AUTO_JSON json_t *status = NULL;
+    size_t i;
+    json_t *place;
+    *ret = stanch_strdup(given);
+    if (given || given_store(cli))
+        return 0;
+    int rc = stanch_cli__get(cli, "/v1/status", &status);
+    if (rc != 0)
+        return stanch_err_wrap(&cli->err, "--store DIR reads a store without the daemon");
+    json_array_foreach(json_object_get(json_object_get(status, "checkpoints"), "places"), i, place)
+    {
+        const char *to = stanch_json_str(place, "to", "");
+        if (!*ret && json_object_get(place, "entries") && strncmp(to, "http", 4) != 0)
+            *ret = stanch_strdup(to);
+    }
+    return 0;
+}
+
 static int run_verify(struct stanch_cli *cli)
 {
+    STANCH_AUTO_FREE char *checkpoint = NULL;
     STANCH_AUTO_BUF struct stanch_buf text = {0};
     STANCH_AUTO_JSON json_t *verdict = NULL;
-    int rc = go_offline(cli, "verify", &text);
+    int rc = find_checkpoint(cli, &checkpoint);
+    if (rc == 0)
+        rc = go_offline(cli, "verify", checkpoint, &text);
     if (rc == 0)
         rc = stanch_json_parse(stanch_buf_str(&text), text.len, &stanch_json_own_limits, &verdict, &cli->err);
-    return rc ? rc : say_verdict(cli, verdict);
+    return rc ? rc : say_verdict(cli, verdict, checkpoint);
 }
 
 static int run_export(struct stanch_cli *cli)
 {
-    return go_offline(cli, "export", NULL); /* it is JSON lines, always, and as they are stored */
+    return go_offline(cli, "export", NULL, NULL); /* it is JSON lines, always, and as they are stored */
 }
 
 static int run_rebuild(struct stanch_cli *cli)
@@ -187,7 +214,7 @@ static int run_rebuild(struct stanch_cli *cli)
     STANCH_AUTO_JSON json_t *answer = NULL;
     if (!given_store(cli))
         return stanch_err_set(&cli->err, STANCH_E_INVALID, "--store DIR says which store; the daemon must be stopped");
-    int rc = go_offline(cli, "rebuild", &text);
+    int rc = go_offline(cli, "rebuild", NULL, &text);
     if (rc == 0)
         rc = stanch_json_parse(stanch_buf_str(&text), text.len, &stanch_json_own_limits, &answer, &cli->err);
     if (rc != 0 || stanch_cli__said_json(cli, answer))

@@ -79,13 +79,39 @@ static void read_severities(struct stanch_check *check, int idx, const struct st
     json_object_set_new(into, key->name, map);
 }
 
+/* An address that stands in status and logs: its credential is kept apart. */
+static void read_address(struct stanch_check *check, int idx, const struct stanch_key *key, json_t *into)
+{
+    const char *text = stanch_check_text(check, idx, key->type);
+    const char *host = text ? strstr(text, "://") : NULL;
+    bool is_web = text && (strncmp(text, "http://", 7) == 0 || strncmp(text, "https://", 8) == 0);
+    if (!text)
+        return;
+    if (host && memchr(host + 3, '@', strcspn(host + 3, "/")) && memchr(host + 3, ':', strcspn(host + 3, "@")))
+        stanch_check_fail(check, "no password in an address: it would be shown");
+    else if (key->more && !is_web)
+        stanch_check_fail(check, "\"%.80s\" is not an address; it begins with https:// or http://", text);
+    else
+        json_object_set_new(into, key->name, json_string(text));
+}
+
+/* At least one place. */
+static void read_checkpoints(struct stanch_check *check, int idx, const struct stanch_key *key, json_t *into)
+{
+    stanch_read_section(check, idx, key, into);
+    const json_t *made = json_object_get(into, key->name);
+    if (!stanch_json_str(made, "file", NULL) && !stanch_json_str(made, "git", NULL) &&
+        !stanch_json_str(made, "webhook", NULL))
+        stanch_check_fail(check, "say where they are kept: file, git or webhook");
+}
+
 /* ---- sections ---- */
 
 static const struct stanch_bounds poll_bounds = {0, 86400e3}, join_bounds = {0, 7 * 86400e3},
                                   expires_bounds = {1000, 86400e3}, fresh_bounds = {1000, 86400e3},
                                   drain_bounds = {0, 600e3}, runs_bounds = {1, 10000}, steps_bounds = {1, 100000},
                                   rate_bounds = {1, 1000000}, body_bounds = {1024, 64 << 20}, queue_bounds = {0, 10000},
-                                  quiet_bounds = {1000, 86400e3};
+                                  quiet_bounds = {1000, 86400e3}, every_bounds = {1000, 7 * 86400e3};
 
 const struct stanch_section stanch_section_repository = {
     "runbooks",
@@ -154,6 +180,20 @@ const struct stanch_section stanch_section_approvals = {
                                  "duration", "how long an approval waits where the policy does not say; at most 24h"},
                                 {0}}};
 
+const struct stanch_section stanch_section_checkpoints = {
+    "checkpoints",
+    (const struct stanch_key[]){
+        {"every", "every_ms", stanch_read_duration, &every_bounds, "\"1h\"", false, "duration",
+         "how often, when there are new entries; one more when the daemon stops"},
+        {"file", NULL, stanch_read_text, NULL, "null", false, "path",
+         "a file that gets a line each time, on a disk or machine that a thief of the store does not have"},
+        {"git", NULL, read_address, NULL, "null", false, "text",
+         "a repository that gets a commit each time, under refs/stanch/checkpoints: a path, file:// or https://"},
+        {"webhook", NULL, read_address, "http", "null", false, "address", "gets a POST of JSON each time"},
+        {"token", NULL, stanch_read_secret, NULL, "null", false, "secret",
+         "the bearer token of the webhook: secret.file or secret.env"},
+        {0}}};
+
 const struct stanch_section stanch_section_config = {
     "stanch",
     (const struct stanch_key[]){
@@ -175,6 +215,8 @@ const struct stanch_section stanch_section_config = {
         {"incidents", NULL, stanch_read_section, &stanch_section_incidents, "{}", false, "table", "see below"},
         {"limits", NULL, stanch_read_section, &stanch_section_limits, "{}", false, "table", "see below"},
         {"approvals", NULL, stanch_read_section, &stanch_section_approvals, "{}", false, "table", "see below"},
+        {"checkpoints", NULL, read_checkpoints, &stanch_section_checkpoints, "null", false, "table",
+         "where signed heads of the timeline are kept, see below"},
         {"fresh_for", "fresh_for_ms", stanch_read_duration, &fresh_bounds, "\"5m\"", false, "duration",
          "a run that did nothing for longer asks before it mitigates further"},
         {"drain", "drain_ms", stanch_read_duration, &drain_bounds, "\"25s\"", false, "duration",

@@ -44,6 +44,17 @@ static void check_secrets(struct stanch_check *check, const json_t *value)
     }
 }
 
+void stanch_read_secret(struct stanch_check *check, int idx, const struct stanch_key *key, json_t *into)
+{
+    json_t *value = lua_istable(check->L, idx) ? stanch_check_data(check, idx) : NULL;
+    if (!json_object_get(value, "$secret"))
+        stanch_check_expected(check, idx, "secret.file \"/path\" or secret.env \"NAME\"");
+    else
+        check_secrets(check, value);
+    if (value)
+        json_object_set_new(into, key->name, value);
+}
+
 /* The settings of an instance at idx: `environment` is stanch's, all else the plugin's. */
 static void read_settings(struct stanch_check *check, int idx, json_t *into)
 {

@@ -72,6 +72,12 @@ int stanch_checkpoint_belongs(const json_t *signed_checkpoint, sqlite3 *db, stru
     return 0;
 }
 
+char *stanch_checkpoint_store_name(struct stanch_store *store)
+{
+    char *name = NULL;
+    return stanch_sqlite__meta(stanch_sqlite__of(store)->reader, "store", &name, NULL) == 0 ? name : NULL;
+}
+
 int stanch_checkpoint_make(struct stanch_store *store, const char *key_dir, json_t **ret, struct stanch_err *err)
 {
     STANCH_AUTO_JSON json_t *heads = NULL;

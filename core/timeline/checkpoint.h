@@ -21,4 +21,7 @@ int stanch_checkpoint_make(struct stanch_store *store, const char *key_dir, json
  *  a crash before is ended first. returns 0 | STANCH_E_STORE | STANCH_E_FULL */
 int stanch_checkpoint_append(const char *path, const json_t *signed_checkpoint, struct stanch_err *err);
 
+/** The name of an open store, as it stands in its checkpoints. new */
+char *stanch_checkpoint_store_name(struct stanch_store *store);
+
 #endif

@@ -178,7 +178,8 @@ static int run(struct rebuild *rebuild, bool compare_only)
 int stanch_timeline_rebuild(const char *store_dir, int compare_only, int64_t *ret_differences, struct stanch_err *err)
 {
     struct rebuild rebuild = {.err = err, .docs = json_object()};
-    int rc = stanch_store_sqlite_open(store_dir, 0, compare_only, &rebuild.store, err);
+    static const struct stanch_sqlite_options options = {.busy_ms = 2000, .takes_damaged = true};
+    int rc = stanch_store_sqlite_open_with(store_dir, 0, compare_only, &options, &rebuild.store, err);
     if (rc == 0) {
         rc = run(&rebuild, compare_only);
         stanch_store_close(rebuild.store);

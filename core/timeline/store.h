@@ -5,6 +5,7 @@
 #ifndef STANCH_TIMELINE_STORE_H
 #define STANCH_TIMELINE_STORE_H
 #include "base/err.h"
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,5 +22,14 @@ struct stanch_store *stanch_store_memory_new(void);
 
 /** The epoch under which this process owns the store: grows by one with every open for writing. */
 int64_t stanch_store_epoch(const struct stanch_store *store);
+
+/* A store whose last commit failed is suspect until a full check (`stanch store check`) finds all
+ * of it whole; one that the check found damaged opens for nobody but readers until it is restored, or rebuilt and
+ * checked again. The mark is the file stanch.suspect; what it says is what was found. */
+bool stanch_store_is_suspect(struct stanch_store *store);
+void stanch_store_trust(struct stanch_store *store);
+void stanch_store_condemn(struct stanch_store *store, const char *what);
+/** Trust a store that nobody owns, after a full check. returns 0 | STANCH_E_CONFLICT a daemon owns it */
+int stanch_store_trust_dir(const char *dir, struct stanch_err *err);
 
 #endif

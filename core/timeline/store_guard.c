@@ -1,6 +1,7 @@
 /* store_guard.c: the files beside the database: the owner's lock, the reserve, the marks of a store whose last commit
  * failed and of one that is being restored. */
 #include "timeline/store_sqlite.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -104,6 +105,18 @@ bool stanch_guard_is_suspect(const char *dir)
     return access(path, F_OK) == 0;
 }
 
+char *stanch_guard_read_damage(const char *dir)
+{
+    STANCH_AUTO_FREE char *path = path_of(dir, "stanch.suspect");
+    char text[400] = "";
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t len = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
+    if (fd >= 0)
+        close(fd);
+    text[len > 0 ? strcspn(text, "\n") : 0] = 0;
+    return *text ? stanch_strdup(text) : NULL;
+}
+
 void stanch_guard_set_suspect(const char *dir, bool value)
 {
     STANCH_AUTO_FREE char *path = path_of(dir, "stanch.suspect");
@@ -136,4 +149,43 @@ int stanch_guard_check_restoring(const char *dir, struct stanch_err *err)
     return stanch_err_set(err, STANCH_E_STORE,
                           "a restore of this store was interrupted; run `stanch store restore` again (what was there "
                           "before is kept in before-restore-TIME beside it)");
+}
+
+bool stanch_store_is_suspect(struct stanch_store *store)
+{
+    return store->ops == &stanch_sqlite__ops && stanch_guard_is_suspect(stanch_sqlite__of(store)->dir);
+}
+
+void stanch_store_trust(struct stanch_store *store)
+{
+    if (stanch_store_is_suspect(store))
+        stanch_guard_set_suspect(stanch_sqlite__of(store)->dir, false);
+}
+
+void stanch_store_condemn(struct stanch_store *store, const char *what)
+{
+    if (store->ops != &stanch_sqlite__ops)
+        return;
+    const char *dir = stanch_sqlite__of(store)->dir;
+    STANCH_AUTO_FREE char *path = path_of(dir, "stanch.suspect");
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    bool written = fd >= 0 && write(fd, what, strlen(what)) == (ssize_t)strlen(what) && fsync(fd) == 0;
+    if (!written) /* the next full check finds it again */
+        stanch_log(STANCH_LOG_ERROR, "timeline", "that the store is damaged cannot be marked in %s", path);
+    if (fd >= 0)
+        close(fd);
+    sync_dir(dir);
+}
+
+int stanch_store_trust_dir(const char *dir, struct stanch_err *err)
+{
+    int lock;
+    if (!stanch_guard_is_suspect(dir))
+        return 0;
+    int rc = stanch_guard_lock(dir, &lock, err);
+    if (rc < 0)
+        return rc;
+    stanch_guard_set_suspect(dir, false);
+    close(lock);
+    return 0;
 }

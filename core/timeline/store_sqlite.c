@@ -81,11 +81,15 @@ static int use_wal(sqlite3 *db, struct stanch_err *err)
     return stanch_sqlite__error(db, rc, err, "the write-ahead log cannot be used");
 }
 
-/* After a commit that failed: look at every page before anything is built on them. */
+/* After a commit that failed: look at every page before anything is built on them. The mark stays until a full check,
+ * in the background, finds all whole. */
 static int check_suspect(struct stanch_sqlite *self, struct stanch_err *err)
 {
     if (!stanch_guard_is_suspect(self->dir))
         return 0;
+    STANCH_AUTO_FREE char *damage = stanch_guard_read_damage(self->dir);
+    if (damage && !self->takes_damaged)
+        return stanch_err_set(err, STANCH_E_CORRUPT, "a full check found it damaged: %s", damage);
     sqlite3_stmt *stmt = NULL;
     int rc = sqlite3_prepare_v2(self->writer, "PRAGMA quick_check(1)", -1, &stmt, NULL);
     if (rc == SQLITE_OK)
@@ -95,10 +99,7 @@ static int check_suspect(struct stanch_sqlite *self, struct stanch_err *err)
     if (!is_good)
         stanch_err_set(err, STANCH_E_CORRUPT, "the database is damaged (%s)", said);
     sqlite3_finalize(stmt);
-    if (!is_good)
-        return STANCH_E_CORRUPT;
-    stanch_guard_set_suspect(self->dir, false);
-    return 0;
+    return is_good ? 0 : STANCH_E_CORRUPT;
 }
 
 /* The newest entry must be the one that the head names. */
@@ -236,6 +237,7 @@ int stanch_store_sqlite_open_with(const char *dir, int create, int read_only,
     self->dir = stanch_strdup(dir);
     (void)snprintf(self->vfs, sizeof self->vfs, "%s", options->vfs ? options->vfs : "");
     self->busy_ms = options->busy_ms;
+    self->takes_damaged = options->takes_damaged;
     self->reserve_bytes = options->reserve_bytes;
     self->lock_fd = self->reserve_fd = -1;
     if (!read_only)

@@ -17,6 +17,7 @@ struct stanch_sqlite_options {
     const char *vfs;       /* NULL: the default one */
     int64_t reserve_bytes; /* 0: no reserve */
     int busy_ms;           /* how long a locked database is waited for */
+    bool takes_damaged;    /* also one that a full check found damaged: to rebuild it */
 };
 
 enum stanch_sqlite_write {
@@ -48,6 +49,7 @@ struct stanch_sqlite {
     char *dir;
     char vfs[64];
     int busy_ms;
+    bool takes_damaged;
     sqlite3 *writer, *checkpointer, *reader;
     sqlite3_stmt *writes[WRITE_COUNT];
     struct stanch_sqlite_read reads[READ_SLOTS];
@@ -94,6 +96,8 @@ int stanch_guard_lock(const char *dir, int *ret_fd, struct stanch_err *err);
 int stanch_guard_reserve(const char *dir, int64_t bytes);
 void stanch_guard_release(const char *dir, int *fd);
 bool stanch_guard_is_suspect(const char *dir);
+/** What a full check found; new, NULL when it found nothing, or none was made. */
+char *stanch_guard_read_damage(const char *dir);
 void stanch_guard_set_suspect(const char *dir, bool value);
 /** The mark of a restore that is under way: until it is gone nobody opens the store for writing. */
 int stanch_guard_set_restoring(const char *dir, bool value, struct stanch_err *err);

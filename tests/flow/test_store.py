@@ -1,5 +1,6 @@
 """The life of the store: backup beside a running daemon, restore, check, and what one needs with the daemon dead."""
 import json
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -12,8 +13,8 @@ from test_runs import ended, start
 
 def offline(*args, check=True, **more):
     """The command line without a daemon."""
-    done = subprocess.run([STANCH, "--socket", "/nowhere", *map(str, args)], capture_output=True, text=True, timeout=120,
-                          **more)
+    done = subprocess.run([STANCH, *map(str, args)], capture_output=True, text=True, timeout=120,
+                          env={**os.environ, "STANCH_SOCKET": "/nowhere"}, **more)
     assert not check or done.returncode == 0, f"stanch {args}: {done.returncode}\n{done.stdout}{done.stderr}"
     return done
 

@@ -48,7 +48,7 @@ FOREIGN = {
     "microhttpd.h": {"http"},
     "argp.h": {"cli", "main", "serve"},
 }
-LIBC = set("""alloca argp assert byteswap ctype dirent elf endian err errno fcntl fenv float fnmatch getopt glob grp
+LIBC = set("""alloca argp assert byteswap ctype dirent elf endian err errno fcntl fenv float fnmatch ftw getopt glob grp
 inttypes langinfo limits link locale malloc math memory netdb poll pthread pwd regex sched search semaphore setjmp signal
 stdalign stdarg stdatomic stdbool stddef stdint stdio stdlib stdnoreturn string strings syscall syslog termios threads time
 ucontext uchar unistd utime wait wchar wctype""".split())

@@ -34,6 +34,7 @@ static const char *const expected[] = {
     "L GET /v1/plugins",
     "L GET /v1/plugins/{name}",
     "L POST /v1/plugins/{name}/enable",
+    "L POST /v1/store/check",
     "L POST /v1/stop",
     "L POST /v1/resume",
     "L GET /v1/stream",

@@ -395,7 +395,15 @@ static void a_failed_commit_is_not_told_and_not_retried(void **state)
     STANCH_AUTO_FREE char *suspect = stanch_asprintf("%s/stanch.suspect", dir);
     assert_int_equal(access(suspect, F_OK), 0);
     assert_int_equal(stanch_store_sqlite_open(dir, 0, 0, &store, &err), 0); /* looks at every page, and goes on */
+    assert_true(stanch_store_is_suspect(store)); /* until the full check has found all whole */
+    stanch_store_trust(store);
     assert_int_not_equal(access(suspect, F_OK), 0);
+    stanch_store_condemn(store, "a page is torn");
+    stanch_store_close(store);
+    assert_int_equal(stanch_store_sqlite_open(dir, 0, 0, &store, &err), STANCH_E_CORRUPT);
+    assert_non_null(strstr(err.text, "a page is torn"));
+    assert_int_equal(stanch_store_trust_dir(dir, &err), 0);
+    assert_int_equal(stanch_store_sqlite_open(dir, 0, 0, &store, &err), 0);
     stanch_store_close(store);
     stanch_loop_free(loop);
     vfs_forget_all();
