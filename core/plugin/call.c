@@ -137,6 +137,10 @@ static void on_late(void *ctx)
 static int check_op(struct stanch_plugin_instance *instance, const struct stanch_plugin_request *request,
                     struct stanch_err *err)
 {
+    if (strcmp(request->op, "check") == 0)
+        return json_object_get(instance->declaration, "check")
+                   ? 0
+                   : stanch_err_set(err, STANCH_E_NOT_FOUND, "the plugin %s has no check", instance->plugin);
     bool is_receive = strcmp(request->op, "receive") == 0;
     const json_t *known = is_receive ? json_object_get(instance->declaration, "sources") : instance->actions;
     const json_t *found = json_object_get(known, request->action);

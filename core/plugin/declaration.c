@@ -18,8 +18,8 @@ struct member {
 };
 
 static const struct member top_members[] = {
-    {"name", 's', true},      {"version", 's', true},  {"summary", 's', false},
-    {"settings", 'o', false}, {"actions", 'o', false}, {"sources", 'o', false},
+    {"name", 's', true},     {"version", 's', true},  {"summary", 's', false}, {"settings", 'o', false},
+    {"actions", 'o', false}, {"sources", 'o', false}, {"check", 'o', false},   {"needs", 'a', false},
 };
 static const struct member action_members[] = {
     {"summary", 's', true},   {"effect", 's', true},           {"class", 's', true},
@@ -28,10 +28,12 @@ static const struct member action_members[] = {
     {"ops", 'a', false},      {"no_undo_because", 's', false},
 };
 static const struct member source_members[] = {{"summary", 's', true}};
+static const struct member check_op_members[] = {{"summary", 's', true}, {"deadline_ms", 'i', false}};
 
 static const char *const effects[] = {"read", "mitigate", "notify", NULL};
 static const char *const classes[] = {"read-only", "convergent", "idempotent", "reconcilable", "unprotected", NULL};
 static const char *const risks[] = {"low", "medium", "high", NULL};
+static const char *const needs[] = {"state", NULL};
 static const char *const ops[] = {"plan", "apply", "verify", "undo", "reconcile", "read", NULL};
 
 static bool is_type(char type, const json_t *value)
@@ -230,6 +232,23 @@ static int check_sources(const json_t *sources, struct stanch_err *err)
     return 0;
 }
 
+/* The operation check, and what the host has to give beside the services. */
+static int check_rest(const json_t *declaration, struct stanch_err *err)
+{
+    const json_t *check = json_object_get(declaration, "check");
+    size_t i;
+    json_t *one;
+    int rc = check ? check_members(check, check_op_members, sizeof check_op_members / sizeof *check_op_members,
+                                   "check.", err)
+                   : 0;
+    json_array_foreach(json_object_get(declaration, "needs"), i, one)
+    {
+        if (rc == 0 && !is_one_of(needs, json_string_value(one)))
+            rc = stanch_err_set(err, STANCH_E_INVALID, "needs: \"%s\" is not \"state\"", json_string_value(one));
+    }
+    return rc;
+}
+
 static int check_setting_schemas(const json_t *settings, struct stanch_err *err)
 {
     const char *name;
@@ -242,6 +261,9 @@ static int check_setting_schemas(const json_t *settings, struct stanch_err *err)
             return rc;
         if (stanch_json_bool(setting, "secret", false) && strcmp(stanch_json_str(setting, "type", ""), "string") != 0)
             return stanch_err_set(err, STANCH_E_INVALID, "%s.type: a secret is a string", where);
+        bool is_key = strcmp(stanch_json_str(setting, "format", ""), "client-key") == 0;
+        if (is_key && !stanch_json_bool(setting, "secret", false))
+            return stanch_err_set(err, STANCH_E_INVALID, "%s.secret: a client-key is a secret", where);
     }
     return 0;
 }
@@ -258,8 +280,10 @@ int stanch_declaration_check(const json_t *declaration, struct stanch_err *err)
         rc = stanch_err_set(err, STANCH_E_INVALID, "name: a-z, 0-9, _ and -, a letter first");
     if (rc == 0 && json_object_size(actions) > MAX_ACTIONS)
         rc = stanch_err_set(err, STANCH_E_INVALID, "actions: more than %d", MAX_ACTIONS);
-    if (rc == 0 && json_object_size(actions) + json_object_size(json_object_get(declaration, "sources")) == 0)
-        rc = stanch_err_set(err, STANCH_E_INVALID, "actions: a plugin needs an action or a source");
+    if (rc == 0 && json_object_size(actions) + json_object_size(json_object_get(declaration, "sources")) == 0 &&
+        !json_object_get(declaration, "check"))
+        rc = stanch_err_set(err, STANCH_E_INVALID, "actions: a plugin needs an action, a source or a check");
+    rc = rc ? rc : check_rest(declaration, err);
     rc = rc ? rc : check_setting_schemas(json_object_get(declaration, "settings"), err);
     rc = rc ? rc : check_sources(json_object_get(declaration, "sources"), err);
     if (rc == 0)
@@ -371,7 +395,7 @@ static int check_format(void *ctx, const char *format, const char *text, const c
                               "%s: \"%s\" is no address; unix:/PATH or tcp:HOST:PORT was "
                               "expected",
                               where, text);
-    if ((strcmp(format, "path") == 0 || strcmp(format, "ca-file") == 0) && text[0] != '/')
+    if (strcmp(format, "url") != 0 && strcmp(format, "address") != 0 && text[0] != '/')
         return stanch_err_set(err, STANCH_E_INVALID, "%s: \"%s\" is no absolute path", where, text);
     return 0;
 }

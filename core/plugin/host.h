@@ -10,6 +10,7 @@
 #include "wire/channel.h"
 #include <jansson.h>
 #include <stdbool.h>
+#include <time.h>
 
 #define STANCH_HOST_MAX_CALLS 300 /* core allows 256 under way; more is a broken core */
 
@@ -37,7 +38,9 @@ struct stanch_instance {
     json_t *secret_names;       /* {"token":true} */
     struct stanch_host_secret *secrets;
     struct stanch_host_place *places;
-    char *ca_file;
+    char *ca_file, *client_cert;
+    const char *client_key; /* the name of the secret, in the declaration */
+    char *state_dir;        /* "": none */
     void *library;
     const struct stanch_plugin *plugin;
     void *state;
@@ -105,10 +108,19 @@ struct stanch_host_secret {
     char *setting;
     char *value;
     size_t len;
+    char *path;               /* "format":"secret-file": read again when the file has changed; else NULL */
+    struct timespec modified; /* of the file that was read */
+    uint64_t inode;
 };
 /** Read the descriptor whole, strip one trailing newline, close it. returns 0 | STANCH_E_INVALID |
  * STANCH_E_SYSTEM */
 int stanch_host__secret_read(struct stanch_instance *instance, const char *setting, int fd, struct stanch_err *err);
+/** A file whose content is the secret, now and whenever it has changed: what a platform rotates. */
+void stanch_host__secret_follow(struct stanch_instance *instance, const char *setting, const char *path);
+/** A secret that the plugin came by; value NULL or empty removes it. returns false when the name is none. */
+bool stanch_host__secret_keep(struct stanch_instance *instance, const char *name, const char *value, size_t len);
+/** Whether that can name a secret, set or not: a setting declared so, or a name that begins with ".". */
+bool stanch_host__secret_is_name(const struct stanch_instance *instance, const char *name);
 /** NULL: not set */
 const struct stanch_host_secret *stanch_host__secret_find(const struct stanch_instance *instance, const char *setting,
                                                           size_t len);
@@ -133,6 +145,11 @@ void stanch_host__http_start(struct stanch_call *call, const struct stanch_http_
 void stanch_host__exchange_start(
     struct stanch_call *call, struct stanch_text address, struct stanch_text send, uint64_t max_answer,
     void (*on_ended)(struct stanch_call *, void *, uint32_t, struct stanch_text, struct stanch_text), void *ctx);
+
+/* host_run.c */
+void stanch_host__run_start(struct stanch_call *call, const struct stanch_run_order *order,
+                            void (*on_ended)(struct stanch_call *, void *, const struct stanch_run_result *),
+                            void *ctx);
 
 /* host_harden.c */
 /** Before the plugin's code is there: limits, no new privileges, no core dumps, seccomp. */

@@ -233,6 +233,26 @@ static uint32_t hmac_sha256(const struct stanch_instance *instance, struct stanc
     return 1;
 }
 
+static void run(struct stanch_call *call, const struct stanch_run_order *order,
+                void (*on_ended)(struct stanch_call *call, void *ctx, const struct stanch_run_result *result),
+                void *ctx)
+{
+    if (is_open(call, "run"))
+        stanch_host__run_start(call, order, on_ended, ctx);
+}
+
+static uint32_t secret_keep(struct stanch_instance *instance, struct stanch_text name, struct stanch_text value)
+{
+    STANCH_AUTO_FREE char *word = stanch_strndup(name.data ? name.data : "", name.len);
+    return stanch_host__secret_keep(instance, word, value.data, value.len);
+}
+
+static struct stanch_text state_dir(const struct stanch_instance *instance)
+{
+    const char *dir = instance->state_dir ? instance->state_dir : "";
+    return span(dir, strlen(dir));
+}
+
 const struct stanch_host stanch_host__services = {
     .major = STANCH_ABI_MAJOR,
     .minor = STANCH_ABI_MINOR,
@@ -258,6 +278,9 @@ const struct stanch_host stanch_host__services = {
     .now_ms = now_ms,
     .log = log_text,
     .hmac_sha256 = hmac_sha256,
+    .run = run,
+    .secret_keep = secret_keep,
+    .state_dir = state_dir,
 };
 
 static struct stanch_instance *instance_of_process; /* written by stanch_host__bind only */

@@ -9,7 +9,8 @@
 #include "plugin/host.h"
 #include <string.h>
 
-static const char *const op_words[] = {NULL, "plan", "apply", "verify", "undo", "reconcile", "read", "receive"};
+static const char *const op_words[] = {NULL,        "plan", "apply",   "verify", "undo",
+                                       "reconcile", "read", "receive", "check"};
 
 static uint32_t parse_op(const char *word)
 {

@@ -347,10 +347,12 @@ static long timeout_of(const struct stanch_call *call, uint32_t wanted_ms)
     return left < 1 ? 1 : (long)left;
 }
 
-void stanch_host__http_start(struct stanch_call *call, const struct stanch_http_order *order,
+void stanch_host__http_start(struct stanch_call *call, const struct stanch_http_order *given,
                              void (*on_ended)(struct stanch_call *, void *, const struct stanch_http_exchange *),
                              void *ctx)
 {
+    struct stanch_http_order copy = {0}, *order = &copy; /* a plugin of an older minor has a shorter one */
+    memcpy(&copy, given, given->size < sizeof copy ? given->size : sizeof copy);
     struct stanch_host_transfer *t = STANCH_NEW(struct stanch_host_transfer);
     STANCH_AUTO_FREE char *url = stanch_strndup(order->url.data ? order->url.data : "", order->url.len);
     t->work.abandon = abandon;
@@ -363,9 +365,7 @@ void stanch_host__http_start(struct stanch_call *call, const struct stanch_http_
     t->max_body = t->max_body > MAX_BODY ? MAX_BODY : t->max_body;
     t->easy = curl_easy_init();
     stanch_host__work_add(call, &t->work);
-    if (order->size < sizeof *order)
-        stanch_host__http_refuse(t, "the order is of another ABI");
-    else if (strlen(url) != order->url.len || order->url.len > MAX_URL || stanch_host__has_control(url, order->url.len))
+    if (strlen(url) != order->url.len || order->url.len > MAX_URL || stanch_host__has_control(url, order->url.len))
         stanch_host__http_refuse(t, "the URL is refused: a control character in it, or over %d bytes", MAX_URL);
     else if (stanch_host__http_follow(t, url, order)) {
         set_options(t, timeout_of(call, order->deadline_ms));

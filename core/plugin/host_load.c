@@ -76,6 +76,48 @@ static int load_symbol(struct stanch_instance *instance, const char *path, struc
     return check_abi(instance->plugin, path, err);
 }
 
+/* The actions and sources that this instance has by its settings: merged into the declaration, which is checked again. */
+static int merge_declared(struct stanch_instance *instance, const json_t *more, struct stanch_err *err)
+{
+    static const char *const parts[] = {"actions", "sources"};
+    json_t *part, *value;
+    const char *name;
+    for (int i = 0; i < 2; i++) {
+        json_t *into = json_object_get(instance->declaration, parts[i]);
+        if (!into) {
+            into = json_object();
+            json_object_set_new(instance->declaration, parts[i], into);
+        }
+        part = json_object_get(more, parts[i]);
+        json_object_foreach(part, name, value)
+        {
+            if (json_object_get(into, name))
+                return stanch_err_set(err, STANCH_E_INVALID, "the settings declare %s.%s, which is there already",
+                                      parts[i], name);
+            json_object_set(into, name, value);
+        }
+    }
+    return stanch_declaration_check(instance->declaration, err);
+}
+
+static int declare_more(struct stanch_instance *instance, struct stanch_err *err)
+{
+    const struct stanch_plugin *plugin = instance->plugin;
+    struct stanch_text more = {0}, why = {0};
+    struct stanch_text settings = {instance->settings_text, strlen(instance->settings_text)};
+    STANCH_AUTO_JSON json_t *value = NULL;
+    if (plugin->size < offsetof(struct stanch_plugin, declare) + sizeof plugin->declare || !plugin->declare)
+        return 0;
+    if (plugin->declare(settings, &more, &why) != 0)
+        return stanch_err_set(err, STANCH_E_INVALID, "the plugin refused its settings: %.*s", (int)why.len,
+                              why.data ? why.data : "");
+    if (more.len == 0)
+        return 0;
+    int rc = stanch_json_parse(more.data, more.len, &stanch_json_door_limits, &value, err);
+    rc = rc ? rc : merge_declared(instance, value, err);
+    return rc ? stanch_err_wrap(err, "what the plugin declares by these settings") : 0;
+}
+
 static int open_instance(struct stanch_instance *instance, struct stanch_err *err)
 {
     struct stanch_text why = {0};
@@ -95,6 +137,7 @@ int stanch_host__load(struct stanch_instance *instance, const char *path, char r
     rc = rc ? rc : load_declaration(instance, path, err);
     rc = rc ? rc
             : stanch_declaration_check_settings(instance->declaration, instance->settings, instance->secret_names, err);
+    rc = rc ? rc : declare_more(instance, err);
     rc = rc ? rc : stanch_host__places_collect(instance, err);
     rc = rc ? rc : stanch_host__confine(instance, &has_landlock, err);
     if (rc == 0 && !has_landlock)

@@ -3,6 +3,7 @@
  * lead to the metadata service or to this machine: link-local, unspecified, multicast and loopback addresses
  * are refused unless the setting itself names that literal (loopback also as "localhost"). Source: RFC 3927,
  * RFC 4291, RFC 6890; the clouds' metadata addresses. */
+#include "base/json.h"
 #include "base/mem.h"
 #include "plugin/declaration.h"
 #include "plugin/host.h"
@@ -110,11 +111,29 @@ static int on_format(void *ctx, const char *format, const char *text, const char
         return add_url(instance, text, where, err);
     if (strcmp(format, "address") == 0)
         return add_address(instance, text, where, err);
-    if (strcmp(format, "ca-file") == 0) {
-        free(instance->ca_file);
-        instance->ca_file = stanch_strdup(text);
+    char **file = strcmp(format, "ca-file") == 0       ? &instance->ca_file
+                  : strcmp(format, "client-cert") == 0 ? &instance->client_cert
+                                                       : NULL;
+    if (file) {
+        free(*file);
+        *file = stanch_strdup(text);
     }
+    if (strcmp(format, "secret-file") == 0 && strncmp(where, "settings.", 9) == 0)
+        stanch_host__secret_follow(instance, where + 9, text);
     return 0;
+}
+
+/* The secret that is the key of the client's certificate. */
+static const char *find_client_key(const json_t *declaration)
+{
+    const char *name;
+    json_t *setting;
+    json_object_foreach(json_object_get(declaration, "settings"), name, setting)
+    {
+        if (strcmp(stanch_json_str(setting, "format", ""), "client-key") == 0)
+            return name;
+    }
+    return NULL;
 }
 
 int stanch_host__places_collect(struct stanch_instance *instance, struct stanch_err *err)
@@ -122,6 +141,7 @@ int stanch_host__places_collect(struct stanch_instance *instance, struct stanch_
     json_t *schema = stanch_declaration_settings_schema(instance->declaration);
     int rc = stanch_schema_each_format(schema, instance->settings, "settings", on_format, instance, err);
     json_decref(schema);
+    instance->client_key = find_client_key(instance->declaration);
     return rc;
 }
 
@@ -136,6 +156,7 @@ void stanch_host__places_free(struct stanch_instance *instance)
         free(place);
     }
     free(STANCH_TAKE(instance->ca_file));
+    free(STANCH_TAKE(instance->client_cert));
 }
 
 const struct stanch_host_place *stanch_host__place_find(const struct stanch_instance *instance, const char *scheme,

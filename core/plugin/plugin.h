@@ -65,8 +65,8 @@ struct stanch_plugin_answer {
 
 struct stanch_plugin_request {
     const char *instance;
-    const char *op;      /* "plan" | "apply" | "verify" | "undo" | "reconcile" | "read" | "receive" */
-    const char *action;  /* or the source, for "receive" */
+    const char *op;      /* "plan" | "apply" | "verify" | "undo" | "reconcile" | "read" | "receive" | "check" */
+    const char *action;  /* or the source, for "receive"; "check" for "check" */
     const json_t *input; /* borrowed: {"args":{},"plan":{},"key":text,"epoch":n,...}; sdk/README.md */
     const void *body;    /* raw attachment: the webhook's bytes, for "receive" */
     size_t body_len;

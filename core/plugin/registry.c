@@ -253,6 +253,11 @@ static json_t *describe(const struct stanch_plugin_instance *instance)
     stanch_json_set_str(out, "why", instance->why);
     json_object_set_new(out, "restarts", json_integer(instance->restarts));
     json_object_set_new(out, "actions", instance->actions ? json_deep_copy(instance->actions) : json_object());
+    json_t *check = json_deep_copy(json_object_get(instance->declaration, "check"));
+    if (check && !json_object_get(check, "deadline_ms"))
+        json_object_set_new(check, "deadline_ms", json_integer(10000));
+    if (check)
+        json_object_set_new(out, "check", check);
     json_object_set_new(out, "sources", sources ? json_deep_copy(sources) : json_object());
     return out;
 }

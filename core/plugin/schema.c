@@ -15,15 +15,16 @@
 static const struct {
     const char *name;
     char kind; /* t type word, n number, c count, s text, b flag, a array, o schema, p properties, r required,
-                * any */
+                * m flag or schema, * any */
 } keywords[] = {
     {"type", 't'},      {"enum", 'a'},     {"minimum", 'n'},    {"maximum", 'n'},  {"minLength", 'c'},
-    {"maxLength", 'c'}, {"pattern", 's'},  {"properties", 'p'}, {"required", 'r'}, {"additionalProperties", 'b'},
+    {"maxLength", 'c'}, {"pattern", 's'},  {"properties", 'p'}, {"required", 'r'}, {"additionalProperties", 'm'},
     {"items", 'o'},     {"minItems", 'c'}, {"maxItems", 'c'},   {"summary", 's'},  {"description", 's'},
     {"default", '*'},   {"format", 's'},   {"secret", 'b'},
 };
 
-static const char *const formats[] = {"url", "address", "path", "ca-file"};
+static const char *const formats[] = {"url",         "address",     "path",       "file",   "ca-file",
+                                      "secret-file", "client-cert", "client-key", "command"};
 static const char *const types[] = {"string", "integer", "number", "boolean", "array", "object"};
 
 static bool is_word(const char *const *words, size_t count, const char *word)
@@ -68,6 +69,8 @@ static bool is_kind(char kind, const json_t *value)
     case 'o':
     case 'p':
         return json_is_object(value);
+    case 'm':
+        return json_is_boolean(value) || json_is_object(value);
     case 'r':
         return json_is_array(value) || json_is_boolean(value);
     default:
@@ -120,8 +123,8 @@ static int load_keyword(const json_t *schema, const char *key, const json_t *val
     if (strcmp(key, "pattern") == 0)
         return load_pattern(json_string_value(value), where, err);
     if (strcmp(key, "format") == 0 && !is_word(formats, sizeof formats / sizeof *formats, json_string_value(value)))
-        return stanch_err_set(err, STANCH_E_INVALID, "%s.format: \"%s\" is not url, address, path or ca-file", where,
-                              json_string_value(value));
+        return stanch_err_set(err, STANCH_E_INVALID, "%s.format: \"%s\" is no format; sdk/README.md has the list",
+                              where, json_string_value(value));
     (void)schema;
     return 0;
 }
@@ -141,6 +144,11 @@ static int load(const json_t *schema, const char *where, int depth, struct stanc
                         value) if ((rc = load_keyword(schema, key, value, where, err)) < 0) return rc;
     if ((value = json_object_get(schema, "properties")))
         rc = load_properties(value, where, depth, err);
+    value = json_object_get(schema, "additionalProperties");
+    if (rc == 0 && json_is_object(value)) {
+        STANCH_AUTO_FREE char *path = stanch_asprintf("%s.additionalProperties", where);
+        rc = load(value, path, depth + 1, err);
+    }
     if (rc == 0 && (value = json_object_get(schema, "items"))) {
         STANCH_AUTO_FREE char *path = stanch_asprintf("%s.items", where);
         rc = load(value, path, depth + 1, err);
@@ -300,6 +308,14 @@ static int check_required(const json_t *schema, const json_t *value, const char 
     return 0;
 }
 
+/* What a member has to be: its own schema, that of all others (additionalProperties), or NULL. */
+static const json_t *schema_of(const json_t *schema, const char *key)
+{
+    const json_t *own = json_object_get(json_object_get(schema, "properties"), key);
+    const json_t *others = json_object_get(schema, "additionalProperties");
+    return own ? own : json_is_object(others) ? others : NULL;
+}
+
 static int check_object(const json_t *schema, const json_t *value, const char *where, const char *what,
                         struct stanch_err *err)
 {
@@ -309,7 +325,7 @@ static int check_object(const json_t *schema, const json_t *value, const char *w
     json_t *member;
     json_object_foreach((json_t *)(uintptr_t)value, key, member)
     {
-        const json_t *property = json_object_get(properties, key);
+        const json_t *property = schema_of(schema, key);
         char near[400];
         if (!property && !is_open) {
             stanch_suggest_text(properties, key, near);
@@ -366,7 +382,7 @@ int stanch_schema_each_format(const json_t *schema, const json_t *value, const c
         json_object_foreach((json_t *)(uintptr_t)value, key, one)
         {
             STANCH_AUTO_FREE char *path = stanch_asprintf("%s.%s", where, key);
-            const json_t *property = json_object_get(json_object_get(schema, "properties"), key);
+            const json_t *property = schema_of(schema, key);
             if (property && (rc = stanch_schema_each_format(property, one, path, fn, ctx, err)) != 0)
                 return rc;
         }

@@ -1,4 +1,5 @@
-/* transfer.h: one HTTP transfer of a plugin, shared by host_http.c (its life) and host_order.c (what was ordered). */
+/* transfer.h: one HTTP transfer of a plugin, shared by host_http.c (its life), host_order.c
+ * (what was ordered) and host_credential.c (with which credentials). */
 #ifndef STANCH_PLUGIN_TRANSFER_H
 #define STANCH_PLUGIN_TRANSFER_H
 #include "plugin/host.h"
@@ -24,6 +25,10 @@ struct stanch_host_transfer {
 
 /** Set what the order asks for on t->easy. returns false when it cannot be followed: then the refusal is under way. */
 bool stanch_host__http_follow(struct stanch_host_transfer *t, const char *url, const struct stanch_http_order *order);
+/** Add a header line. returns false when it was refused. */
+bool stanch_host__http_header(struct stanch_host_transfer *t, const char *name, const char *value, size_t len);
+/** host_credential.c: bearer, basic, secret headers, SigV4, the client's certificate. */
+bool stanch_host__http_credentials(struct stanch_host_transfer *t, const struct stanch_http_order *order);
 /** The order cannot be followed: ends NOT_SENT, later. */
 void stanch_host__http_refuse(struct stanch_host_transfer *t, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));

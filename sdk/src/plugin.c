@@ -4,6 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What `declare` said: there is one instance in a process, and the host reads it at once. */
+static char *declared_text;
+
 void *sdk__alloc(size_t bytes)
 {
     void *ptr = calloc(1, bytes ? bytes : 1);
@@ -59,6 +62,8 @@ static void close_instance(void *state)
     if (instance->plugin->close)
         instance->plugin->close(instance->state);
     free_instance(instance);
+    free(declared_text);
+    declared_text = NULL;
 }
 
 static void release_call(void *ptr)
@@ -79,6 +84,9 @@ static const struct sdk_handler *find_handler(const struct sdk_plugin *plugin, c
 {
     for (const struct sdk_handler *h = plugin->handlers; h->name; h++)
         if (h->op == op && strcmp(h->name, name) == 0)
+            return h;
+    for (const struct sdk_handler *h = plugin->handlers; h->name; h++)
+        if (h->op == op && strcmp(h->name, "*") == 0)
             return h;
     return NULL;
 }
@@ -113,9 +121,37 @@ static void cancel_call(void *state, struct stanch_call *handle)
         instance->plugin->cancel(call);
 }
 
+const char *sdk_declare_why(const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    free(declared_text);
+    declared_text = sdk__vformat(fmt, args);
+    va_end(args);
+    return declared_text;
+}
+
+uint32_t sdk_declare__(const struct sdk_plugin *plugin, struct stanch_text settings, struct stanch_text *ret_more,
+                       struct stanch_text *ret_why)
+{
+    json_t *value = json_loadb(settings.data, settings.len, JSON_ALLOW_NUL, NULL), *more = NULL;
+    const char *why = plugin->declare ? plugin->declare(value, &more) : NULL;
+    if (why) {
+        *ret_why = sdk_span(why);
+    } else if (more) {
+        free(declared_text);
+        declared_text = json_dumps(more, JSON_COMPACT);
+        *ret_more = sdk_span(declared_text);
+    }
+    json_decref(more);
+    json_decref(value);
+    return why ? 1 : 0;
+}
+
 struct stanch_plugin sdk_entry__(const struct sdk_plugin *plugin,
                                  uint32_t (*open)(const struct stanch_host *, struct stanch_instance *, void **,
-                                                  struct stanch_text *))
+                                                  struct stanch_text *),
+                                 uint32_t (*declare)(struct stanch_text, struct stanch_text *, struct stanch_text *))
 {
     return (struct stanch_plugin){
         .major = STANCH_ABI_MAJOR,
@@ -126,6 +162,7 @@ struct stanch_plugin sdk_entry__(const struct sdk_plugin *plugin,
         .close = close_instance,
         .call = start_call,
         .cancel = cancel_call,
+        .declare = declare,
     };
 }
 
@@ -148,6 +185,16 @@ const char *sdk_setting(const struct sdk_instance *instance, const char *name, c
 bool sdk_has_secret(const struct sdk_instance *instance, const char *name)
 {
     return instance->host->secret(instance->handle, sdk_span(name)).len > 0;
+}
+
+bool sdk_keep_secret(struct sdk_instance *instance, const char *name, const char *value)
+{
+    return instance->host->secret_keep(instance->handle, sdk_span(name), sdk_span(value)) != 0;
+}
+
+const char *sdk_state_dir(const struct sdk_instance *instance)
+{
+    return instance->host->state_dir(instance->handle).data;
 }
 
 const char *sdk_why(struct sdk_instance *instance, const char *fmt, ...)

@@ -35,6 +35,20 @@ static const char *join_url(struct sdk_call *call, const char *setting, const ch
     return sdk_text(call, "%.*s%s", (int)len, base, path ? path : "");
 }
 
+/* new; NULL for none */
+static char *sign_text(const struct sdk_sigv4 *sign)
+{
+    if (!sign)
+        return NULL;
+    json_t *value = json_pack("{s:s, s:s, s:s, s:s}", "region", sign->region, "service", sign->service, "key_id",
+                              sign->key_id, "key", sign->key);
+    if (sign->token)
+        json_object_set_new(value, "token", json_string(sign->token));
+    char *text = json_dumps(value, JSON_COMPACT);
+    json_decref(value);
+    return text;
+}
+
 void sdk_http(struct sdk_call *call, const struct sdk_http_order *order,
               void (*fn)(struct sdk_call *call, const struct sdk_http_answer *answer))
 {
@@ -53,6 +67,8 @@ void sdk_http(struct sdk_call *call, const struct sdk_http_order *order,
     const char *basic = order->basic_user && order->basic_password
                             ? sdk_text(call, "%s:%s", order->basic_user, order->basic_password)
                             : NULL;
+    char *secret_headers = order->secret_headers ? json_dumps(order->secret_headers, JSON_COMPACT) : NULL;
+    char *sigv4 = sign_text(order->sigv4);
     struct stanch_http_order out = {
         .size = sizeof out,
         .deadline_ms = order->deadline_ms,
@@ -63,11 +79,16 @@ void sdk_http(struct sdk_call *call, const struct sdk_http_order *order,
         .basic = sdk_span(basic),
         .body = body,
         .max_body = order->max_body,
+        .secret_headers = sdk_span(secret_headers),
+        .sigv4 = sdk_span(sigv4),
     };
     sdk_host(call)->http(call->handle, &out, on_http_ended, wait);
     free(header_text);
     free(json);
+    free(secret_headers);
+    free(sigv4);
     json_decref(headers);
+    json_decref(order->secret_headers);
     json_decref(order->json);
 }
 

@@ -2,7 +2,7 @@
  *
  * A plugin is a shared object NAME.so that exports one symbol, stanch_plugin_entry. It is loaded into a process of
  * its own (`stanch plugin-host`), one per instance. It declares itself as JSON (settings, actions, sources) and is
- * then called: plan, apply, verify, undo, reconcile, read, receive. Everything is asynchronous: a call gets a handle,
+ * then called: plan, apply, verify, undo, reconcile, read, receive, check. Everything is asynchronous: a call gets a handle,
  * the plugin answers on it exactly once, from the host's only thread, now or later. A call that is not answered by
  * its deadline is answered "unknown" by the host.
  *
@@ -16,6 +16,9 @@
  * History: 0.1 first form.
  *          0.2 hmac_sha256; a call's handle and what is kept with it live until control is back in the host's loop;
  *              a setting with "format":"ca-file" is the trust store of the instance's HTTP.
+ *          0.3 the operation check; the plugin's declare (actions from the settings); run (a command that the
+ *              settings name); secret_keep, state_dir; orders by HTTP have secret_headers and sigv4; the formats file,
+ *              secret-file, client-cert, client-key, command; the declaration's members check and needs.
  *          Frozen as 1.0 only after haproxy, gitops, unleash and kubernetes stand on it.
  */
 #ifndef STANCH_PLUGIN_H
@@ -27,7 +30,7 @@ extern "C" {
 #endif
 
 #define STANCH_ABI_MAJOR 0u /* another major: refused at load */
-#define STANCH_ABI_MINOR 2u /* higher minor: more members at the end of the tables; look at size */
+#define STANCH_ABI_MINOR 3u /* higher minor: more members at the end of the tables; look at size */
 
 /** Text with a length; UTF-8; not NUL-terminated as a rule. */
 struct stanch_text {
@@ -47,6 +50,7 @@ enum {
     STANCH_OP_RECONCILE = 5, /* did that apply (or undo) happen? done, not-done, cannot-tell */
     STANCH_OP_READ = 6,      /* an action whose effect is "read" or "notify" */
     STANCH_OP_RECEIVE = 7,   /* a webhook: check its signature, make events of it */
+    STANCH_OP_CHECK = 8,     /* reach the system with the configured credentials; say what is missing. Reads only */
 };
 
 /* How an HTTP exchange ended. */
@@ -76,6 +80,44 @@ struct stanch_http_order {
     struct stanch_text basic;   /* "SETTING_USER:SECRET_NAME": names of settings sent as basic credentials; or empty */
     struct stanch_text body;
     uint64_t max_body; /* of the answer; 0: 4 MiB */
+
+    /* since 0.3 */
+    /** JSON {"NAME":{"secret":"SETTING","before":"GenieKey "}}: headers whose value is a secret of the instance, with
+     *  a text before it (or none). A secret that is not set: that header is left out. Or empty. */
+    struct stanch_text secret_headers;
+    /** JSON {"region","service","key_id","key","token"}: sign by AWS SigV4. key_id, key and token (which may be left
+     *  out) name secrets. The query must be sorted and escaped: it is signed as it is. Or empty. */
+    struct stanch_text sigv4;
+};
+
+/* How a command ended. */
+enum {
+    STANCH_RUN_EXITED = 0,      /* code: its exit code */
+    STANCH_RUN_NOT_STARTED = 1, /* refused, or could not be started: nothing happened; why */
+    STANCH_RUN_SIGNALLED = 2,   /* ended by a signal that is not ours; code: which */
+    STANCH_RUN_KILLED = 3,      /* ended by us: its deadline, or the call was over. What it did is not known */
+};
+
+struct stanch_run_order {
+    uint32_t size;              /* sizeof this struct */
+    uint32_t deadline_ms;       /* then SIGTERM to its process group; 0: what is left of the call's, less the grace */
+    uint32_t grace_ms;          /* from SIGTERM to SIGKILL; 0: 1000 */
+    uint32_t is_cut_ok;         /* 1: output over max_output is cut; 0: then the command is ended (KILLED) */
+    struct stanch_text command; /* absolute path; must be the value of a setting with "format":"command" */
+    struct stanch_text args;    /* JSON array of texts, without the command's own name; never seen by a shell */
+    struct stanch_text environment;        /* JSON {"NAME":"value"}: all that is in its environment; or empty */
+    struct stanch_text secret_environment; /* JSON {"NAME":"SETTING"}: secrets that are; or empty */
+    struct stanch_text input;              /* its standard input */
+    uint64_t max_output;                   /* of standard output and of standard error each; 0: 256 KiB */
+};
+
+struct stanch_run_result {
+    uint32_t size;
+    uint32_t ended; /* STANCH_RUN_* */
+    int32_t code;
+    uint32_t is_cut; /* there was more output */
+    struct stanch_text output, errors;
+    struct stanch_text why; /* for people, unless it exited */
 };
 
 /* The services of the host. All functions: host's thread only. */
@@ -133,6 +175,21 @@ struct stanch_host {
     /** HMAC-SHA256 of `data` with the secret that `setting` names. returns 1, or 0 when that secret is not set. */
     uint32_t (*hmac_sha256)(const struct stanch_instance *instance, struct stanch_text setting, struct stanch_text data,
                             uint8_t ret[32]);
+
+    /* since 0.3 */
+    /** Run a command that the settings name: its process group alone, no shell, an environment of what the order
+     *  says, its working directory the instance's own (or /). All that it leaves behind is ended with it. Only in an
+     *  instance that has a setting with "format":"command". on_ended: later, at most once, not after the answer;
+     *  a call that is answered ends its commands. */
+    void (*run)(struct stanch_call *call, const struct stanch_run_order *order,
+                void (*on_ended)(struct stanch_call *call, void *ctx, const struct stanch_run_result *result),
+                void *ctx);
+    /** Keep a secret that came up while working (a session's token) under a name that begins with "."; it can then
+     *  stand wherever the name of a secret setting can, and is scrubbed from all that leaves the host. A second one
+     *  of that name replaces the first; an empty one removes it. returns 1, or 0 when the name is none. */
+    uint32_t (*secret_keep)(struct stanch_instance *instance, struct stanch_text name, struct stanch_text value);
+    /** The instance's own directory, absolute, which outlives the host; empty unless the declaration "needs" it. */
+    struct stanch_text (*state_dir)(const struct stanch_instance *instance);
 };
 
 /* What a plugin exports. */
@@ -148,6 +205,12 @@ struct stanch_plugin {
     void (*call)(void *state, struct stanch_call *call);
     /** The caller gave up; answer soon. May be NULL. */
     void (*cancel)(void *state, struct stanch_call *call);
+
+    /* since 0.3 */
+    /** What this instance has beyond the declaration, from its settings (which were checked, secrets left out):
+     *  JSON {"actions":{},"sources":{}}, each as in the declaration. Called once, before open. May be NULL.
+     *  ret_more: lives until close. returns 0, or 1 with a message in ret_why. */
+    uint32_t (*declare)(struct stanch_text settings, struct stanch_text *ret_more, struct stanch_text *ret_why);
 };
 
 /** The one exported symbol. returns: static */

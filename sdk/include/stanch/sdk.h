@@ -36,7 +36,7 @@ typedef void (*sdk_fn)(struct sdk_call *call);
  */
 
 struct sdk_handler {
-    const char *name; /* the action's, or the source's for STANCH_OP_RECEIVE; NULL ends the table */
+    const char *name; /* the action's, the source's for RECEIVE, "check" for CHECK; "*": any; NULL ends the table */
     uint32_t op;      /* STANCH_OP_* */
     sdk_fn fn;
 };
@@ -49,6 +49,10 @@ struct sdk_plugin {
     const char *(*open)(struct sdk_instance *instance, void **ret_state);
     void (*close)(void *state); /* may be NULL */
     sdk_fn cancel;              /* the caller gave up: answer soon. May be NULL */
+    /** What this instance has beyond the declaration: {"actions":{},"sources":{}}, in ret_more (new). Its handlers
+     *  are those named "*". May be NULL. returns NULL, or a text why these settings make no sense (static, or made
+     *  with sdk_declare_why) */
+    const char *(*declare)(const json_t *settings, json_t **ret_more);
 };
 
 /** Write once, at the end of the plugin's main file. */
@@ -58,10 +62,15 @@ struct sdk_plugin {
     {                                                                                                                  \
         return sdk_open__(&(plugin), host, instance, ret_state, ret_why);                                              \
     }                                                                                                                  \
+    static uint32_t sdk_declare_this(struct stanch_text settings, struct stanch_text *ret_more,                        \
+                                     struct stanch_text *ret_why)                                                      \
+    {                                                                                                                  \
+        return sdk_declare__(&(plugin), settings, ret_more, ret_why);                                                  \
+    }                                                                                                                  \
     const struct stanch_plugin *stanch_plugin_entry(void)                                                              \
     {                                                                                                                  \
         static struct stanch_plugin entry;                                                                             \
-        entry = sdk_entry__(&(plugin), sdk_open_this);                                                                 \
+        entry = sdk_entry__(&(plugin), sdk_open_this, sdk_declare_this);                                               \
         return &entry;                                                                                                 \
     }
 
@@ -78,6 +87,13 @@ const json_t *sdk_settings(const struct sdk_instance *instance);
 const char *sdk_setting(const struct sdk_instance *instance, const char *name, const char *otherwise);
 /** Whether that secret setting is set. (sdk_http sends secrets by name: a plugin seldom needs a value.) */
 bool sdk_has_secret(const struct sdk_instance *instance, const char *name);
+/** Keep a secret that came up while working (a session's token) under a name that begins with "."; it can stand
+ * wherever the name of a secret setting can. NULL or "" removes it. returns false when the name is none. */
+bool sdk_keep_secret(struct sdk_instance *instance, const char *name, const char *value);
+/** The instance's own directory ("needs":["state"]), absolute; "" when it was not declared. */
+const char *sdk_state_dir(const struct sdk_instance *instance);
+/** A text for `declare` to return. */
+const char *sdk_declare_why(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /** A text for `open` to return; lives as long as the instance. */
 const char *sdk_why(struct sdk_instance *instance, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /** level: 0 error, 1 warn, 2 info, 3 debug. Secrets are scrubbed by the host. */
@@ -163,6 +179,10 @@ void sdk_reconciled(struct sdk_call *call, const char *state);
 /* ---- HTTP
  * --------------------------------------------------------------------------------------------------- */
 
+/* AWS SigV4: key_id, key and token name secrets (settings, or kept ones); token NULL: none. */
+struct sdk_sigv4 {
+    const char *region, *service, *key_id, *key, *token;
+};
 struct sdk_http_order {
     const char *method;         /* NULL: GET */
     const char *setting;        /* the setting (declared "format":"url") that `path` is put behind; NULL: "url" */
@@ -171,12 +191,16 @@ struct sdk_http_order {
     const char *bearer;         /* name of a secret setting: sent as bearer token when it is set */
     const char *basic_user;     /* name of a setting, and */
     const char *basic_password; /* name of a secret setting: sent as basic credentials when both are set */
-    json_t *json;               /* body, as JSON (Content-Type is set); taken; may be NULL */
-    const char *body;           /* or body as text */
-    size_t body_len;            /* 0: strlen(body) */
-    const char *content_type;   /* of `body` */
-    uint32_t deadline_ms;       /* 0: what is left of the call's time */
-    uint64_t max_body;          /* of the answer; 0: 4 MiB */
+    /** Headers that carry a secret: {"Authorization":{"secret":"token","before":"GenieKey "}}; "before" may be left
+     * out. One whose secret is not set is left out. Taken; may be NULL. */
+    json_t *secret_headers;
+    const struct sdk_sigv4 *sigv4; /* sign by AWS SigV4; make the path with sdk_url. May be NULL */
+    json_t *json;                  /* body, as JSON (Content-Type is set); taken; may be NULL */
+    const char *body;              /* or body as text */
+    size_t body_len;               /* 0: strlen(body) */
+    const char *content_type;      /* of `body` */
+    uint32_t deadline_ms;          /* 0: what is left of the call's time */
+    uint64_t max_body;             /* of the answer; 0: 4 MiB */
 };
 struct sdk_http_answer {
     uint32_t ended;  /* STANCH_HTTP_ANSWERED | _NOT_SENT | _LOST */
@@ -205,6 +229,40 @@ bool sdk_http_ok(struct sdk_call *call, const struct sdk_http_answer *answer);
 const json_t *sdk_http_json(struct sdk_call *call, const struct sdk_http_answer *answer);
 /** Escape one part of a path or query. */
 const char *sdk_escape(struct sdk_call *call, const char *part);
+/** `path` (escaped already) with a query of these parameters, sorted by name and escaped. query: {"name":value},
+ * borrowed; a value is a text, a number, true, false, or an array of such (repeated); null is left out. */
+const char *sdk_url(struct sdk_call *call, const char *path, const json_t *query);
+/** As sdk_http, and asks again what is safe to ask again: always after "not sent", 429 and 503, since nothing
+ * happened; a GET or HEAD in an operation that changes nothing also after "lost", 500, 502 and 504. A change that got
+ * lost is never repeated. Waits with full jitter (up to 0.25 s, doubling to 8 s), at least what Retry-After says.
+ * fn gets the last answer when the call's time would not do for another one. Each one gets order->deadline_ms at most. */
+void sdk_http_retry(struct sdk_call *call, const struct sdk_http_order *order,
+                    void (*fn)(struct sdk_call *call, const struct sdk_http_answer *answer));
+
+/* Many pages. */
+struct sdk_pages {
+    struct sdk_http_order order; /* of the first page; a GET */
+    const char *items;           /* JSON Pointer to each page's array: "/items"; "": the page itself */
+    const char *token;           /* JSON Pointer to the next page's token: "/metadata/continue"; NULL: by Link */
+    const char *token_param;     /* the query's parameter that takes it: "continue" */
+    uint32_t max_pages;          /* 0: 100. More is failed "too-large" */
+};
+/** Read all pages, with sdk_http_retry, following the token, or the header `Link: <...>; rel="next"` (to the same
+ * scheme, host and port only). fn: with all items, an array, borrowed from the call. A page that fails answers the
+ * call as sdk_http_ok does. */
+void sdk_http_pages(struct sdk_call *call, const struct sdk_pages *pages,
+                    void (*fn)(struct sdk_call *call, json_t *items));
+
+/* ---- JSON, time, base64
+ * -------------------------------------------------------------------------------------- */
+
+/** The value at a JSON Pointer (RFC 6901): "" is the whole, "/a/0/b~1c". Borrowed; NULL when it is not there. */
+const json_t *sdk_json_at(const json_t *value, const char *pointer);
+/** RFC 3339 in UTC with milliseconds: "2026-11-21T07:46:05.120Z". */
+const char *sdk_time_text(struct sdk_call *call, int64_t ms);
+/** Strict base64 (RFC 4648 section 4, padded, nothing else in it). NULL when it is none. A NUL stands behind it. */
+const char *sdk_base64_decode(struct sdk_call *call, const char *text, size_t *ret_len);
+const char *sdk_base64(struct sdk_call *call, const void *data, size_t len);
 
 /* ---- Other work that waits
  * ---------------------------------------------------------------------------------- */
@@ -219,6 +277,48 @@ void sdk_exchange(struct sdk_call *call, const char *address, const char *send, 
 bool sdk_exchange_ok(struct sdk_call *call, uint32_t ended, const char *why);
 /** Call fn after that time, unless the call was answered before. */
 void sdk_later(struct sdk_call *call, uint32_t delay_ms, sdk_fn fn);
+/** For VERIFY, when what was read is not yet what it should be: call `ask` again after about every_ms; or, when
+ * within_ms have passed since this was first called (0: the call's time), answer that it does not hold.
+ * seen: taken. */
+void sdk_not_yet(struct sdk_call *call, sdk_fn ask, uint32_t every_ms, uint32_t within_ms, json_t *seen);
+
+/* ---- Commands
+ * ----------------------------------------------------------------------------------------------- */
+
+struct sdk_run_order {
+    const char *command;        /* absolute path: the value of a setting with "format":"command" */
+    json_t *args;               /* array of texts, without the command's name; taken; may be NULL */
+    json_t *environment;        /* {"NAME":"value"}: all that is in its environment; taken; may be NULL */
+    json_t *secret_environment; /* {"NAME":"SETTING"}; taken; may be NULL */
+    const char *input;          /* its standard input; NULL: none */
+    uint32_t deadline_ms;       /* then SIGTERM to its process group; 0: what is left of the call's, less the grace */
+    uint32_t grace_ms;          /* from SIGTERM to SIGKILL; 0: 1000 */
+    bool is_cut_ok;             /* output over max_output is cut; else the command is ended */
+    uint64_t max_output;        /* of standard output and of standard error each; 0: 256 KiB */
+};
+struct sdk_run_result {
+    uint32_t ended; /* STANCH_RUN_EXITED | _NOT_STARTED | _SIGNALLED | _KILLED */
+    int code;       /* exit code, or signal */
+    bool is_cut;
+    const char *output, *errors; /* with a NUL behind them */
+    size_t output_len, errors_len;
+    const char *why; /* for people, unless it exited */
+};
+/** Run a command: no shell, a process group of its own, which is ended with it. fn: later, once. */
+void sdk_run(struct sdk_call *call, const struct sdk_run_order *order,
+             void (*fn)(struct sdk_call *call, const struct sdk_run_result *result));
+
+/* ---- Checks (CHECK)
+ * ----------------------------------------------------------------------------------------- */
+
+/** Note one thing that was looked at. name: a few words ("read applications"); the text says what was found, and when
+ * it is not ok what to do about it. */
+void sdk_check(struct sdk_call *call, const char *name, bool ok, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+/** Note an answer by HTTP: ok when it is 2xx, else what it means. Does not answer the call. returns: ok */
+bool sdk_check_http(struct sdk_call *call, const char *name, const struct sdk_http_answer *answer);
+/** Answer with what was noted. */
+void sdk_checked(struct sdk_call *call);
 
 /* ---- Webhooks (RECEIVE)
  * -------------------------------------------------------------------------------------- */
@@ -235,6 +335,20 @@ bool sdk_bearer_ok(const struct sdk_call *call, const char *secret);
 bool sdk_basic_ok(const struct sdk_call *call, const char *user, const char *password);
 /** HMAC-SHA256 with that secret, as 64 hex digits. False when the secret is not set. */
 bool sdk_hmac_hex(const struct sdk_call *call, const char *secret, const void *data, size_t len, char ret_hex[65]);
+/** How a sender signs: HMAC-SHA256 over `before` and the body, in a header. */
+struct sdk_signature {
+    const char *secret;      /* name of the secret setting */
+    const char *header;      /* lower case: "x-hub-signature-256" */
+    const char *prefix;      /* of each signature in it: "sha256=", "v0=", "v1,"; "" for none */
+    const char *time_header; /* carries the time stamp, s since 1970; NULL: none, or */
+    const char *time_prefix; /* the time stands in `header` itself: "t="; NULL: there is no time stamp */
+    const char *before;      /* signed before the body; %t is the time stamp, %h{name} a header: "v0:%t:" */
+    bool is_base64;          /* the signature is base64; else hex */
+    uint32_t within_s;       /* of now, both ways; 0: 300 */
+};
+/** Whether the body carries a good signature. Several may stand in the header (secret rotation), separated by commas
+ * or blanks. Constant time. NULL when it is good, else why not (static). */
+const char *sdk_signature_why(const struct sdk_call *call, const struct sdk_signature *signature);
 /** Constant time for texts of equal length. */
 bool sdk_equal(const struct sdk_call *call, const char *a, const char *b);
 /** The body as JSON (depth 64 at most, no duplicate keys), borrowed from the call; NULL when it is not, and
@@ -268,7 +382,10 @@ bool sdk_time_parse(const char *text, int64_t *ret_ms);
 
 uint32_t sdk_open__(const struct sdk_plugin *plugin, const struct stanch_host *host, struct stanch_instance *instance,
                     void **ret_state, struct stanch_text *ret_why);
+uint32_t sdk_declare__(const struct sdk_plugin *plugin, struct stanch_text settings, struct stanch_text *ret_more,
+                       struct stanch_text *ret_why);
 struct stanch_plugin sdk_entry__(const struct sdk_plugin *plugin,
                                  uint32_t (*open)(const struct stanch_host *, struct stanch_instance *, void **,
-                                                  struct stanch_text *));
+                                                  struct stanch_text *),
+                                 uint32_t (*declare)(struct stanch_text, struct stanch_text *, struct stanch_text *));
 #endif

@@ -28,7 +28,8 @@ static void all_operations(void **state)
     assert_int_equal(reply.err.code, STANCH_E_STALE);
     reply_done(&reply);
     STANCH_AUTO_FREE char *log = read_file(world->log);
-    assert_string_equal(log, "apply set_convergent t 5 K1 7\nundo set_convergent t 0 K2 7\n");
+    assert_string_equal(log, "apply set_convergent t 5 K1 7\nundo set_convergent t 0 K2 7\n"
+                             "stale undo set_reconcilable t 0 K3 7\n"); /* asked, refused, no effect */
 }
 
 /* What a test writes into the behaviour file, and what core must make of it. */
