@@ -66,6 +66,11 @@ static void refuse(struct delivery *delivery, const struct stanch_err *err)
 
 /* ---- event -> incident -> match ---- */
 
+static bool is_change(const json_t *event)
+{
+    return strcmp(stanch_json_str(event, "kind", "alert"), "change") == 0;
+}
+
 static int check_event(const json_t *event, size_t i, struct stanch_err *err)
 {
     const char *state = stanch_json_str(event, "state", "");
@@ -73,9 +78,14 @@ static int check_event(const json_t *event, size_t i, struct stanch_err *err)
     bool good = *stanch_json_str(event, "fingerprint", "") && json_is_integer(json_object_get(event, "starts_at_ms")) &&
                 (strcmp(state, "firing") == 0 || strcmp(state, "resolved") == 0 || strcmp(state, "happened") == 0) &&
                 (!labels || json_is_object(labels));
-    return good ? 0
-                : stanch_err_set(err, STANCH_E_PROTOCOL,
-                                 "the source's event %zu lacks fingerprint, starts_at_ms, state or labels", i);
+    if (!good)
+        return stanch_err_set(err, STANCH_E_PROTOCOL,
+                              "the source's event %zu lacks fingerprint, starts_at_ms, state or labels", i);
+    bool says_what = *stanch_json_str(json_object_get(event, "change"), "kind", "");
+    if (is_change(event) != says_what)
+        return stanch_err_set(err, STANCH_E_PROTOCOL,
+                              "the source's event %zu must say in \"change\" what changed, if it is a change", i);
+    return 0;
 }
 
 static int event_key(const char *source, const json_t *event, const char *state, char ret[65], struct stanch_err *err)
@@ -109,6 +119,14 @@ static json_t *told(const char *id, const char *state, bool repeat, const char *
                      incident && *incident ? incident : NULL, "runs", runs ? runs : json_array());
 }
 
+/* Kept for recent_changes; it starts nothing, and is no incident's. event: taken */
+static void take_change(json_t *event, struct stanch_batch *batch, json_t *events)
+{
+    json_array_append_new(
+        events, told(stanch_json_str(event, "id", ""), stanch_json_str(event, "state", ""), false, NULL, NULL));
+    stanch_batch_add(batch, STANCH_CHAIN_NONE, "change.received", STANCH_BY_STANCH, NULL, event);
+}
+
 /* One event into the batch. resolves: the firing event that it ends, appended for the engine to hear of. */
 static int take_event(struct delivery *delivery, size_t i, const json_t *given, json_t *seen,
                       struct stanch_batch *batch, json_t *resolves, struct stanch_err *err)
@@ -125,7 +143,8 @@ static int take_event(struct delivery *delivery, size_t i, const json_t *given, 
     STANCH_AUTO_JSON json_t *known = stanch_journal_see(flow->journal, "key", key);
     const char *twin = known ? stanch_json_str(known, "event", "") : stanch_json_str(seen, key, NULL);
     if (twin) {
-        count_repeat(flow, twin);
+        if (!is_change(given))
+            count_repeat(flow, twin);
         json_array_append_new(events, told(twin, state, true, NULL, NULL));
         return 0;
     }
@@ -141,7 +160,10 @@ static int take_event(struct delivery *delivery, size_t i, const json_t *given, 
     json_object_set_new(event, "raw", json_string(delivery->raw_hex));
     json_object_set_new(event, "received_ms", json_integer(delivery->received_ms));
     json_object_set_new(event, "severity", json_string(stanch_incident_severity(flow->incidents, event)));
-    stanch_flow__take(flow, event, batch, delivery->began, events);
+    if (is_change(event))
+        take_change(event, batch, events);
+    else
+        stanch_flow__take(flow, event, batch, delivery->began, events);
     if (strcmp(state, "resolved") == 0) {
         char firing[32];
         find_firing(flow, delivery->source, given, firing);
@@ -257,11 +279,72 @@ static const char *only_source(const json_t *described)
     return json_object_iter_key(json_object_iter((json_t *)(uintptr_t)json_object_get(described, "sources")));
 }
 
+/* The source in the plugin of an instance, if it is up. returns 0 | STANCH_E_UNAVAILABLE | STANCH_E_NOT_FOUND */
+static int find_source(struct stanch_flow *flow, const char *instance, const char **ret, struct stanch_err *err)
+{
+    const json_t *described = stanch_plugins_describe(flow->plugins, instance);
+    *ret = only_source(described);
+    if (described && strcmp(stanch_json_str(described, "state", ""), "up") != 0)
+        return stanch_err_set(err, STANCH_E_UNAVAILABLE, "the source \"%s\" is %s; send it again", instance,
+                              stanch_json_str(described, "state", "down"));
+    if (!described || !*ret)
+        return stanch_err_set(err, STANCH_E_NOT_FOUND, "there is no source \"%.60s\" in the configuration", instance);
+    return 0;
+}
+
+/* Hand a webhook to its plugin. is_test: its credential is not looked at */
+static int ask_source(struct stanch_flow *flow, const struct stanch_webhook *webhook, const char *source, bool is_test,
+                      void (*on_answer)(void *ctx, const struct stanch_plugin_answer *answer), void *ctx,
+                      struct stanch_err *err)
+{
+    STANCH_AUTO_JSON json_t *input = json_pack("{s:s, s:O, s:s, s:s}", "source", source, "headers", webhook->headers,
+                                               "query", webhook->query, "remote", webhook->remote);
+    if (is_test)
+        json_object_set_new(input, "test", json_true());
+    struct stanch_plugin_request request = {.instance = webhook->source,
+                                            .op = "receive",
+                                            .action = source,
+                                            .input = input,
+                                            .body = webhook->body,
+                                            .body_len = webhook->body_len,
+                                            .deadline_ms = RECEIVE_DEADLINE_MS};
+    return stanch_plugins_call(flow->plugins, &request, on_answer, ctx, NULL, err);
+}
+
+struct test {
+    stanch_flow_done done;
+    void *ctx;
+};
+
+static void on_tested(void *ctx, const struct stanch_plugin_answer *answer)
+{
+    struct test *test = ctx;
+    if (answer->outcome == STANCH_OUTCOME_DONE)
+        test->done(test->ctx, 0, NULL, answer->value);
+    else
+        test->done(test->ctx, answer->err.code, &answer->err, NULL);
+    free(test);
+}
+
+int stanch_flow_test_source(struct stanch_flow *flow, const struct stanch_webhook *webhook, stanch_flow_done done,
+                            void *ctx, struct stanch_err *err)
+{
+    const char *source;
+    int rc = find_source(flow, webhook->source, &source, err);
+    if (rc < 0)
+        return rc;
+    struct test *test = STANCH_NEW(struct test);
+    *test = (struct test){done, ctx};
+    rc = ask_source(flow, webhook, source, true, on_tested, test, err);
+    if (rc < 0)
+        free(test);
+    return rc;
+}
+
 int stanch_flow_receive(struct stanch_flow *flow, const struct stanch_webhook *webhook, stanch_flow_done done,
                         void *ctx, struct stanch_err *err)
 {
-    const json_t *described = stanch_plugins_describe(flow->plugins, webhook->source);
-    const char *source = only_source(described);
+    const char *source;
     if (flow->draining)
         return stanch_err_set(err, STANCH_E_UNAVAILABLE, "stanch is shutting down; send it again");
     int rc = stanch_journal_takes(flow->journal, false, err);
@@ -269,12 +352,9 @@ int stanch_flow_receive(struct stanch_flow *flow, const struct stanch_webhook *w
         stanch_flow__count(flow, "events_shed");
         return rc;
     }
-    if (described && strcmp(stanch_json_str(described, "state", ""), "up") != 0)
-        return stanch_err_set(err, STANCH_E_UNAVAILABLE, "the source \"%s\" is %s; send it again", webhook->source,
-                              stanch_json_str(described, "state", "down"));
-    if (!described || !source)
-        return stanch_err_set(err, STANCH_E_NOT_FOUND, "there is no source \"%.60s\" in the configuration",
-                              webhook->source);
+    rc = find_source(flow, webhook->source, &source, err);
+    if (rc < 0)
+        return rc;
     if (is_over_rate(flow, webhook->source)) {
         stanch_flow__count(flow, "events_shed");
         return stanch_err_set(err, STANCH_E_BUSY, "the source \"%s\" sends more than its rate; send it again",
@@ -293,16 +373,7 @@ int stanch_flow_receive(struct stanch_flow *flow, const struct stanch_webhook *w
     delivery->body_len = webhook->body_len;
     delivery->began = json_array();
     delivery->result = json_pack("{s:s, s:[]}", "delivery", delivery->id, "events");
-    STANCH_AUTO_JSON json_t *input = json_pack("{s:s, s:O, s:s, s:s}", "source", source, "headers", webhook->headers,
-                                               "query", webhook->query, "remote", webhook->remote);
-    struct stanch_plugin_request request = {.instance = webhook->source,
-                                            .op = "receive",
-                                            .action = source,
-                                            .input = input,
-                                            .body = webhook->body,
-                                            .body_len = webhook->body_len,
-                                            .deadline_ms = RECEIVE_DEADLINE_MS};
-    rc = stanch_plugins_call(flow->plugins, &request, on_received, delivery, NULL, err);
+    rc = ask_source(flow, webhook, source, false, on_received, delivery, err);
     if (rc < 0) {
         free_delivery(delivery);
         return rc;

@@ -37,6 +37,11 @@ struct stanch_webhook {
 int stanch_flow_receive(struct stanch_flow *flow, const struct stanch_webhook *webhook, stanch_flow_done done,
                         void *ctx, struct stanch_err *err);
 
+/** What the source makes of a body, whatever credential it carries: nothing is recorded, nothing starts.
+ *  result: {"events":[...],"truncated":n}, as its plugin says it. errors: NOT_FOUND; UNAVAILABLE; INVALID, ... */
+int stanch_flow_test_source(struct stanch_flow *flow, const struct stanch_webhook *webhook, stanch_flow_done done,
+                            void *ctx, struct stanch_err *err);
+
 /** A command. by: the principal ("uid:0", "person:alice"). input: borrowed object. One function and one
  * table, so that there is one place where a change is allowed or refused.
  *

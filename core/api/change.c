@@ -20,7 +20,9 @@ static void on_done(void *ctx, int rc, const struct stanch_err *err, const json_
     stanch_api__fail(call, err, NULL);
 }
 
-void stanch_api__receive(struct stanch_api__call *call)
+static void take_body(struct stanch_api__call *call,
+                      int (*take)(struct stanch_flow *flow, const struct stanch_webhook *webhook, stanch_flow_done done,
+                                  void *ctx, struct stanch_err *err))
 {
     struct stanch_err err = {0};
     size_t len = 0;
@@ -34,8 +36,18 @@ void stanch_api__receive(struct stanch_api__call *call)
         .body = body,
         .body_len = len,
     };
-    if (stanch_flow_receive(call->api->flow, &webhook, on_done, call, &err) != 0)
+    if (take(call->api->flow, &webhook, on_done, call, &err) != 0)
         stanch_api__fail(call, &err, NULL);
+}
+
+void stanch_api__receive(struct stanch_api__call *call)
+{
+    take_body(call, stanch_flow_receive);
+}
+
+void stanch_api__test_source(struct stanch_api__call *call)
+{
+    take_body(call, stanch_flow_test_source);
 }
 
 static void run_command(struct stanch_api__call *call, const char *command, const json_t *input)

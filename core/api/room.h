@@ -67,6 +67,7 @@ json_t *stanch_api__view(const json_t *doc);
 
 /* handlers */
 void stanch_api__receive(struct stanch_api__call *call);
+void stanch_api__test_source(struct stanch_api__call *call);
 void stanch_api__change(struct stanch_api__call *call);
 void stanch_api__patch_incident(struct stanch_api__call *call);
 void stanch_api__add_entry(struct stanch_api__call *call);

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
-static int read_file(struct stanch_cli *cli, const char *path, struct stanch_buf *ret)
+int stanch_cli__read_file(struct stanch_cli *cli, const char *path, struct stanch_buf *ret)
 {
     char some[65536];
     size_t got;
@@ -46,7 +46,7 @@ static int run_send(struct stanch_cli *cli)
     size_t i;
     if (!source)
         return stanch_err_set(&cli->err, STANCH_E_INVALID, "--source NAME says which source the event comes from");
-    int rc = read_file(cli, cli->args[0], &body);
+    int rc = stanch_cli__read_file(cli, cli->args[0], &body);
     if (rc != 0)
         return rc;
     STANCH_AUTO_FREE char *path = stanch_cli__path("/v1/events/%s", source);

@@ -58,7 +58,7 @@ extern const struct stanch_cli__command stanch_cli__event_commands[], stanch_cli
     stanch_cli__run_commands[], stanch_cli__approval_commands[], stanch_cli__mitigation_commands[],
     stanch_cli__runbook_commands[], stanch_cli__timeline_commands[], stanch_cli__plugin_commands[],
     stanch_cli__switch_commands[], stanch_cli__config_commands[], stanch_cli__completion_commands[],
-    stanch_cli__store_commands[];
+    stanch_cli__store_commands[], stanch_cli__source_commands[], stanch_cli__change_commands[];
 
 struct stanch_cli {
     FILE *out;
@@ -89,6 +89,8 @@ void stanch_cli__write_help(const struct stanch_cli *cli, FILE *out);
 int stanch_cli__get(struct stanch_cli *cli, const char *path, json_t **ret);
 int stanch_cli__send(struct stanch_cli *cli, const char *method, const char *path, const json_t *body, json_t **ret);
 int stanch_cli__send_raw(struct stanch_cli *cli, const char *path, const char *body, size_t len, json_t **ret);
+/* A whole file, "-" is stdin. ret: appended to. returns 0 | STANCH_E_INVALID (event.c) */
+int stanch_cli__read_file(struct stanch_cli *cli, const char *path, struct stanch_buf *ret);
 /* new; every %s is escaped as part of a path or query */
 char *stanch_cli__path(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 

@@ -137,8 +137,9 @@ void stanch_incident_for_event(struct stanch_incidents *incidents, const json_t 
 {
     char correlation[65];
     ret[0] = 0;
-    if (!correlation_of(incidents, event, correlation))
-        return;
+    bool is_alert = strcmp(stanch_json_str(event, "kind", "alert"), "alert") == 0;
+    if ((!is_alert && !must) || !correlation_of(incidents, event, correlation))
+        return; /* a change is no trouble by itself */
     bool resolved = strcmp(stanch_json_str(event, "state", ""), "resolved") == 0;
     char known[64];
     look_up(incidents, correlation, known);

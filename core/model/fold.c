@@ -160,7 +160,8 @@ void stanch_fold(const struct stanch_entry *entry, const struct stanch_fold_port
     if (!kind || !kind->noun)
         return;
     fold_noun(entry, kind, port);
-    const char *key = strcmp(entry->kind, "event.received") == 0 ? stanch_json_str(entry->data, "key", NULL) : NULL;
+    bool is_event = strcmp(entry->kind, "event.received") == 0 || strcmp(entry->kind, "change.received") == 0;
+    const char *key = is_event ? stanch_json_str(entry->data, "key", NULL) : NULL;
     if (key)
         fold_key(entry, port, key, "event");
     if (strcmp(entry->kind, "incident.declared") == 0)

@@ -2,7 +2,8 @@
  *
  *   run --want--> op --answer--> step.answered --> worker
  *                  |
- *                  +-- simple.c   now, random, note, decide, page, sleep, recent_changes: answered by core itself
+ *                  +-- simple.c   now, random, note, decide, page, sleep: answered by core itself
+ *                  +-- changes.c  recent_changes: out of the journal
  *                  +-- symptom.c  check, verify, wait_for: reads, polled
  *                  +-- ask.c      ask: a free question to a role
  *                  +-- action.c   action: read; or plan -> gate.c -> (approval.c) -> target.c -> effect.c

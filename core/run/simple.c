@@ -79,35 +79,3 @@ static void recover_sleep(struct stanch_op *op, const json_t *doc)
     sleep_until(op, stanch_json_int(doc, "until_ms", 0));
 }
 const struct stanch_op_kind stanch_op_sleep = {.name = "sleep", .start = start_sleep, .recover = recover_sleep};
-
-/* ---- recent_changes: change events, newest first, out of the journal ---- */
-
-static bool is_change_of(const json_t *event, const char *service, int64_t since_ms)
-{
-    if (strcmp(stanch_json_str(event, "kind", ""), "change") != 0)
-        return false;
-    const char *of = stanch_json_str(json_object_get(event, "labels"), "service", "");
-    return (!*service || strcmp(of, service) == 0) && stanch_json_int(event, "starts_at_ms", 0) >= since_ms;
-}
-
-static void start_recent_changes(struct stanch_op *op)
-{
-    const char *service = stanch_json_str(stanch_op__args(op), "service", "");
-    int64_t within = stanch_json_int(stanch_op__args(op), "within_ms", 3600000);
-    struct stanch_noun_query query = {.noun = "event", .open = -1, .limit = 1000};
-    STANCH_AUTO_JSON json_t *events = NULL;
-    struct stanch_err err;
-    int rc = stanch_journal_list(op->engine->journal, &query, &events, &err);
-    if (rc < 0) {
-        stanch_op__answer_error(op, stanch_err_word(rc), "%s", err.text);
-        return;
-    }
-    json_t *changes = json_array();
-    for (size_t i = 0; i < json_array_size(events); i++) {
-        json_t *event = json_array_get(events, i);
-        if (is_change_of(event, service, stanch_engine__now(op->engine) - within))
-            json_array_append(changes, event);
-    }
-    stanch_op__answer_ok(op, changes);
-}
-const struct stanch_op_kind stanch_op_recent_changes = {.name = "recent_changes", .start = start_recent_changes};

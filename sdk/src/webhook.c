@@ -17,6 +17,11 @@ const char *sdk_query(const struct sdk_call *call)
     return text ? text : "";
 }
 
+bool sdk_is_test(const struct sdk_call *call)
+{
+    return json_is_true(json_object_get(call->input, "test"));
+}
+
 const char *sdk_remote(const struct sdk_call *call)
 {
     const char *text = json_string_value(json_object_get(call->input, "remote"));
@@ -150,12 +155,39 @@ const json_t *sdk_body_json(struct sdk_call *call)
     return NULL;
 }
 
-void sdk_event(json_t *events, const struct sdk_event *event)
+static void set_text(json_t *value, const char *member, const char *text)
+{
+    if (text && *text)
+        json_object_set_new(value, member, json_string(text));
+}
+
+/* new */
+static json_t *write_change(const struct sdk_change *change)
 {
     json_t *value = json_object();
-    json_object_set_new(value, "kind", json_string(event->kind ? event->kind : "alert"));
+    set_text(value, "kind", change->kind && *change->kind ? change->kind : "change");
+    set_text(value, "service", change->service);
+    set_text(value, "name", change->name);
+    set_text(value, "text", change->text);
+    set_text(value, "by", change->by);
+    set_text(value, "state", change->state);
+    set_text(value, "environment", change->environment);
+    set_text(value, "commit", change->commit);
+    set_text(value, "previous", change->previous);
+    set_text(value, "link", change->link);
+    return value;
+}
+
+void sdk_event(json_t *events, const struct sdk_event *event)
+{
+    const char *kind = event->kind ? event->kind : "alert";
+    const char *state = event->change ? "happened" : event->resolved ? "resolved" : "firing";
+    json_t *value = json_object();
+    json_object_set_new(value, "kind", json_string(event->change ? "change" : kind));
+    if (event->change)
+        json_object_set_new(value, "change", write_change(event->change));
     json_object_set_new(value, "fingerprint", json_string(event->fingerprint ? event->fingerprint : ""));
-    json_object_set_new(value, "state", json_string(event->resolved ? "resolved" : "firing"));
+    json_object_set_new(value, "state", json_string(state));
     json_object_set_new(value, "starts_at_ms", json_integer(event->starts_at_ms));
     json_object_set_new(value, "ends_at_ms", event->ends_at_ms > 0 ? json_integer(event->ends_at_ms) : json_null());
     json_object_set_new(value, "name", json_string(event->name ? event->name : ""));

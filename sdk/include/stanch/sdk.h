@@ -326,6 +326,8 @@ void sdk_checked(struct sdk_call *call);
 /** A request header, by its lower-case name; NULL when it was not sent. */
 const char *sdk_header(const struct sdk_call *call, const char *name);
 const char *sdk_query(const struct sdk_call *call);
+/** Whether a person tries a sample (`stanch source test`): then no credential is to be asked for; nothing is recorded. */
+bool sdk_is_test(const struct sdk_call *call);
 const char *sdk_remote(const struct sdk_call *call);
 /** The raw bytes as they came: check signatures over these. */
 const char *sdk_body(const struct sdk_call *call, size_t *ret_len);
@@ -355,6 +357,18 @@ bool sdk_equal(const struct sdk_call *call, const char *a, const char *b);
  * then the call was answered with "invalid", line and column. */
 const json_t *sdk_body_json(struct sdk_call *call);
 
+/** What changed: a deploy, a flag, a push. Runbooks find it with recent_changes. Members that are NULL are left out. */
+struct sdk_change {
+    const char *kind;        /* "deploy", "flag", "push", "workflow", "config", ...: a word */
+    const char *service;     /* whose change: what a runbook asks for */
+    const char *name;        /* of the flag, the workflow, the branch */
+    const char *text;        /* one line for people */
+    const char *by;          /* who made it */
+    const char *state;       /* "started", "succeeded", "failed"; or the sender's word */
+    const char *environment; /* where it went */
+    const char *commit, *previous;
+    const char *link;
+};
 /** One normalised signal. */
 struct sdk_event {
     const char *kind;        /* NULL: "alert" */
@@ -367,6 +381,7 @@ struct sdk_event {
     const json_t *labels;      /* {"name":"value"}; borrowed; may be NULL */
     const json_t *annotations; /* as labels */
     const char *link;          /* may be NULL */
+    const struct sdk_change *change; /* not NULL: it is a change, which has happened and does not resolve */
 };
 /** Append an event to an array that becomes the answer. */
 void sdk_event(json_t *events, const struct sdk_event *event);

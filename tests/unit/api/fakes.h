@@ -60,6 +60,14 @@ int stanch_flow_receive(struct stanch_flow *flow, const struct stanch_webhook *w
                done, ctx, err);
 }
 
+int stanch_flow_test_source(struct stanch_flow *flow, const struct stanch_webhook *webhook, stanch_flow_done done,
+                            void *ctx, struct stanch_err *err)
+{
+    (void)flow;
+    return ask(json_pack("{s:s, s:s, s:O}", "command", "test", "source", webhook->source, "headers", webhook->headers),
+               done, ctx, err);
+}
+
 int stanch_flow_do(struct stanch_flow *flow, const char *by, const char *command, const json_t *input,
                    stanch_flow_done done, void *ctx, struct stanch_err *err)
 {
