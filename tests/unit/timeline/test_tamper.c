@@ -1,98 +1,21 @@
 /* test_tamper.c: every kind of change to what is written is found, and the first bad entry is named (campaign D12).
  * The timeline is made once; each case works on a copy of its database, with the triggers dropped. STANCH_LONG=1: 1,000
  * rows and every row instead of some. */
-#include "timeline/world.h"
-#include "timeline/sign.h"
+#include "timeline/tamper.h"
 #include <fcntl.h>
-
-static int rows;
-static char *original, *copy;    /* store directories */
-static char *database;           /* of the copy */
-static char *checkpoint, *early; /* exports of all, and of when it had half of the entries */
-
-static void export_to(const char *path, const char *chain)
-{
-    FILE *out = fopen(path, "w");
-    struct stanch_err err = {0};
-    if (stanch_timeline_export(original, chain, out, &err) < 0)
-        fail_msg("%s", err.text);
-    assert_int_equal(fclose(out), 0);
-}
 
 static int set_up(void **state)
 {
     (void)state;
-    stanch_digest_init();
-    rows = getenv("STANCH_LONG") ? 1008 : 304;
-    original = new_dir();
-    copy = new_dir();
-    database = stanch_asprintf("%s/stanch.db", copy);
-    checkpoint = stanch_asprintf("%s/checkpoint.jsonl", original);
-    early = stanch_asprintf("%s/early.jsonl", original);
-    struct stanch_loop *loop = stanch_loop_new(NULL);
-    struct stanch_journal *journal = open_journal(loop, original);
-    append_mixed(journal, rows / 2);
-    stanch_journal_close(journal);
-    export_to(early, NULL);
-    journal = open_journal(loop, original);
-    append_mixed(journal, rows / 2);
-    struct stanch_batch *batch = stanch_batch_new();
-    char id[65];
-    stanch_digest_hex("body", 4, id);
-    stanch_batch_add(batch, "-", "event.refused", "stanch", NULL, json_pack("{s:s}", "body", id));
-    stanch_batch_blob(batch, id, "body", 4);
-    assert_int_equal(stanch_journal_append(journal, batch, NULL, NULL, NULL), 0);
-    stanch_journal_close(journal);
-    stanch_loop_free(loop);
-    export_to(checkpoint, NULL);
-    rows++;
+    make_timeline(getenv("STANCH_LONG") ? 1008 : 304);
     return 0;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    free(database);
-    free(checkpoint);
-    free(early);
-    drop_dir(original);
-    drop_dir(copy);
+    drop_timeline();
     return 0;
-}
-
-static void fresh_copy(void)
-{
-    STANCH_AUTO_FREE char *from = stanch_asprintf("%s/stanch.db", original);
-    copy_file(from, database);
-}
-
-static sqlite3 *open_copy(void)
-{
-    sqlite3 *db;
-    fresh_copy();
-    assert_int_equal(sqlite3_open(database, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db,
-                                  "PRAGMA journal_mode = DELETE; PRAGMA synchronous = OFF; DROP TRIGGER "
-                                  "entry_is_never_changed; DROP TRIGGER entry_is_never_deleted",
-                                  NULL, NULL, NULL),
-                     SQLITE_OK);
-    return db;
-}
-
-static void run_sql(sqlite3 *db, const char *sql)
-{
-    char *why = NULL;
-    if (sqlite3_exec(db, sql, NULL, NULL, &why) != SQLITE_OK)
-        fail_msg("%s: %s", sql, why);
-}
-
-static struct stanch_verify_result verify(const char *path, const char *checkpoint_path)
-{
-    struct stanch_verify_result result;
-    struct stanch_err err = {0};
-    if (stanch_timeline_verify(path, NULL, checkpoint_path, &result, &err) < 0)
-        fail_msg("%s", err.text);
-    return result;
 }
 
 /* Change a copy with SQL; the first bad entry must be `seq`. */
@@ -253,61 +176,6 @@ static void a_cut_tail_is_found_against_a_checkpoint(void **state)
     tamper(2, checkpoint, again, 1); /* whole chains are gone */
     tamper(1, checkpoint, again, 0);
     tamper(rows / 2, early, again, rows / 2 - 1);
-}
-
-/* A timeline by somebody who computed all hashes anew: `change` and all that follows from it. */
-static void forge(const char *change)
-{
-    sqlite3 *db = open_copy();
-    run_sql(db, change);
-    sqlite3_stmt *read, *write;
-    STANCH_AUTO_JSON json_t *heads = json_object();
-    char link[65] = STANCH_HASH_ZERO;
-    assert_int_equal(sqlite3_prepare_v2(db, "SELECT seq, chain, at_ms, kind, by, run, data FROM entry ORDER BY seq", -1,
-                                        &read, NULL),
-                     SQLITE_OK);
-    assert_int_equal(sqlite3_prepare_v2(db, "UPDATE entry SET n = ?1, prev = ?2, hash = ?3, link = ?4 WHERE seq = ?5",
-                                        -1, &write, NULL),
-                     SQLITE_OK);
-    run_sql(db, "BEGIN; DELETE FROM head");
-    while (sqlite3_step(read) == SQLITE_ROW) {
-        const char *chain = (const char *)sqlite3_column_text(read, 1);
-        const json_t *head = json_object_get(heads, chain);
-        struct stanch_entry entry = {.seq = sqlite3_column_int64(read, 0),
-                                     .chain = chain,
-                                     .n = stanch_json_int(head, "n", 0) + 1,
-                                     .at_ms = sqlite3_column_int64(read, 2),
-                                     .kind = (const char *)sqlite3_column_text(read, 3),
-                                     .by = (const char *)sqlite3_column_text(read, 4),
-                                     .run = (const char *)sqlite3_column_text(read, 5)};
-        (void)snprintf(entry.prev, 65, "%s", stanch_json_str(head, "hash", STANCH_HASH_ZERO));
-        assert_int_equal(stanch_entry_seal_text(&entry, (const char *)sqlite3_column_text(read, 6),
-                                                (size_t)sqlite3_column_bytes(read, 6), NULL),
-                         0);
-        stanch_store_link(entry.seq, link, entry.hash, link);
-        json_object_set_new(heads, chain, json_pack("{s:I,s:s}", "n", (json_int_t)entry.n, "hash", entry.hash));
-        json_object_set_new(heads, "*", json_pack("{s:I,s:s}", "n", (json_int_t)entry.seq, "hash", link));
-        sqlite3_bind_int64(write, 1, entry.n);
-        sqlite3_bind_text(write, 2, entry.prev, -1, SQLITE_TRANSIENT);
-        sqlite3_bind_text(write, 3, entry.hash, -1, SQLITE_TRANSIENT);
-        sqlite3_bind_text(write, 4, link, -1, SQLITE_TRANSIENT);
-        sqlite3_bind_int64(write, 5, entry.seq);
-        assert_int_equal(sqlite3_step(write), SQLITE_DONE);
-        sqlite3_reset(write);
-    }
-    sqlite3_finalize(read);
-    sqlite3_finalize(write);
-    const char *chain;
-    json_t *head;
-    json_object_foreach(heads, chain, head)
-    {
-        char sql[300];
-        (void)snprintf(sql, sizeof sql, "INSERT INTO head VALUES ('%s', %lld, '%s')", chain,
-                       (long long)stanch_json_int(head, "n", 0), stanch_json_str(head, "hash", ""));
-        run_sql(db, sql);
-    }
-    run_sql(db, "COMMIT");
-    sqlite3_close(db);
 }
 
 static void a_recomputed_timeline_is_found_against_a_checkpoint(void **state)
