@@ -45,6 +45,16 @@ void stanch_crash_point(const char *name)
     (void)nanosleep(&linger, NULL);
     kill(getpid(), SIGKILL);
 }
+
+void stanch_crash_torn(const char *name, int fd, const void *bytes, size_t len)
+{
+    long linger_ms = 0;
+    note_passed(name);
+    if (!is_wanted(name, &linger_ms))
+        return;
+    (void)!write(fd, bytes, len / 2);
+    kill(getpid(), SIGKILL);
+}
 #else
 typedef int stanch_crash_points_are_off;
 #endif

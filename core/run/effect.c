@@ -13,6 +13,7 @@
 #include "base/digest.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/sabotage.h"
 #include "run/stop.h"
 #include <string.h>
 
@@ -117,7 +118,8 @@ void stanch_effect__reconcile(struct stanch_effect *effect)
     struct stanch_err why;
     effect->open = true;
     stanch_engine__count(effect->op->engine, "actions_unknown");
-    if (!effect->can_reconcile && effect->sendable_again) {
+    bool may_repeat = effect->sendable_again || stanch_is_sabotaged("send-again-on-unknown");
+    if (!effect->can_reconcile && may_repeat) {
         stanch_err_set(&why, STANCH_E_UNREACHABLE, "the outcome is unknown; sending it again is safe for this class");
         effect->looked = effect->doubt = true;
         end(effect, STANCH_OUTCOME_UNKNOWN, NULL, &why, true);
@@ -184,6 +186,11 @@ void stanch_effect__start(struct stanch_effect *effect, struct stanch_batch *bat
     effect->open = true;
     effect->intend(effect, batch);
     stanch_op__away(op);
+    if (stanch_is_sabotaged("send-before-intent")) {
+        on_intent_committed(effect);
+        (void)stanch_engine__append(op->engine, batch, NULL, NULL, &err);
+        return;
+    }
     if (stanch_engine__append(op->engine, batch, on_intent_committed, effect, &err) < 0) {
         stanch_op__returned(op);
         if (!stanch_op__hold(op, err.code))

@@ -1,6 +1,7 @@
 /* channel.c: frames on libuv. A channel that is closed lives on until libuv has let go of its handle and all
  * writes have come back; `gone` marks that time, in which nothing is told to anybody. */
 #include "wire/channel.h"
+#include "base/crash.h"
 #include "base/mem.h"
 #include <stdbool.h>
 #include <fcntl.h>
@@ -140,6 +141,14 @@ static void on_written(uv_write_t *uv, int status)
     free(op);
 }
 
+/* Tests kill the process in the middle of a frame. */
+static void torn_point(struct stanch_channel *channel, const struct stanch_buf *bytes)
+{
+    uv_os_fd_t fd = -1;
+    if (channel->queued == 0 && uv_fileno((uv_handle_t *)&channel->pipe, &fd) == 0)
+        stanch_crash_torn("wire.torn-send", fd, bytes->data, bytes->len);
+}
+
 int stanch_channel_send(struct stanch_channel *channel, const json_t *head, const void *attachment, size_t len,
                         struct stanch_err *err)
 {
@@ -153,6 +162,7 @@ int stanch_channel_send(struct stanch_channel *channel, const json_t *head, cons
         stanch_buf_done(&bytes);
         return rc;
     }
+    torn_point(channel, &bytes);
     if (channel->queued == 0) { /* the common case: it fits into the socket's buffer, at once */
         uv_buf_t whole = uv_buf_init(bytes.data, (unsigned)bytes.len);
         int n = uv_try_write((uv_stream_t *)&channel->pipe, &whole, 1);

@@ -1,6 +1,6 @@
 """campaign.py: what every campaign stands on (README.md has the contract), and the process that runs one of them.
 
-    python3 campaign.py MODULE JOB     JOB is JSON: {"build", "long", "seed", "figures": where to write them}
+    python3 campaign.py MODULE JOB     JOB is JSON: {"build", "long", "seed", "planted", "figures": where}
 """
 import importlib.util
 import json
@@ -43,11 +43,12 @@ def cached(build, name, otherwise=""):
 class Context:
     """What a campaign is given."""
 
-    def __init__(self, build, long=False, seed=1, scratch=None):
+    def __init__(self, build, long=False, seed=1, scratch=None, planted=""):
         self.build = Path(build)
         self.long = long
         self.seed = seed
         self.scratch = scratch
+        self.planted = planted
         self.kind = cached(build, "STANCH_KIND", "dev")
 
     def limit(self, short, long):
@@ -87,7 +88,7 @@ def run_one(path, job):
     """Run a campaign and write down {"figures", "error", "verdict"}. Verdict "failed" says that the product is wrong or
     the figures mean nothing, "broken" that the campaign itself is wrong."""
     scratch = Path(tempfile.mkdtemp(prefix="stanch-campaign-"))
-    context = Context(job["build"], job["long"], job["seed"], scratch)
+    context = Context(job["build"], job["long"], job["seed"], scratch, job["planted"])
     result = {"figures": [], "error": None, "verdict": "ran"}
     try:
         for figure in load(path).run(context):

@@ -11,6 +11,8 @@ from harness import World, alert, wait_for
 class Life:
     """What one killed life came to."""
 
+    point: str
+    action: str
     name: str
     killed: bool = False
     harms: list = field(default_factory=list)  # (which promise, what was seen)
@@ -68,15 +70,15 @@ def judge(life, daemon, world, run, action):
     effects = judge_effects(life, world, action)
     kinds = daemon.kinds("INC-1")
     if (run["state"] == "succeeded") != (len(effects) == 1):
-        life.harm("runs that went wrong", f"{run['state']} with {effects}")
+        life.harm("lives that went wrong", f"{run['state']} with {effects}")
     if kinds.count("incident.declared") != 1 or kinds.count("run.started") != 1:
-        life.harm("runs that went wrong", f"started twice: {kinds}")
+        life.harm("lives that went wrong", f"started twice: {kinds}")
     if kinds.count("step.noted") != (2 if effects else 1):
-        life.harm("runs that went wrong", f"steps done twice or not at all: {kinds}")
+        life.harm("lives that went wrong", f"steps done twice or not at all: {kinds}")
     if effects and "action.sent" not in kinds:
         life.harm("effects without intent", f"{effects}")
     if len(daemon.get("/v1/mitigations")["items"]) != len(effects):
-        life.harm("runs that went wrong", f"mitigations in force: {daemon.get('/v1/mitigations')}")
+        life.harm("lives that went wrong", f"mitigations in force: {daemon.get('/v1/mitigations')}")
 
 
 def verify_chain(life, daemon, world):
@@ -85,13 +87,13 @@ def verify_chain(life, daemon, world):
         life.harm("chains that do not verify", verified.stdout + verified.stderr)
 
 
-def live(world, action, point, env):
-    """A life of `world` that is killed at `point` (STANCH_CRASH), and the one that follows."""
-    life = Life(f"{point} {action}")
+def live(world, life, death, env):
+    """A life of `world` that is killed at a point ("name:nth", of STANCH_CRASH or of the disk), and the one that follows."""
+    action = life.action
     world.repo.commit({"heal.lua": book('note "begins"; ' + set_to(7, action=action) + '; note "ends"')})
     daemon = world.daemon(policy=AUTO)
     try:
-        daemon.start(STANCH_CRASH=point, **env)
+        daemon.start(STANCH_CRASH=death, **env)
     except (OSError, AssertionError):
         life.killed = daemon.wait_end() == -9  # it died at a write of its own start
         daemon.start()
@@ -100,19 +102,22 @@ def live(world, action, point, env):
     run = settle(daemon, world, life)
     if run is None:
         life.harm("acknowledged events lost", "it was acknowledged, and has no run")
-        return life
+        return
     judge(life, daemon, world, run, action)
     daemon.process.terminate()
     if daemon.wait_end() != 0:  # the point was passed only now: at the last write of the end
         life.killed = True
         daemon.start().stop()
     verify_chain(life, daemon, world)
-    return life
 
 
-def live_once(action, point, env=None):
+def live_once(death, action, env):
+    life = Life(death.split(":")[0], action, f"{death} {action}{' on a disk that forgets' if env else ''}")
     world = World()
     try:
-        return live(world, action, point, env or {})
+        live(world, life, death, env)
+    except AssertionError as error:  # what a test would fail with, is counted here
+        life.harm("lives that went wrong", f"{error} {world.daemons[-1].log()[-1500:] if world.daemons else ''}")
     finally:
         world.close()
+    return life

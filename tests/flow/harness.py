@@ -351,7 +351,7 @@ class World:
             return []
         found = []
         for line in self.remote_path.read_text().splitlines():
-            target, value, *how = line.split(" ")
+            target, value, *how = line.split()
             if how:  # not changed by hand
                 op, action, key = how
                 found.append({"op": op, "action": action, "target": target, "value": int(value), "key": key})

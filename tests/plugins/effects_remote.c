@@ -7,7 +7,8 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#define MAX_STATE 262144
+#define MAX_STATE 1048576
+#define LINE_STEP 128
 
 /* The file's text; NULL when there is none. new */
 static char *read_all(const char *path)
@@ -53,10 +54,15 @@ int64_t remote_get(const char *state_path, const char *target)
     return value;
 }
 
+/* One write of a line that is filled up with spaces, so that none lies across two pages: the kernel may end the write of
+ * a killed process between them. */
 static void append(const char *path, const char *line)
 {
+    char filled[2048];
+    int len = (int)strcspn(line, "\n"), step = (len + LINE_STEP) / LINE_STEP * LINE_STEP;
+    (void)snprintf(filled, sizeof filled, "%-*.*s\n", step - 1, len, line);
     int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-    if (fd < 0 || write(fd, line, strlen(line)) < 0)
+    if (fd < 0 || write(fd, filled, strlen(filled)) < 0)
         perror(path);
     if (fd >= 0)
         close(fd);

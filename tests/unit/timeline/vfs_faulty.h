@@ -7,6 +7,7 @@
 #define TEST_TIMELINE_VFS_FAULTY_H
 #include "base/mem.h"
 #include <pthread.h>
+#include <signal.h>
 #include <sqlite3.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -34,6 +35,8 @@ static struct {
     pthread_mutex_t lock;
     struct vfs_node *nodes;
     sqlite3_vfs vfs, *under;
+    int torn_at; /* the Nth sync of a log: half of what was written reaches the disk, then the process is killed */
+    int log_syncs;
     bool lies_about_sync; /* a sync does nothing: the sabotage that the crash test must notice */
     enum vfs_fault fault;
     int fault_at;           /* the Nth write or sync from now fails, once */
@@ -71,7 +74,7 @@ static struct vfs_node *vfs_find(const char *path)
     return NULL;
 }
 
-static void vfs_forget_all(void)
+__attribute__((unused)) static void vfs_forget_all(void)
 {
     while (vfs.nodes) {
         struct vfs_node *node = vfs.nodes;
@@ -167,6 +170,22 @@ static int vfs_apply(struct vfs_file *self)
     return rc;
 }
 
+/* The first half of the bytes, cut in the middle of a write. */
+static void vfs_tear(struct vfs_file *self)
+{
+    int64_t bytes = 0;
+    for (struct vfs_pending *p = self->node->first; p; p = p->next)
+        bytes += p->len;
+    bytes /= 2;
+    for (struct vfs_pending *p = self->node->first; p && bytes > 0; p = p->next) {
+        int len = p->len < bytes ? p->len : (int)bytes;
+        if (p->bytes)
+            self->real->pMethods->xWrite(self->real, p->bytes, len, p->offset);
+        bytes -= len;
+    }
+    (void)kill(getpid(), SIGKILL);
+}
+
 static int vfs_sync(sqlite3_file *file, int flags)
 {
     struct vfs_file *self = vfs_of(file);
@@ -174,6 +193,8 @@ static int vfs_sync(sqlite3_file *file, int flags)
         return self->real->pMethods->xSync(self->real, flags);
     pthread_mutex_lock(&vfs.lock);
     int rc = SQLITE_OK;
+    if (strstr(self->node->path, "-wal") && ++vfs.log_syncs == vfs.torn_at)
+        vfs_tear(self);
     if (vfs.fault == VFS_SYNC_ERROR && ++*vfs.calls == vfs.fault_at)
         rc = SQLITE_IOERR_FSYNC;
     else if (!vfs.lies_about_sync)
