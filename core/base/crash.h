@@ -16,7 +16,7 @@ void stanch_crash_point(const char *name);
 void stanch_crash_torn(const char *name, int fd, const void *bytes, size_t len);
 #else
 #define stanch_crash_torn(name, fd, bytes, len) ((void)0)
-#define stanch_crash_point(name) ((void)0)
+#define stanch_crash_point(name)                ((void)0)
 #endif
 
 #endif

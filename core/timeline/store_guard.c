@@ -5,11 +5,16 @@
 #include "base/mem.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define LOCK_WAIT_MS 2000
+#define LOCK_POLL_MS 5
 
 static char *path_of(const char *dir, const char *name)
 {
@@ -44,11 +49,35 @@ int stanch_guard_dir(const char *dir, int create, struct stanch_err *err)
     return 0;
 }
 
+static void read_owner(int fd, char pid[32])
+{
+    ssize_t len = pread(fd, pid, 31, 0);
+    pid[len > 0 ? len : 0] = 0;
+    pid[strcspn(pid, "\n")] = 0;
+}
+
+/* What a killed owner had just forked has its lock until it becomes another program: that is over in a moment. */
+static int lock_soon(int fd)
+{
+    for (int waited_ms = 0;; waited_ms += LOCK_POLL_MS) {
+        char pid[32];
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+            return 0;
+        int rc = errno;
+        read_owner(fd, pid);
+        pid_t owner = (pid_t)strtol(pid, NULL, 10);
+        bool is_gone = owner > 0 && kill(owner, 0) < 0 && errno == ESRCH;
+        errno = rc;
+        if (rc != EINTR && (rc != EWOULDBLOCK || !is_gone || waited_ms >= LOCK_WAIT_MS))
+            return -1;
+        (void)usleep(LOCK_POLL_MS * 1000);
+    }
+}
+
 static int refuse_second(int fd, const char *path, struct stanch_err *err)
 {
-    char pid[32] = {0};
-    ssize_t len = pread(fd, pid, sizeof pid - 1, 0);
-    pid[len > 0 ? strcspn(pid, "\n") : 0] = 0;
+    char pid[32];
+    read_owner(fd, pid);
     return stanch_err_set(err, STANCH_E_CONFLICT,
                           "the store is in use by process %s (lock %s); stop that process, or give this one a "
                           "state directory of its own",
@@ -61,7 +90,7 @@ int stanch_guard_lock(const char *dir, int *ret_fd, struct stanch_err *err)
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0)
         return stanch_err_errno(err, STANCH_E_STORE, errno, "the lock %s cannot be opened", path);
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+    if (lock_soon(fd) < 0) {
         int rc = errno == EWOULDBLOCK ? refuse_second(fd, path, err)
                                       : stanch_err_errno(err, STANCH_E_STORE, errno, "the lock %s", path);
         close(fd);

@@ -109,7 +109,7 @@ def figures_of(context, killed, stormed):
                least >= 3),
         Figure("points x classes hit", f"{len(cells)}", f"{many}", len(cells) == many),
         Figure("kills at random", kills, f"{wanted} and more, some on a disk that forgets", kills >= wanted),
-        Figure("events acknowledged meanwhile", acknowledged, "one a kill at least", acknowledged >= kills),
+        Figure("events acknowledged meanwhile", acknowledged, "one in two kills at least", acknowledged >= kills // 2),
         Figure("intents meanwhile", sum(storm.intents for storm in stormed), "as many", True),
         Figure("outcomes that a person had to decide", sum(storm.asked for storm in stormed), "some", True),
         *(Figure(promise, harms[promise], "0", harms[promise] == 0) for promise in PROMISES)]

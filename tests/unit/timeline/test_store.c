@@ -89,6 +89,34 @@ static void an_owner_that_was_killed_leaves_no_lock(void **state)
     close(fds[0]);
 }
 
+/* A process that an owner forked has the lock until it is another program: it may outlive a kill by a moment. */
+static void what_a_killed_owner_had_just_forked_is_waited_for(void **state)
+{
+    (void)state;
+    int up[2], down[2], status;
+    char byte;
+    assert_int_equal(pipe(up) | pipe(down), 0);
+    pid_t owner = fork();
+    if (owner == 0) {
+        struct stanch_store *store;
+        if (stanch_store_sqlite_open(dir, 1, 0, &store, NULL) < 0)
+            _exit(1);
+        if (fork() > 0)
+            (void)kill(getpid(), SIGKILL);
+        if (write(up[1], "x", 1) == 1 && read(down[0], &byte, 1) == 1)
+            (void)usleep(50000); /* it lives while the store is being opened */
+        _exit(0);
+    }
+    assert_int_equal(waitpid(owner, &status, 0), owner);
+    assert_int_equal(read(up[0], &byte, 1), 1);
+    assert_int_equal(write(down[1], "x", 1), 1);
+    assert_int_equal(try_open(1, 0, NULL), 0);
+    for (int i = 0; i < 2; i++) {
+        close(up[i]);
+        close(down[i]);
+    }
+}
+
 static void the_epoch_grows_with_every_owner(void **state)
 {
     (void)state;
@@ -433,6 +461,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_second_owner_is_refused_with_the_firsts_pid),
         TEST(an_owner_that_was_killed_leaves_no_lock),
+        TEST(what_a_killed_owner_had_just_forked_is_waited_for),
         TEST(the_epoch_grows_with_every_owner),
         TEST(a_former_owner_writes_nothing),
         TEST(a_head_that_moved_is_not_overwritten),
