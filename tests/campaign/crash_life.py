@@ -90,7 +90,8 @@ def verify_chain(life, daemon, world):
 def live(world, life, death, env):
     """A life of `world` that is killed at a point ("name:nth", of STANCH_CRASH or of the disk), and the one that follows."""
     action = life.action
-    world.repo.commit({"heal.lua": book('note "begins"; ' + set_to(7, action=action) + '; note "ends"')})
+    quiet = 'sleep "2500ms"; ' if life.point == "journal.before-checkpoint" else ""  # then it checkpoints
+    world.repo.commit({"heal.lua": book('note "begins"; ' + set_to(7, action=action) + f'; {quiet}note "ends"')})
     daemon = world.daemon(policy=AUTO)
     try:
         daemon.start(STANCH_CRASH=death, **env)
