@@ -16,6 +16,7 @@
 
 #define MAX_FETCH_BYTES   (256u << 20)
 #define MAX_FETCH_OBJECTS 2000000u
+#define MAX_REF_DEPTH     16
 #define CERTIFICATES      "/etc/ssl/certs/ca-certificates.crt"
 
 int stanch_remote__git_err(struct stanch_err *err, int code, const char *url, const char *fmt, ...)
@@ -62,8 +63,29 @@ static void remove_leftovers(const char *repo_dir)
     closedir(dir);
 }
 
+/* A process that was killed while it wrote leaves git's lock files, at the top and among the references. */
+static void remove_locks(const char *path, int depth)
+{
+    DIR *dir = opendir(path);
+    if (!dir)
+        return;
+    for (struct dirent *entry = readdir(dir); entry; entry = readdir(dir)) {
+        size_t len = strlen(entry->d_name);
+        bool is_lock = len > 5 && strcmp(entry->d_name + len - 5, ".lock") == 0;
+        if (is_lock && unlinkat(dirfd(dir), entry->d_name, 0) < 0)
+            stanch_log(STANCH_LOG_WARN, "book", "a left-over lock stays file=%s/%s", path, entry->d_name);
+        bool is_inside = entry->d_type == DT_DIR && entry->d_name[0] != '.';
+        if (is_inside && depth < MAX_REF_DEPTH && (depth > 0 || strcmp(entry->d_name, "refs") == 0)) {
+            STANCH_AUTO_FREE char *below = stanch_asprintf("%s/%s", path, entry->d_name);
+            remove_locks(below, depth + 1);
+        }
+    }
+    closedir(dir);
+}
+
 int stanch_remote_open(const char *repo_dir, git_repository **ret, struct stanch_err *err)
 {
+    remove_locks(repo_dir, 0);
     int rc = git_repository_open_bare(ret, repo_dir);
     if (rc == GIT_ENOTFOUND) {
         git_repository_init_options options = GIT_REPOSITORY_INIT_OPTIONS_INIT;

@@ -224,6 +224,24 @@ static int start_silent_server(struct world *world)
     return silent;
 }
 
+/* A process that was killed while it wrote leaves git's lock files; the next one is the only writer. */
+static void locks_of_a_killed_process_are_taken_away(void **state)
+{
+    struct world *world = *state;
+    sh(world,
+       "mkdir -p state/clone/refs/heads && touch state/clone/config.lock state/clone/HEAD.lock"); /* killed while it made the clone */
+    start_and_accept(world);
+    stop_book(world);
+    sh(world, "touch state/clone/config.lock state/clone/packed-refs.lock && find state/clone/refs -type d -exec touch "
+              "'{}/x.lock' ';'"
+              " && for ref in $(find state/clone/refs -type f ! -name '*.lock'); do touch $ref.lock; done");
+    commit_file(world, "checkout.lua", "second");
+    world->candidates = 0;
+    start_and_accept(world);
+    assert_string_equal(world->files, "checkout.lua=second;");
+    assert_int_equal(world->faults, 0);
+}
+
 static void a_process_that_dies_in_the_middle_is_a_fault(void **state)
 {
     struct world *world = *state;
@@ -279,6 +297,7 @@ int main(void)
         WITH_WORLD(away_is_told_once_and_back_is_told),
         WITH_WORLD(no_credential_is_shown),
         WITH_WORLD(a_killed_process_is_replaced),
+        WITH_WORLD(locks_of_a_killed_process_are_taken_away),
         WITH_WORLD(a_process_that_dies_in_the_middle_is_a_fault),
         WITH_WORLD(a_fetch_over_its_deadline_is_given_up),
     };
