@@ -174,7 +174,7 @@ def judge_acknowledged(storm, entries):
 
 def live(world, storm, rng, kills, env):
     world.repo.commit({"heal.lua": runbook()})
-    daemon = world.daemon(policy=AUTO, env=env, limits={"max_runs": 10000, "events_per_s": 10000},
+    daemon = world.daemon(policy=AUTO, env=env, limits={"max_runs": 10000, "events_per_s": 10000, "storm": {"enter": 100000}},
                           incidents={"correlate": ["alertname", "server"]})
     first = 1
     for _ in range(kills):
