@@ -2,6 +2,7 @@
 #include "run/action.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/sabotage.h"
 #include <string.h>
 
 #define MAX_SENDS          3
@@ -302,7 +303,8 @@ static void intend(struct stanch_effect *effect, struct stanch_batch *batch)
     if (action->granted[0]) {
         stanch_json_set_str(data, "consumed", action->granted);
         stanch_approval__close(op->engine, action->granted, "approval.consumed", "used", batch);
-        action->granted[0] = 0;
+        if (!stanch_is_sabotaged("approval-used-twice"))
+            action->granted[0] = 0;
     }
     stanch_batch_add(batch, op->chain, "action.sent", STANCH_BY_STANCH, op->run_id, data);
 }

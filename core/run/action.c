@@ -1,6 +1,7 @@
 /* action.c: an action from its want to the moment before its effect: checks, plan, gate, question. */
 #include "run/action.h"
 #include "base/mem.h"
+#include "base/sabotage.h"
 #include <string.h>
 
 #define PLAN_DEADLINE_MS 10000
@@ -185,7 +186,7 @@ static const char *why_void(const struct stanch_op *op, const struct stanch_gate
     const char *granted = ((const struct stanch_action *)op->state)->granted;
     STANCH_AUTO_JSON json_t *doc = stanch_journal_get(op->engine->journal, STANCH_VIEW_APPENDED, "approval", granted);
     int64_t now = stanch_engine__now(op->engine);
-    if (!same_plan)
+    if (!same_plan && !stanch_is_sabotaged("approval-for-another-plan"))
         return "the plan was made again, and it differs from the approved one";
     if (!same_rules(doc, gate))
         return "other rules of the policy match than when it was approved";

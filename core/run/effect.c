@@ -118,8 +118,13 @@ void stanch_effect__reconcile(struct stanch_effect *effect)
     struct stanch_err why;
     effect->open = true;
     stanch_engine__count(effect->op->engine, "actions_unknown");
+<<<<<<< HEAD
     bool may_repeat = effect->sendable_again || stanch_is_sabotaged("send-again-on-unknown");
     if (!effect->can_reconcile && may_repeat) {
+=======
+    if (stanch_is_sabotaged("reconcile-not-asked") ||
+        (!effect->can_reconcile && (effect->sendable_again || stanch_is_sabotaged("send-twice")))) {
+>>>>>>> 1eca39d (campaign: D14, the simulation, with thirteen planted defects)
         stanch_err_set(&why, STANCH_E_UNREACHABLE, "the outcome is unknown; sending it again is safe for this class");
         effect->looked = effect->doubt = true;
         end(effect, STANCH_OUTCOME_UNKNOWN, NULL, &why, true);
@@ -160,7 +165,7 @@ static void on_intent_committed(void *ctx)
         return;
     stanch_crash_point("run.before-call");
     struct stanch_err err = {0};
-    if (!op->by_person && stanch_stop_is_set(op->engine->config.state_dir)) {
+    if (!op->by_person && stanch_stop_is_set(op->engine->config.state_dir) && !stanch_is_sabotaged("stop-ignored")) {
         stanch_err_set(&err, STANCH_E_STOPPED, "the stop switch was set; nothing was sent");
         end(effect, STANCH_OUTCOME_FAILED, NULL, &err, false);
         return;
@@ -186,9 +191,15 @@ void stanch_effect__start(struct stanch_effect *effect, struct stanch_batch *bat
     effect->open = true;
     effect->intend(effect, batch);
     stanch_op__away(op);
+<<<<<<< HEAD
     if (stanch_is_sabotaged("send-before-intent")) {
         on_intent_committed(effect);
         (void)stanch_engine__append(op->engine, batch, NULL, NULL, &err);
+=======
+    if (stanch_is_sabotaged("intent-after-effect")) {
+        stanch_engine__append(op->engine, batch, NULL, NULL, NULL);
+        on_intent_committed(effect);
+>>>>>>> 1eca39d (campaign: D14, the simulation, with thirteen planted defects)
         return;
     }
     if (stanch_engine__append(op->engine, batch, on_intent_committed, effect, &err) < 0) {

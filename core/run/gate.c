@@ -2,6 +2,7 @@
  * grounds it asks, instead of failing in the middle; only what the policy forbids is refused. */
 #include "run/engine.h"
 #include "base/mem.h"
+#include "base/sabotage.h"
 #include "base/times.h"
 #include "run/stop.h"
 #include <string.h>
@@ -75,7 +76,7 @@ void stanch_gate__decide(struct stanch_op *op, const char *effect, const json_t 
         stanch_gate__ask_because(ret, ret->policy.why);
     if (stanch_stop_is_set(engine->config.state_dir))
         stanch_gate__ask_because(ret, "the stop switch is set");
-    if (op->run && !undo)
+    if (op->run && !undo && !stanch_is_sabotaged("stale-grounds"))
         check_freshness(op->run, ret);
 }
 

@@ -4,6 +4,7 @@
 #include "run/engine.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/sabotage.h"
 #include "run/stop.h"
 #include <string.h>
 
@@ -89,7 +90,7 @@ void stanch_mitigation__order_undo(struct stanch_engine *engine, const char *id,
                                    struct stanch_batch *batch)
 {
     STANCH_AUTO_JSON json_t *doc = stanch_journal_get(engine->journal, STANCH_VIEW_APPENDED, "mitigation", id);
-    if (can_be_undone(doc))
+    if (can_be_undone(doc) && !stanch_is_sabotaged("ordered-undo-lost"))
         stanch_batch_add(batch, stanch_json_str(doc, "incident", STANCH_CHAIN_NONE), "mitigation.ordered", by,
                          stanch_json_str(doc, "run", NULL),
                          json_pack("{s:s, s:s, s:s}", "mitigation", id, "ordered_by", by, "order_reason", reason));
@@ -156,10 +157,18 @@ static void on_lease_end(void *ctx)
     STANCH_AUTO_JSON json_t *doc = stanch_journal_get(engine->journal, STANCH_VIEW_APPENDED, "mitigation", lease->id);
     const json_t *symptom = json_object_get(doc, "symptom");
     bool stopped = stanch_stop_is_set(engine->config.state_dir);
-    if (!doc || strcmp(stanch_json_str(doc, "state", ""), "in-force") != 0) {
+    if (!can_be_undone(doc)) {
         stanch_mitigation__forget(engine, lease->id);
+    } else if (strcmp(stanch_json_str(doc, "state", ""), "unknown") == 0) {
+        stanch_mitigation__forget(engine, stanch_json_str(doc, "id", ""));
+        stanch_mitigation__keep_and_ask(engine, doc, "it is not known whether it was taken back");
+    } else if (stanch_is_sabotaged("lease-undoes-without-proof")) {
+        stanch_mitigation__forget(engine, stanch_json_str(doc, "id", ""));
+        stanch_undo__start(engine, doc, STANCH_BY_STANCH, "its lease has ended", NULL, NULL);
     } else if (stopped || !json_is_object(symptom)) {
         stanch_mitigation__forget(engine, stanch_json_str(doc, "id", ""));
+        if (stanch_is_sabotaged("timer-fires-twice"))
+            watch_lease(engine, stanch_json_str(doc, "id", ""), 1000);
         stanch_mitigation__keep_and_ask(engine, doc,
                                         stopped ? "the stop switch is set" : "its runbook has no symptom to ask for");
     } else {

@@ -2,6 +2,7 @@
  * holds under way, which is bounded by the calls under way. */
 #include "run/target.h"
 #include "base/mem.h"
+#include "base/sabotage.h"
 #include <stdbool.h>
 #include <string.h>
 
@@ -116,6 +117,8 @@ void stanch_targets_hold(struct stanch_targets *targets, const json_t *names, vo
 void stanch_targets_hold_again(struct stanch_targets *targets, const json_t *names, void (*on_held)(void *ctx),
                                void *ctx, struct stanch_hold **ret)
 {
+    if (stanch_is_sabotaged("target-free-after-restart"))
+        names = NULL;
     put(targets, &targets->first, names, on_held, ctx, ret);
 }
 

@@ -73,8 +73,7 @@ static void intend(struct stanch_effect *effect, struct stanch_batch *batch)
         json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:O, s:n}", "mitigation", mitigation_id(undo), "by", undo->by,
                   "reason", undo->reason, "instance", effect->instance, "action", effect->action, "attempt",
                   (json_int_t)effect->attempt, "undo_key", json_object_get(effect->input, "key"), "ordered_by");
-    if (op->run_id[0])
-        json_object_set_new(data, "undo_step", json_string(op->id));
+    json_object_set_new(data, "undo_step", op->run_id[0] ? json_string(op->id) : json_null());
     if (op->approval[0] && op->granted) {
         stanch_approval__close(op->engine, op->approval, "approval.consumed", "used", batch);
         op->approval[0] = 0;
@@ -111,6 +110,17 @@ static int describe_end(const struct undo *undo, enum stanch_outcome outcome, co
                           stanch_json_str(undo->mitigation, "undo_by_hand", "(no command known)"));
 }
 
+/* Nobody waits for this undo, and it did not succeed: its run has ended meanwhile, or it was the lease's. */
+static void ask_keep(struct stanch_op *op, const char *why, struct stanch_batch *batch)
+{
+    const struct undo *undo = op->state;
+    STANCH_AUTO_FREE char *because = stanch_asprintf("%s. Keep or undo?", why);
+    STANCH_AUTO_JSON json_t *left = json_pack("[{s:s, s:s, s:s}]", "id", mitigation_id(undo), "instance",
+                                              undo->effect.instance, "action", undo->effect.action);
+    stanch_mitigation__ask_keep(op->engine, op->chain, stanch_json_str(undo->mitigation, "run", NULL), because, left,
+                                batch);
+}
+
 static void on_ended(struct stanch_effect *effect, enum stanch_outcome outcome, const json_t *value,
                      const struct stanch_err *why, bool retry)
 {
@@ -140,6 +150,8 @@ static void on_ended(struct stanch_effect *effect, enum stanch_outcome outcome, 
     }
     struct stanch_err told = {0};
     int rc = describe_end(undo, outcome, why, &told);
+    if (rc < 0 && !op->by_person && (!op->run || op->cancelled))
+        ask_keep(op, told.text, batch);
     finish(op, batch, rc, &told);
 }
 
@@ -183,8 +195,6 @@ static int prepare(struct stanch_op *op, const json_t *mitigation, const char *b
     undo->effect.intend = intend;
     undo->effect.ended = on_ended;
     const char *state = stanch_json_str(mitigation, "state", "");
-    if (strcmp(state, "undoing") == 0) /* found after a restart */
-        undo->effect.attempt = (int)stanch_json_int(mitigation, "attempt", 1);
     undo->effect.doubt = strcmp(state, "unknown") == 0 || stanch_json_bool(mitigation, "doubt", false);
     STANCH_AUTO_FREE char *key_of =
         stanch_asprintf("undo:%s:%s", stanch_json_str(mitigation, "id", ""), stanch_json_str(mitigation, "step", ""));
@@ -209,6 +219,7 @@ static void on_held_again(void *ctx)
 static void hold_again_and_look(struct stanch_op *op)
 {
     struct undo *undo = op->state;
+    undo->effect.attempt = (int)stanch_json_int(undo->mitigation, "attempt", 1);
     stanch_targets_hold_again(op->engine->targets, json_object_get(undo->mitigation, "targets"), on_held_again, op,
                               &op->hold);
 }
@@ -273,9 +284,9 @@ void stanch_undo__start(struct stanch_engine *engine, const json_t *mitigation, 
 
 void stanch_undo__recover(struct stanch_engine *engine, const json_t *mitigation)
 {
-    const char *id = stanch_json_str(mitigation, "id", "");
+    const char *step = stanch_json_str(mitigation, "undo_step", "");
     for (struct stanch_op *op = engine->ops; op; op = op->next)
-        if (op->kind == &stanch_op_undo && strcmp(stanch_json_str(stanch_op__args(op), "mitigation", ""), id) == 0)
+        if (op->kind == &stanch_op_undo && strcmp(op->id, step) == 0)
             return; /* its run took it up again */
     const char *by = stanch_json_str(mitigation, "by", STANCH_BY_STANCH);
     struct stanch_op *op = new_op(engine, mitigation, by);
@@ -379,10 +390,10 @@ static void decided(struct stanch_op *op, const char *decision, const char *by, 
 
 static void recover(struct stanch_op *op, const json_t *step)
 {
+    (void)step;
     STANCH_AUTO_JSON json_t *doc = own_mitigation(op);
     if (!doc)
         return;
-    (void)step;
     struct stanch_err err = {0};
     const char *state = stanch_json_str(doc, "state", "");
     STANCH_AUTO_FREE char *by = stanch_asprintf("run:%s", op->run_id);
@@ -390,8 +401,8 @@ static void recover(struct stanch_op *op, const json_t *step)
     struct undo *undo = op->state;
     if (rc < 0)
         on_ended(&undo->effect, STANCH_OUTCOME_UNKNOWN, NULL, &err, false);
-    else if (strcmp(state, "undoing") == 0)
-        hold_again_and_look(op);
+    else if (strcmp(state, "undoing") == 0 && strcmp(stanch_json_str(doc, "undo_step", ""), op->id) == 0)
+        hold_again_and_look(op); /* another's undo goes on under the target, and this one waits for it */
     else if (strcmp(state, "undone") == 0)
         finish(op, stanch_batch_new(), 0, &err);
     else if (!op->approval[0])

@@ -292,6 +292,9 @@ void model_at_rest(struct model *model)
         const struct model_run *run = model__run(model, held->run);
         if (held->ordered && held->in_force)
             model__breach(model, "I1: a person ordered the undo of %s, and nobody does it", held->id);
+        if (held->in_force && !held->asked && held->lease_ends_ms &&
+            held->lease_ends_ms < stanch_loop_wall_ms(model->loop))
+            model__breach(model, "1.16: the lease of %s has ended, it is in force, and nobody was asked", held->id);
         if (held->undoing)
             model__breach(model, "I7: %s is being undone for ever", held->id);
         if (held->in_force && !held->asked && run && run->ended && !run->succeeded)

@@ -271,6 +271,7 @@ static void on_undoing(struct model *model, const struct seen *seen)
     COPY(deed->by, by);
     held->undoing = true;
     held->ordered = false;
+    held->asked |= strncmp(by, "person:", 7) == 0; /* who ordered it hears how it ended */
     if (strncmp(by, "person:", 7) == 0 || stanch_json_int(seen->data, "attempt", 0) > 1)
         return;
     if (strcmp(by, "stanch") == 0 && (!held->lease_ends_ms || seen->row->at_ms < held->lease_ends_ms))

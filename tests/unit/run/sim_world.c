@@ -127,7 +127,7 @@ static void on_synced(void *ctx)
 static void defer(struct stanch_loop *loop, stanch_loop_fn fn, void *ctx)
 {
     struct disk_loop *self = of_disk(loop);
-    if (!self->sim->jitter) {
+    if (!self->sim->jitter || sim_dice(self->sim, 2)) { /* before what else is deferred, or some time after it */
         stanch_loop_defer(self->sim->loop, fn, ctx);
         return;
     }
@@ -204,6 +204,7 @@ void sim_kill(struct sim *sim)
     stanch_engine_halt(sim->engine);
     sim__end_workers(sim);
     sim__strand_calls(sim);
+    stanch_loop_sim_settle(sim->loop);
     stanch_journal_close(sim->journal); /* barriers come back to nobody */
     stanch_loop_sim_settle(sim->loop);
     stanch_engine_free(sim->engine);

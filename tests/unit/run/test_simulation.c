@@ -450,7 +450,7 @@ static void random_schedules_keep_the_promises(void **state)
     (void)state;
     bool one = getenv("STANCH_SEED") != NULL;
     int first = one ? from_env("STANCH_SEED", 1) : from_env("STANCH_FROM", 1);
-    int count = one ? 1 : from_env("STANCH_SEEDS", 500);
+    int count = one ? 1 : from_env("STANCH_SEEDS", 100);
     stanch_log_set_level(STANCH_LOG_ERROR);
     for (int seed = first; seed < first + count; seed++)
         simulate((uint64_t)seed);
