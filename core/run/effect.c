@@ -118,13 +118,8 @@ void stanch_effect__reconcile(struct stanch_effect *effect)
     struct stanch_err why;
     effect->open = true;
     stanch_engine__count(effect->op->engine, "actions_unknown");
-<<<<<<< HEAD
     bool may_repeat = effect->sendable_again || stanch_is_sabotaged("send-again-on-unknown");
-    if (!effect->can_reconcile && may_repeat) {
-=======
-    if (stanch_is_sabotaged("reconcile-not-asked") ||
-        (!effect->can_reconcile && (effect->sendable_again || stanch_is_sabotaged("send-twice")))) {
->>>>>>> 1eca39d (campaign: D14, the simulation, with thirteen planted defects)
+    if ((!effect->can_reconcile && may_repeat) || stanch_is_sabotaged("reconcile-not-asked")) {
         stanch_err_set(&why, STANCH_E_UNREACHABLE, "the outcome is unknown; sending it again is safe for this class");
         effect->looked = effect->doubt = true;
         end(effect, STANCH_OUTCOME_UNKNOWN, NULL, &why, true);
@@ -191,15 +186,9 @@ void stanch_effect__start(struct stanch_effect *effect, struct stanch_batch *bat
     effect->open = true;
     effect->intend(effect, batch);
     stanch_op__away(op);
-<<<<<<< HEAD
     if (stanch_is_sabotaged("send-before-intent")) {
         on_intent_committed(effect);
         (void)stanch_engine__append(op->engine, batch, NULL, NULL, &err);
-=======
-    if (stanch_is_sabotaged("intent-after-effect")) {
-        stanch_engine__append(op->engine, batch, NULL, NULL, NULL);
-        on_intent_committed(effect);
->>>>>>> 1eca39d (campaign: D14, the simulation, with thirteen planted defects)
         return;
     }
     if (stanch_engine__append(op->engine, batch, on_intent_committed, effect, &err) < 0) {

@@ -13,8 +13,8 @@ TARGETS = ["unit_run_test_simulation"]
 DEFECTS = {
     "approval-used-twice": "an approval is not gone once it was used",
     "approval-for-another-plan": "the plan made again before an effect is not held against the approved one",
-    "send-twice": "an unknown outcome of an unprotected action is sent again",
-    "intent-after-effect": "the call leaves before its intent is committed",
+    "send-again-on-unknown": "an unknown outcome of an unprotected action is sent again",
+    "send-before-intent": "the call leaves before its intent is committed",
     "reconcile-not-asked": "an unknown outcome counts as one that did not happen",
     "lease-undoes-without-proof": "a lease end undoes without asking for the symptom",
     "timer-fires-twice": "the end of a lease comes twice",
