@@ -17,6 +17,7 @@
 #include "wire/channel.h"
 #include <argp.h>
 #include <errno.h>
+#include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -235,11 +236,11 @@ static void on_plugin_change(void *ctx, const char *instance, const char *state,
         stanch_log(STANCH_LOG_ERROR, "serve", "%s could not be recorded: %s", kind, err.text);
 }
 
-static int start_plugins(struct stanch_daemon *daemon, const char *lock, struct stanch_err *err)
+static int start_plugins(struct stanch_daemon *daemon, const char *state_dir, const char *lock, struct stanch_err *err)
 {
     STANCH_AUTO_FREE char *own_dir = default_plugin_dir(daemon);
     const char *dir = stanch_json_str(daemon->config, "plugin_dir", own_dir);
-    int rc = stanch_plugins_new(daemon->loop, daemon->exe, dir, lock, &daemon->plugins, err);
+    int rc = stanch_plugins_new(daemon->loop, daemon->exe, dir, state_dir, lock, &daemon->plugins, err);
     if (rc < 0)
         return rc;
     stanch_plugins_on_change(daemon->plugins, on_plugin_change, daemon);
@@ -265,21 +266,30 @@ static int start_plugins(struct stanch_daemon *daemon, const char *lock, struct 
 
 static int start_hosts(struct stanch_daemon *daemon, struct stanch_err *err)
 {
-    STANCH_AUTO_FREE char *lock = stanch_asprintf("%s/hosts.lock", stanch_json_str(daemon->config, "state_dir", ""));
-    return start_plugins(daemon, lock, err);
+    const char *state_dir = stanch_json_str(daemon->config, "state_dir", "");
+    STANCH_AUTO_FREE char *lock = stanch_asprintf("%s/hosts.lock", state_dir);
+    return start_plugins(daemon, state_dir, lock, err);
 }
 
 /* The plugins know what their settings mean: their hosts are started for the check, under a lock of its own, so that
  * those of a running daemon are left alone. */
+static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *at)
+{
+    (void)st;
+    (void)kind;
+    (void)at;
+    return remove(path);
+}
+
 static int check_settings(struct stanch_daemon *daemon, struct stanch_err *err)
 {
-    char lock[] = "/tmp/stanch-check-XXXXXX";
-    int fd = mkstemp(lock);
-    if (fd < 0)
-        return stanch_err_errno(err, STANCH_E_SYSTEM, errno, "no file could be made in /tmp");
-    close(fd);
-    int rc = start_plugins(daemon, lock, err);
-    (void)unlink(lock);
+    char dir[] = "/tmp/stanch-check-XXXXXX";
+    if (!mkdtemp(dir))
+        return stanch_err_errno(err, STANCH_E_SYSTEM, errno, "no folder could be made in /tmp");
+    STANCH_AUTO_FREE char *lock = stanch_asprintf("%s/hosts.lock", dir);
+    int rc = start_plugins(daemon, dir, lock, err);
+    stanch_plugins_free(STANCH_TAKE(daemon->plugins));
+    (void)nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
     if (rc == 0)
         (void)printf("%s: good\n", daemon->options.config);
     return rc;

@@ -40,7 +40,7 @@ struct stanch_instance {
     struct stanch_host_place *places;
     char *ca_file, *client_cert;
     const char *client_key; /* the name of the secret, in the declaration */
-    char *state_dir;        /* "": none */
+    char *state_dir;        /* NULL: none */
     void *library;
     const struct stanch_plugin *plugin;
     void *state;

@@ -139,7 +139,10 @@ int stanch_host__harden(struct stanch_err *err)
 
 #define READ_ACCESS  (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
 #define WRITE_ACCESS (LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG)
-#define FILE_ACCESS  (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_EXECUTE)
+#ifndef LANDLOCK_ACCESS_FS_REFER
+#define LANDLOCK_ACCESS_FS_REFER (1ULL << 13)
+#endif
+#define FILE_ACCESS (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_EXECUTE)
 #define ALL_ACCESS                                                                                                     \
     (READ_ACCESS | WRITE_ACCESS | LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_REMOVE_DIR |                         \
      LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_SOCK |                       \
@@ -157,7 +160,22 @@ static void allow(int rules, const char *path, uint64_t access)
     close(rule.parent_fd);
 }
 
-/* The folder of a path that a setting names: the plugin may read and write there. */
+/* All that a folder of its own is for, renaming from one of its folders into another included. */
+#define OWN_ACCESS                                                                                                     \
+    (READ_ACCESS | WRITE_ACCESS | LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_MAKE_DIR |                        \
+     LANDLOCK_ACCESS_FS_MAKE_SYM | LANDLOCK_ACCESS_FS_REFER)
+
+static bool is_read_format(const char *format)
+{
+    static const char *const words[] = {"ca-file", "file", "secret-file", "client-cert", NULL};
+    for (const char *const *word = words; *word; word++)
+        if (strcmp(*word, format) == 0)
+            return true;
+    return false;
+}
+
+/* The folder of a path that a setting names: the plugin may read there, and write when it is a "path". A folder, since
+ * what is replaced (a rotated token, a certificate) is another file of that name. */
 static int on_format(void *ctx, const char *format, const char *text, const char *where, struct stanch_err *err)
 {
     int rules = *(int *)ctx;
@@ -165,7 +183,7 @@ static int on_format(void *ctx, const char *format, const char *text, const char
     char *slash = strrchr(folder, '/');
     (void)where;
     (void)err;
-    if (strcmp(format, "path") != 0 && strcmp(format, "ca-file") != 0)
+    if (strcmp(format, "path") != 0 && !is_read_format(format))
         return 0;
     if (slash)
         slash[slash == folder ? 1 : 0] = '\0';
@@ -178,7 +196,11 @@ int stanch_host__confine(struct stanch_instance *instance, bool *ret_has, struct
     /* what the resolver, TLS and late loading of libraries read */
     static const char *const readable[] = {
         "/etc", "/usr", "/lib", "/lib64", "/run/systemd/resolve", "/run/resolvconf", "/proc/sys", "/dev/urandom", NULL};
-    struct landlock_ruleset_attr attr = {.handled_access_fs = ALL_ACCESS};
+    long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+    bool has_own = instance->state_dir && *instance->state_dir;
+    struct landlock_ruleset_attr attr = {.handled_access_fs = ALL_ACCESS | (abi >= 2 ? LANDLOCK_ACCESS_FS_REFER : 0)};
+    if (has_own && abi < 2)
+        return 0; /* before Linux 5.19 nothing could be renamed into another folder */
     int rules = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof attr, 0);
     if (rules < 0 && (errno == ENOSYS || errno == EOPNOTSUPP))
         return 0;
@@ -190,6 +212,8 @@ int stanch_host__confine(struct stanch_instance *instance, bool *ret_has, struct
 #ifdef STANCH_ASAN
     allow(rules, "/proc", READ_ACCESS);
 #endif
+    if (has_own)
+        allow(rules, instance->state_dir, OWN_ACCESS);
     json_t *schema = stanch_declaration_settings_schema(instance->declaration);
     (void)stanch_schema_each_format(schema, instance->settings, "settings", on_format, &rules, err);
     json_decref(schema);

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define MAX_SO_BYTES (256u << 20)
@@ -118,6 +119,33 @@ static int declare_more(struct stanch_instance *instance, struct stanch_err *err
     return rc ? stanch_err_wrap(err, "what the plugin declares by these settings") : 0;
 }
 
+/* Its own directory, when the declaration needs one: made here, before the plugin may touch any file. */
+static int make_state_dir(struct stanch_instance *instance, struct stanch_err *err)
+{
+    size_t i;
+    json_t *one;
+    bool is_needed = false;
+    json_array_foreach(json_object_get(instance->declaration, "needs"), i, one)
+    {
+        is_needed = is_needed || strcmp(json_string_value(one), "state") == 0;
+    }
+    if (!is_needed) {
+        free(STANCH_TAKE(instance->state_dir));
+        return 0;
+    }
+    if (!instance->state_dir)
+        return stanch_err_set(err, STANCH_E_SYSTEM,
+                              "the plugin needs a directory of its own, and there is no state_dir");
+    char *slash = strrchr(instance->state_dir, '/');
+    *slash = '\0';
+    int rc = mkdir(instance->state_dir, 0700);
+    *slash = '/';
+    rc = rc < 0 && errno != EEXIST ? rc : mkdir(instance->state_dir, 0700);
+    if (rc < 0 && errno != EEXIST)
+        return stanch_err_errno(err, STANCH_E_SYSTEM, errno, "%s could not be made", instance->state_dir);
+    return 0;
+}
+
 static int open_instance(struct stanch_instance *instance, struct stanch_err *err)
 {
     struct stanch_text why = {0};
@@ -139,6 +167,7 @@ int stanch_host__load(struct stanch_instance *instance, const char *path, char r
             : stanch_declaration_check_settings(instance->declaration, instance->settings, instance->secret_names, err);
     rc = rc ? rc : declare_more(instance, err);
     rc = rc ? rc : stanch_host__places_collect(instance, err);
+    rc = rc ? rc : make_state_dir(instance, err);
     rc = rc ? rc : stanch_host__confine(instance, &has_landlock, err);
     if (rc == 0 && !has_landlock)
         stanch_host__log(instance, 3, "this kernel has no Landlock: the plugin's file access is not confined");

@@ -124,6 +124,7 @@ static void open_instance(struct stanch_instance *instance, const json_t *head)
     STANCH_AUTO_BUF struct stanch_buf text = {0};
     const json_t *settings = json_object_get(head, "settings");
     instance->name = stanch_strdup(stanch_json_str(head, "instance", ""));
+    instance->state_dir = stanch_strdup(stanch_json_str(head, "state_dir", NULL));
     instance->settings = settings ? json_deep_copy(settings) : json_object();
     stanch_json_write(instance->settings, &text);
     instance->settings_text = stanch_buf_take(&text);
@@ -173,6 +174,7 @@ static void free_process(struct host_process *host)
     json_decref(instance->declaration);
     json_decref(instance->settings);
     free(instance->settings_text);
+    free(instance->state_dir);
     free(instance->name);
     stanch_channel_close(instance->channel);
     if (host->has_said)

@@ -285,6 +285,9 @@ static int send_open(struct stanch_plugin_instance *instance, json_t *plain, jso
 {
     json_t *head = json_pack("{s:s, s:s, s:s, s:O, s:O, s:i}", "t", "open", "so", instance->so_path, "instance",
                              instance->name, "settings", plain, "secrets", secrets, "lock_fd", lock_fd);
+    if (instance->plugins->state_dir)
+        json_object_set_new(head, "state_dir",
+                            json_sprintf("%s/plugins/%s", instance->plugins->state_dir, instance->name));
     int rc = stanch_channel_send(stanch_child_channel(instance->child), head, NULL, 0, err);
     json_decref(head);
     return rc;

@@ -14,12 +14,13 @@
 struct stanch_plugins;
 struct stanch_plugin_call;
 
-/** exe: this executable; plugin_dir: where NAME.so files are; lock_path: a file whose lock every host inherits
+/** exe: this executable; plugin_dir: where NAME.so files are; state_dir: where an instance that needs one gets a
+ *  directory of its own, plugins/NAME (NULL: nowhere, such an instance cannot be opened); lock_path: a file whose lock every host inherits
  *  and holds, so that a new core can wait until the hosts of an old one are gone (PROMISES.md 1.13). ret: new.
  *  Ends the hosts of an earlier core first; returns when that lock was obtained (bounded: 5 s).
  *  returns 0 | STANCH_E_SYSTEM | STANCH_E_TIMEOUT */
-int stanch_plugins_new(struct stanch_loop *loop, const char *exe, const char *plugin_dir, const char *lock_path,
-                       struct stanch_plugins **ret, struct stanch_err *err);
+int stanch_plugins_new(struct stanch_loop *loop, const char *exe, const char *plugin_dir, const char *state_dir,
+                       const char *lock_path, struct stanch_plugins **ret, struct stanch_err *err);
 /** Kills all hosts; calls under way are not answered any more. Accepts NULL. */
 void stanch_plugins_free(struct stanch_plugins *plugins);
 

@@ -13,8 +13,8 @@
 #define LOCK_WAIT_MS  5000
 #define MAX_INSTANCES 200
 
-int stanch_plugins_new(struct stanch_loop *loop, const char *exe, const char *plugin_dir, const char *lock_path,
-                       struct stanch_plugins **ret, struct stanch_err *err)
+int stanch_plugins_new(struct stanch_loop *loop, const char *exe, const char *plugin_dir, const char *state_dir,
+                       const char *lock_path, struct stanch_plugins **ret, struct stanch_err *err)
 {
     int fd = -1, rc = stanch_hostlock_take(lock_path, LOCK_WAIT_MS, &fd, err);
     if (rc < 0)
@@ -25,6 +25,7 @@ int stanch_plugins_new(struct stanch_loop *loop, const char *exe, const char *pl
     plugins->plugin_dir = realpath(plugin_dir, NULL);
     if (!plugins->plugin_dir)
         plugins->plugin_dir = stanch_strdup(plugin_dir); /* add says that it is not there */
+    plugins->state_dir = stanch_strdup(state_dir);
     plugins->lock_path = stanch_strdup(lock_path);
     plugins->lock_fd = fd;
     plugins->last = &plugins->instances;
@@ -45,6 +46,7 @@ void stanch_plugins_free(struct stanch_plugins *plugins)
     close(plugins->lock_fd);
     free(plugins->exe);
     free(plugins->plugin_dir);
+    free(plugins->state_dir);
     free(plugins->lock_path);
     free(plugins);
 }

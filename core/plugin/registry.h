@@ -60,7 +60,7 @@ struct stanch_plugin_call {
 
 struct stanch_plugins {
     struct stanch_loop *loop;
-    char *exe, *plugin_dir, *lock_path;
+    char *exe, *plugin_dir, *state_dir, *lock_path;
     int lock_fd;
     struct stanch_plugin_instance *instances, **last;
     int64_t last_call_id;

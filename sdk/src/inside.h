@@ -23,7 +23,9 @@ struct sdk_call {
     uint32_t op;
     char *action;
     json_t *input;
-    json_t *held; /* values that end with the call */
+    json_t *held;          /* values that end with the call */
+    json_t *checks;        /* what sdk_check noted; held; or NULL */
+    int64_t poll_until_ms; /* of sdk_not_yet; 0: not begun */
     struct sdk_chunk *chunks;
     void *kept;
 };
@@ -38,6 +40,21 @@ static inline struct stanch_text sdk_span(const char *text)
 }
 /** A copy of that text which ends with the call. */
 char *sdk__copy(struct sdk_call *call, struct stanch_text text);
+typedef void (*sdk__http_fn)(struct sdk_call *call, void *ctx, const struct sdk_http_answer *answer);
+/** As sdk_http, to that URL, with a pointer of ours. */
+void sdk__http_at(struct sdk_call *call, const struct sdk_http_order *order, const char *url, sdk__http_fn fn,
+                  void *ctx);
+/** As sdk_http_retry, likewise. */
+void sdk__retry_at(struct sdk_call *call, const struct sdk_http_order *order, const char *url, sdk__http_fn fn,
+                   void *ctx);
+/** As sdk_later, likewise. */
+void sdk__later(struct sdk_call *call, uint32_t delay_ms, void (*fn)(struct sdk_call *call, void *ctx), void *ctx);
+/** The URL that `setting` (NULL: "url") and `path` make. */
+const char *sdk__join_url(struct sdk_call *call, const char *setting, const char *path);
+/** What an answer that is not 2xx means, as sdk_http_ok tells it. */
+const char *sdk__http_meaning(struct sdk_call *call, const struct sdk_http_answer *answer);
+/** A random number below `below`; 0 for 0. */
+uint32_t sdk__random(uint32_t below);
 /** Formatted. new. */
 char *sdk__vformat(const char *fmt, va_list args) __attribute__((format(printf, 1, 0)));
 /** As the functions of stdlib, but the process ends when there is no memory. */

@@ -5,7 +5,8 @@
 
 struct http_wait {
     struct sdk_call *call;
-    void (*fn)(struct sdk_call *call, const struct sdk_http_answer *answer);
+    sdk__http_fn fn;
+    void *ctx;
 };
 
 static void on_http_ended(struct stanch_call *handle, void *ctx, const struct stanch_http_exchange *exchange)
@@ -23,10 +24,10 @@ static void on_http_ended(struct stanch_call *handle, void *ctx, const struct st
         .body_len = exchange->body.len,
         .why = sdk__copy(call, exchange->why),
     };
-    wait->fn(call, &answer);
+    wait->fn(call, wait->ctx, &answer);
 }
 
-static const char *join_url(struct sdk_call *call, const char *setting, const char *path)
+const char *sdk__join_url(struct sdk_call *call, const char *setting, const char *path)
 {
     const char *base = sdk_setting(call->instance, setting ? setting : "url", "");
     size_t len = strlen(base);
@@ -49,12 +50,30 @@ static char *sign_text(const struct sdk_sigv4 *sign)
     return text;
 }
 
+struct plain_wait {
+    void (*fn)(struct sdk_call *call, const struct sdk_http_answer *answer);
+};
+
+static void on_plain_answer(struct sdk_call *call, void *ctx, const struct sdk_http_answer *answer)
+{
+    ((struct plain_wait *)ctx)->fn(call, answer);
+}
+
 void sdk_http(struct sdk_call *call, const struct sdk_http_order *order,
               void (*fn)(struct sdk_call *call, const struct sdk_http_answer *answer))
+{
+    struct plain_wait *wait = sdk_memory(call, sizeof *wait);
+    wait->fn = fn;
+    sdk__http_at(call, order, sdk__join_url(call, order->setting, order->path), on_plain_answer, wait);
+}
+
+void sdk__http_at(struct sdk_call *call, const struct sdk_http_order *order, const char *url, sdk__http_fn fn,
+                  void *ctx)
 {
     struct http_wait *wait = sdk_memory(call, sizeof *wait);
     wait->call = call;
     wait->fn = fn;
+    wait->ctx = ctx;
     json_t *headers = order->headers ? order->headers : json_object();
     const char *type = order->json ? "application/json" : order->content_type;
     if (type)
@@ -73,7 +92,7 @@ void sdk_http(struct sdk_call *call, const struct sdk_http_order *order,
         .size = sizeof out,
         .deadline_ms = order->deadline_ms,
         .method = sdk_span(order->method ? order->method : "GET"),
-        .url = sdk_span(join_url(call, order->setting, order->path)),
+        .url = sdk_span(url),
         .headers = sdk_span(header_text),
         .bearer = sdk_span(order->bearer),
         .basic = sdk_span(basic),
@@ -115,37 +134,59 @@ static void answer_not_answered(struct sdk_call *call, uint32_t ended, const cha
         sdk_fail_retry(call, 0, "unreachable", "%s", why);
 }
 
+/* What each answer means: kind, whether trying again can help, and the text. */
+struct meaning {
+    const char *kind;
+    bool can_retry;
+    bool may_have_happened; /* of a change */
+    const char *text;
+};
+
+static struct meaning meaning_of(uint32_t status)
+{
+    if (status == 401)
+        return (struct meaning){"unauthorized", false, false, ": the credentials are missing or wrong"};
+    if (status == 403)
+        return (struct meaning){"forbidden", false, false, ": these credentials may not do this"};
+    if (status == 404)
+        return (struct meaning){"not-found", false, false, ": there is no such thing"};
+    if (status == 409 || status == 412)
+        return (struct meaning){"stale", false, false, ": its state has moved on"};
+    if (status == 429)
+        return (struct meaning){"rate", true, false, ": too many requests"};
+    if (status == 503)
+        return (struct meaning){"unavailable", true, false, ""};
+    if (status >= 500)
+        return (struct meaning){"remote", true, true, ""};
+    if (status >= 300 && status <= 399)
+        return (struct meaning){"remote", false, false, ", a redirect, which is not followed: set the final URL"};
+    return (struct meaning){"remote", false, false, ""};
+}
+
+const char *sdk__http_meaning(struct sdk_call *call, const struct sdk_http_answer *answer)
+{
+    if (answer->ended != STANCH_HTTP_ANSWERED)
+        return answer->why;
+    return sdk_text(call, "the remote answered %u%s%s", answer->status, meaning_of(answer->status).text,
+                    excerpt(call, answer));
+}
+
 bool sdk_http_ok(struct sdk_call *call, const struct sdk_http_answer *answer)
 {
-    uint32_t status = answer->status;
     if (answer->ended != STANCH_HTTP_ANSWERED) {
         answer_not_answered(call, answer->ended, answer->why);
         return false;
     }
-    if (status >= 200 && status <= 299)
+    if (answer->status >= 200 && answer->status <= 299)
         return true;
-    const char *more = excerpt(call, answer);
-    if (status == 401)
-        sdk_fail(call, "unauthorized", "the remote answered 401: the credentials are missing or wrong%s", more);
-    else if (status == 403)
-        sdk_fail(call, "forbidden", "the remote answered 403: these credentials may not do this%s", more);
-    else if (status == 404)
-        sdk_fail(call, "not-found", "the remote answered 404: there is no such thing%s", more);
-    else if (status == 409 || status == 412)
-        sdk_fail(call, "stale", "the remote answered %u: its state has moved on%s", status, more);
-    else if (status == 429)
-        sdk_fail_retry(call, answer->retry_after_ms, "rate", "the remote answered 429: too many requests%s", more);
-    else if (status == 503)
-        sdk_fail_retry(call, answer->retry_after_ms, "unavailable", "the remote answered 503%s", more);
-    else if (status >= 500 && sdk_is_change(call))
-        sdk_unknown(call, "remote", "the remote answered %u: it may or may not have happened%s", status, more);
-    else if (status >= 500)
-        sdk_fail_retry(call, answer->retry_after_ms, "remote", "the remote answered %u%s", status, more);
-    else if (status >= 300 && status <= 399)
-        sdk_fail(call, "remote", "the remote answered %u, a redirect, which is not followed: set the final URL",
-                 status);
+    struct meaning meaning = meaning_of(answer->status);
+    const char *text = sdk__http_meaning(call, answer);
+    if (meaning.may_have_happened && sdk_is_change(call))
+        sdk_unknown(call, meaning.kind, "%s: it may or may not have happened", text);
+    else if (meaning.can_retry)
+        sdk_fail_retry(call, answer->retry_after_ms, meaning.kind, "%s", text);
     else
-        sdk_fail(call, "remote", "the remote answered %u%s", status, more);
+        sdk_fail(call, meaning.kind, "%s", text);
     return false;
 }
 
@@ -166,25 +207,6 @@ const json_t *sdk_http_json(struct sdk_call *call, const struct sdk_http_answer 
     else
         sdk_fail(call, "protocol", "%s", text);
     return NULL;
-}
-
-const char *sdk_escape(struct sdk_call *call, const char *part)
-{
-    static const char digits[] = "0123456789ABCDEF";
-    char *out = sdk_memory(call, strlen(part) * 3 + 1), *at = out;
-    for (const char *p = part; *p; p++) {
-        unsigned char c = (unsigned char)*p;
-        bool is_plain =
-            (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || strchr("-._~", c) != NULL;
-        if (is_plain) {
-            *at++ = (char)c;
-        } else {
-            *at++ = '%';
-            *at++ = digits[c >> 4];
-            *at++ = digits[c & 15];
-        }
-    }
-    return out;
 }
 
 struct exchange_wait {
@@ -219,20 +241,38 @@ bool sdk_exchange_ok(struct sdk_call *call, uint32_t ended, const char *why)
 
 struct later_wait {
     struct sdk_call *call;
-    sdk_fn fn;
+    void (*fn)(struct sdk_call *call, void *ctx);
+    void *ctx;
 };
 
 static void on_due(struct stanch_call *handle, void *ctx)
 {
     (void)handle;
     struct later_wait *wait = ctx;
-    wait->fn(wait->call);
+    wait->fn(wait->call, wait->ctx);
 }
 
-void sdk_later(struct sdk_call *call, uint32_t delay_ms, sdk_fn fn)
+void sdk__later(struct sdk_call *call, uint32_t delay_ms, void (*fn)(struct sdk_call *call, void *ctx), void *ctx)
 {
     struct later_wait *wait = sdk_memory(call, sizeof *wait);
     wait->call = call;
     wait->fn = fn;
+    wait->ctx = ctx;
     sdk_host(call)->timer(call->handle, delay_ms, on_due, wait);
+}
+
+struct plain_later {
+    sdk_fn fn;
+};
+
+static void on_plain_due(struct sdk_call *call, void *ctx)
+{
+    ((struct plain_later *)ctx)->fn(call);
+}
+
+void sdk_later(struct sdk_call *call, uint32_t delay_ms, sdk_fn fn)
+{
+    struct plain_later *later = sdk_memory(call, sizeof *later);
+    later->fn = fn;
+    sdk__later(call, delay_ms, on_plain_due, later);
 }

@@ -52,32 +52,6 @@ bool sdk_bearer_ok(const struct sdk_call *call, const char *secret)
     return given && want.len > 0 && sdk_host(call)->secret_equal(want, sdk_span(given)) != 0;
 }
 
-static int base64_digit(char c)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const char *at = c ? strchr(digits, c) : NULL;
-    return at ? (int)(at - digits) : -1;
-}
-
-/* new; what is no base64 ends it */
-static char *decode_base64(const char *text, size_t *ret_len)
-{
-    char *out = sdk__alloc(strlen(text) + 1);
-    uint32_t bits = 0;
-    int count = 0;
-    size_t len = 0;
-    for (; base64_digit(*text) >= 0; text++) {
-        bits = bits << 6 | (uint32_t)base64_digit(*text);
-        count += 6;
-        if (count >= 8) {
-            count -= 8;
-            out[len++] = (char)(bits >> count & 0xff);
-        }
-    }
-    *ret_len = len;
-    return out;
-}
-
 bool sdk_basic_ok(const struct sdk_call *call, const char *user, const char *password)
 {
     const struct stanch_host *host = sdk_host(call);
@@ -87,15 +61,14 @@ bool sdk_basic_ok(const struct sdk_call *call, const char *user, const char *pas
     if (!given || !want_user || want.len == 0)
         return false;
     size_t len = 0;
-    char *pair = decode_base64(given, &len);
-    char *colon = memchr(pair, ':', len);
+    const char *pair = sdk_base64_decode((struct sdk_call *)(uintptr_t)call, given, &len); /* its memory only */
+    const char *colon = pair ? memchr(pair, ':', len) : NULL;
     uint32_t equal = 0;
     if (colon) {
         struct stanch_text name = {pair, (uint64_t)(colon - pair)};
         struct stanch_text pass = {colon + 1, len - name.len - 1};
         equal = host->secret_equal(want, pass) & host->secret_equal(sdk_span(want_user), name);
     }
-    free(pair);
     return equal != 0;
 }
 
@@ -213,42 +186,77 @@ static int64_t days_of(int64_t year, int month, int day)
     return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
 }
 
-/* "Z", "+02:00", "-0530" as minutes. */
-static bool parse_offset(const char *text, int *ret_minutes)
+/* `count` digits and nothing else; -1. */
+static int digits(const char **at, int count)
 {
-    int hours = 0, minutes = 0, used = 0;
+    int value = 0;
+    for (; count > 0; count--, (*at)++) {
+        if (**at < '0' || **at > '9')
+            return -1;
+        value = value * 10 + (**at - '0');
+    }
+    return value;
+}
+
+static bool skip(const char **at, const char *one_of)
+{
+    bool is_there = **at && strchr(one_of, **at);
+    *at += is_there;
+    return is_there;
+}
+
+/* "Z", "+02:00", "-0530" as minutes. */
+static bool parse_offset(const char *at, int *ret_minutes)
+{
+    bool is_west = *at == '-';
     *ret_minutes = 0;
-    if ((text[0] == 'Z' || text[0] == 'z') && text[1] == '\0')
+    if (skip(&at, "Zz"))
+        return *at == '\0';
+    if (!skip(&at, "+-"))
+        return false;
+    int hours = digits(&at, 2);
+    (void)skip(&at, ":");
+    int minutes = hours < 0 ? -1 : digits(&at, 2);
+    if (*at || hours < 0 || hours > 23 || minutes < 0 || minutes > 59)
+        return false;
+    *ret_minutes = (hours * 60 + minutes) * (is_west ? -1 : 1);
+    return true;
+}
+
+static int days_in(int year, int month)
+{
+    static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    bool is_leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    return days[month - 1] + (month == 2 && is_leap);
+}
+
+/* ".123456789": as milliseconds; a point needs a digit behind it. */
+static bool parse_fraction(const char **at, int64_t *ret_ms)
+{
+    int64_t unit = 100;
+    *ret_ms = 0;
+    if (!skip(at, "."))
         return true;
-    if (text[0] != '+' && text[0] != '-')
+    if (**at < '0' || **at > '9')
         return false;
-    if (sscanf(text + 1, "%2d:%2d%n", &hours, &minutes, &used) != 2 &&
-        sscanf(text + 1, "%2d%2d%n", &hours, &minutes, &used) != 2)
-        return false;
-    if (text[1 + used] != '\0' || hours > 23 || minutes > 59 || hours < 0 || minutes < 0)
-        return false;
-    *ret_minutes = (hours * 60 + minutes) * (text[0] == '-' ? -1 : 1);
+    for (; **at >= '0' && **at <= '9'; (*at)++, unit /= 10)
+        *ret_ms += (**at - '0') * unit;
     return true;
 }
 
 bool sdk_time_parse(const char *text, int64_t *ret_ms)
 {
-    int year, month, day, hour, minute, second, used = 0, offset;
-    char sep;
-    if (!text ||
-        sscanf(text, "%4d-%2d-%2d%c%2d:%2d:%2d%n", &year, &month, &day, &sep, &hour, &minute, &second, &used) != 7)
-        return false;
-    if (month < 1 || month > 12 || day < 1 || day > 31 || hour < 0 || hour > 23 || minute < 0 || minute > 59 ||
-        second < 0 || second > 60 || (sep != 'T' && sep != 't' && sep != ' '))
-        return false;
+    const char *at = text ? text : "";
     int64_t fraction_ms = 0;
-    const char *at = text + used;
-    if (*at == '.') {
-        int64_t unit = 100;
-        for (at++; *at >= '0' && *at <= '9'; at++, unit /= 10)
-            fraction_ms += (*at - '0') * unit;
-    }
-    if (!parse_offset(at, &offset))
+    int offset = 0;
+    int year = digits(&at, 4);
+    int month = year < 0 || !skip(&at, "-") ? -1 : digits(&at, 2);
+    int day = month < 0 || !skip(&at, "-") ? -1 : digits(&at, 2);
+    int hour = day < 0 || !skip(&at, "Tt ") ? -1 : digits(&at, 2);
+    int minute = hour < 0 || !skip(&at, ":") ? -1 : digits(&at, 2);
+    int second = minute < 0 || !skip(&at, ":") ? -1 : digits(&at, 2);
+    if (second < 0 || second > 60 || month < 1 || month > 12 || day < 1 || day > days_in(year, month) || hour > 23 ||
+        minute > 59 || !parse_fraction(&at, &fraction_ms) || !parse_offset(at, &offset))
         return false;
     int64_t ms = ((days_of(year, month, day) * 24 + hour) * 60 + minute - offset) * 60000 + second * 1000 + fraction_ms;
     *ret_ms = ms < 0 ? 0 : ms;

@@ -34,7 +34,8 @@ static void start(struct bench *bench, char **argv)
         json_pack("{s:s, s:s, s:{s:s}}", "name", "hit", "plugin", "target", "settings", "url", "http://127.0.0.1:9");
     stanch_digest_init();
     bench->loop = stanch_loop_new(&bench->err);
-    if (!bench->loop || stanch_plugins_new(bench->loop, argv[1], argv[2], argv[3], &bench->plugins, &bench->err) < 0 ||
+    if (!bench->loop ||
+        stanch_plugins_new(bench->loop, argv[1], argv[2], NULL, argv[3], &bench->plugins, &bench->err) < 0 ||
         stanch_plugins_add(bench->plugins, config, &bench->err) < 0)
         bench_die("%s", bench->err.text);
     stanch_plugins_when_ready(bench->plugins, on_ready, bench);

@@ -34,7 +34,10 @@ def find_plugin(name):
 
 
 class Host:
-    def __init__(self, plugin, settings=None, secrets=None, instance="test", wrapper=()):
+    def __init__(self, plugin, settings=None, secrets=None, instance="test", wrapper=(), state_dir=None):
+        """state_dir: the folder that an instance which "needs" one gets for its own; None: a temporary one."""
+        self.scratch = tempfile.TemporaryDirectory(prefix="stanch-host-") if state_dir is None else None
+        self.state_dir = f"{self.scratch.name}/plugins/{instance}" if self.scratch else state_dir
         self.logs = []
         self.frames = []
         self.answers = {}
@@ -63,7 +66,10 @@ class Host:
             os.close(fd)
         theirs.close()
         self.socket = ours
-        self.send({"t": "open", "so": path, "instance": instance, "settings": settings, "secrets": listed})
+        head = {"t": "open", "so": path, "instance": instance, "settings": settings, "secrets": listed}
+        if self.state_dir:
+            head["state_dir"] = str(self.state_dir)
+        self.send(head)
         self.hello = self._wait(lambda: next((f for f in self.frames if f["t"] in ("hello", "failed")), None), 20)
         if not self.hello or self.hello["t"] == "failed":
             text = self.hello["text"] if self.hello else "the host died: " + self.printed()
@@ -136,6 +142,13 @@ class Host:
     def close(self):
         """End it as core's end does; returns the exit code."""
         self.socket.close()
+        try:
+            return self._end()
+        finally:
+            if self.scratch:
+                self.scratch.cleanup()
+
+    def _end(self):
         try:
             return self.process.wait(10)
         except subprocess.TimeoutExpired:
