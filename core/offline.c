@@ -12,6 +12,7 @@
  *
  * PLACE: see offline_place.h. --attached: ends with the process that started it.
  */
+#include "offline.h"
 #include "base/json.h"
 #include "base/loop.h"
 #include "timeline/journal.h"
@@ -29,8 +30,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
-
-int stanch_offline_main(int argc, char **argv);
 
 struct words {
     const char *verb, *store, *chain, *checkpoint, *to, *from, *token_fd;

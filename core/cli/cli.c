@@ -1,15 +1,14 @@
 /* cli.c: the entry: words and options to a command, its result to an exit code. */
-#include "cli/room.h"
+#include "cli/cli.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "cli/room.h"
 #include <argp.h>
 #include <curl/curl.h>
 #include <locale.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-int stanch_cli_main(int argc, char **argv);
 
 #define MANY(key) ((key) == STANCH_CLI__PARAM || (key) == STANCH_CLI__HEADER || (key) == STANCH_CLI__ROLE)
 

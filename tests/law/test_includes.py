@@ -61,12 +61,12 @@ def is_libc(header):
 
 
 def room_of(path):
-    """core/run/step.c -> run; what stands at the top of core/ is flow, but for the doors main and serve (with setup)."""
+    """core/run/step.c -> run; what stands at the top of core/ is flow, but for the doors main and serve (with setup and offline)."""
     parts = Path(path).parts
     if len(parts) > 2:
         return parts[1]
     name = re.split(r"[._]", parts[1])[0]
-    return {"main": "main", "serve": "serve", "setup": "serve"}.get(name, "flow")
+    return {"main": "main", "serve": "serve", "setup": "serve", "offline": "serve"}.get(name, "flow")
 
 
 def foreign_rooms(header):
