@@ -102,6 +102,9 @@ def figures_of(context, killed, stormed):
     seldom = ", ".join(point for point in points if hits[point] < 3)
     kills = sum(storm.kills for storm in stormed)
     acknowledged = sum(len(storm.acknowledged) for storm in stormed)
+    kept = [Figure(promise, harms[promise], "0", harms[promise] == 0) for promise in PROMISES]
+    if context.planted:
+        return kept  # it stopped at the first harm, so it did not come everywhere
     wanted = context.limit(40 if context.kind == "asan" else 200, 2000)
     return [
         Figure("lives killed at a point", sum(hits.values()), f"of {len(killed)}; a life can end before its point", True),
@@ -112,4 +115,4 @@ def figures_of(context, killed, stormed):
         Figure("events acknowledged meanwhile", acknowledged, "one in two kills at least", acknowledged >= kills // 2),
         Figure("intents meanwhile", sum(storm.intents for storm in stormed), "as many", True),
         Figure("outcomes that a person had to decide", sum(storm.asked for storm in stormed), "some", True),
-        *(Figure(promise, harms[promise], "0", harms[promise] == 0) for promise in PROMISES)]
+        *kept]
