@@ -208,7 +208,8 @@ void stanch_run__load_steps(struct stanch_run *run, const json_t *docs);
 void stanch_run__pump(struct stanch_run *run);
 void stanch_run__drop_worker(struct stanch_run *run);
 /* life.c */
-void stanch_run__park(struct stanch_run *run, const char *why);
+/** Park it: it waits for a person, who cancels it. more: members for run.parked; taken; NULL. */
+void stanch_run__park(struct stanch_run *run, const char *why, json_t *more);
 void stanch_run__resume(struct stanch_run *run);
 /** End it: kind "run.succeeded", "run.failed", "run.cancelled"; data: taken. */
 void stanch_run__end(struct stanch_run *run, const char *kind, const char *by, json_t *data);

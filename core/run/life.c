@@ -5,16 +5,21 @@
 #include "base/mem.h"
 #include <string.h>
 
-void stanch_run__park(struct stanch_run *run, const char *why)
+void stanch_run__park(struct stanch_run *run, const char *why, json_t *more)
 {
-    if (run->state == STANCH_RUN_ENDED)
+    json_t *data = more ? more : json_object();
+    if (run->state == STANCH_RUN_ENDED) {
+        json_decref(data);
         return;
+    }
+    json_object_set_new(data, "run", json_string(run->id));
+    json_object_set_new(data, "why", json_string(why));
+    json_object_set_new(data, "stuck", json_true());
     stanch_run__drop_worker(run);
     run->state = STANCH_RUN_PARKED;
     stanch_run__going(run, false);
     struct stanch_batch *batch = stanch_batch_new();
-    stanch_batch_add(batch, run->chain, "run.parked", STANCH_BY_STANCH, run->id,
-                     json_pack("{s:s, s:s, s:b}", "run", run->id, "why", why, "stuck", 1));
+    stanch_batch_add(batch, run->chain, "run.parked", STANCH_BY_STANCH, run->id, data);
     stanch_engine__count(run->engine, "runs_parked");
     stanch_engine__append(run->engine, batch, NULL, NULL, NULL);
 }

@@ -128,17 +128,39 @@ static const struct stanch_step_record *find_answer(const struct stanch_run *run
     return NULL;
 }
 
-static void diverge(struct stanch_run *run, int64_t n, const char *held, const char *asked, const char *file,
-                    int64_t line)
+/* One side of a divergence. new */
+static json_t *side(const char *op, const char *args, const char *file, int64_t line)
 {
+    json_t *side = json_pack("{s:s, s:s}", "op", op, "args", args ? args : "");
+    stanch_json_set_str(side, "file", file);
+    if (line)
+        json_object_set_new(side, "line", json_integer(line));
+    return side;
+}
+
+static char *side_text(const json_t *side)
+{
+    if (!side)
+        return stanch_strdup("nothing: it has ended");
+    return stanch_asprintf("%s %.150s (%s:%lld)", stanch_json_str(side, "op", ""), stanch_json_str(side, "args", ""),
+                           stanch_json_str(side, "file", "?"), (long long)stanch_json_int(side, "line", 0));
+}
+
+/* Step n is not what the journal holds. asked: taken; NULL: the run ended without asking. */
+static void diverge(struct stanch_run *run, int64_t n, json_t *asked)
+{
+    const struct stanch_step_record *record = &run->steps[n - 1];
+    json_t *held = side(record->op, record->args, record->file, record->line);
+    STANCH_AUTO_FREE char *held_text = side_text(held), *asked_text = side_text(asked);
+    STANCH_AUTO_FREE char *why = stanch_asprintf(
+        "the replay asked another question at step %lld: the journal holds %s; the runbook now asks %s. No call was "
+        "made. `stanch run cancel %s` ends it, `stanch run start %s` begins a new one",
+        (long long)n, held_text, asked_text, run->id, stanch_json_str(run->doc, "runbook", ""));
+    json_t *diverged = json_pack("{s:I, s:o}", "n", (json_int_t)n, "held", held);
+    json_object_set_new(diverged, "asked", asked ? asked : json_null());
     stanch_run__drop_worker(run);
-    STANCH_AUTO_FREE char *why =
-        stanch_asprintf("the replay asked another question at step %lld (%s:%lld): the journal holds %.150s, "
-                        "the runbook now asks "
-                        "%.150s. No call was made. Cancel the run, or start a new one",
-                        (long long)n, file ? file : "?", (long long)line, held, asked);
     stanch_engine__count(run->engine, "runs_diverged");
-    stanch_run__park(run, why);
+    stanch_run__park(run, why, json_pack("{s:o}", "diverged", diverged));
 }
 
 static void deliver(struct stanch_run *run)
@@ -148,7 +170,7 @@ static void deliver(struct stanch_run *run)
     if (!record)
         return;
     if (n > run->wanted) {
-        diverge(run, n, record->op, "nothing", record->file, record->line);
+        diverge(run, n, NULL);
         return;
     }
     struct stanch_err err;
@@ -237,10 +259,9 @@ static int take_want(struct stanch_run *run, const json_t *want, struct stanch_o
     }
     const struct stanch_step_record *record = &run->steps[n - 1];
     int rc = 0;
-    if (strcmp(record->op, name) != 0 || strcmp(record->args, args) != 0) {
-        STANCH_AUTO_FREE char *held = stanch_asprintf("%s %s", record->op, record->args);
-        STANCH_AUTO_FREE char *asked = stanch_asprintf("%s %s", name, args);
-        diverge(run, n, held, asked, stanch_json_str(want, "file", NULL), stanch_json_int(want, "line", 0));
+    bool differs = strcmp(record->op, name) != 0 || strcmp(record->args, args) != 0;
+    if (differs && !stanch_is_sabotaged("divergence-ignored")) {
+        diverge(run, n, side(name, args, stanch_json_str(want, "file", NULL), stanch_json_int(want, "line", 0)));
         rc = 1;
     }
     free(args);
@@ -304,6 +325,16 @@ static bool died_too_often(struct stanch_run *run)
     return ++run->deaths >= MAX_DEATHS;
 }
 
+/* The first step that the journal holds and this worker, which has ended, did not ask for, or whose answer it did not
+ * wait for; 0: none. */
+static int64_t first_not_asked(const struct stanch_run *run)
+{
+    int64_t n = 0;
+    if (run->wanted < run->step_count)
+        return run->wanted + 1;
+    return find_answer(run, run->delivered + 1, &n) ? n : 0;
+}
+
 static void on_end(void *ctx, int rc, const struct stanch_err *err, const json_t *result)
 {
     struct stanch_run *run = ctx;
@@ -312,7 +343,10 @@ static void on_end(void *ctx, int rc, const struct stanch_err *err, const json_t
     stanch_timer_stop(run->engine->loop, &run->timer);
     if (run->state == STANCH_RUN_ENDED || run->engine->draining)
         return;
-    if (rc == 0) {
+    int64_t left = first_not_asked(run);
+    if (left && (rc == 0 || rc == STANCH_E_SCRIPT)) {
+        diverge(run, left, NULL);
+    } else if (rc == 0) {
         stanch_run__end(run, "run.succeeded", STANCH_BY_STANCH,
                         json_pack("{s:O}", "result", result ? result : json_null()));
     } else if (rc == STANCH_E_SCRIPT || rc == STANCH_E_PROTOCOL || rc == STANCH_E_TOO_LARGE) {
@@ -323,7 +357,7 @@ static void on_end(void *ctx, int rc, const struct stanch_err *err, const json_t
                                                      "%lld answers): %s. Cancel the run, or mend the "
                                                      "runbook and start a new one",
                                                      (long long)run->delivered, err->text);
-        stanch_run__park(run, why);
+        stanch_run__park(run, why, NULL);
     } else {
         stanch_log(STANCH_LOG_WARN, "run", "the worker of %s ended: %s; replaying", run->id, err->text);
         try_again_later(run);

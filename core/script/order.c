@@ -5,6 +5,7 @@
  * Tables, functions and threads as keys have no order that would be the same in another process: a table that has
  * them can be indexed, but not traversed. Traversal goes over the keys that were there when it began; those
  * removed meanwhile are skipped, those added are not seen. */
+#include "base/sabotage.h"
 #include "script/sandbox.h"
 #include "script/value.h"
 #include "script/vm.h"
@@ -65,7 +66,7 @@ static int compare(const struct key *a, const struct key *b)
 /* Merge sort of its own: glibc's qsort may ask the kernel for things that a worker may not ask. */
 static void sort_keys(struct key *keys, struct key *spare, size_t count)
 {
-    if (count < 2)
+    if (count < 2 || stanch_is_sabotaged("pairs-unordered"))
         return;
     size_t half = count / 2, a = 0, b = half, out = 0;
     sort_keys(keys, spare, half);

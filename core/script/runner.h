@@ -14,6 +14,11 @@
 #include "base/loop.h"
 #include <jansson.h>
 
+/* The version of the language of runbooks: what makes a recorded run ask otherwise raises it (tests/golden/README.md).
+ * Runs that began under OLDEST or later are replayed; others are parked when stanch starts. */
+#define STANCH_LANGUAGE        1
+#define STANCH_LANGUAGE_OLDEST 1
+
 struct stanch_runner;
 struct stanch_worker;
 

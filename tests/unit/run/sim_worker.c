@@ -126,12 +126,6 @@ static void on_go(void *ctx)
         end(worker, STANCH_E_CRASHED, "it died");
         return;
     }
-    if (worker->error[0]) {
-        char text[120];
-        memcpy(text, worker->error, sizeof text);
-        end(worker, STANCH_E_SCRIPT, text);
-        return;
-    }
     STANCH_AUTO_JSON json_t *wants = json_array();
     for (;;) {
         if (worker->branch_count == 0 && worker->at == json_array_size(worker->program)) {
@@ -142,6 +136,12 @@ static void on_go(void *ctx)
             begin_item(worker);
         if (run_branches(worker, wants) > 0)
             break;
+        if (worker->error[0]) { /* raised when all branches have ended */
+            char text[120];
+            memcpy(text, worker->error, sizeof text);
+            end(worker, STANCH_E_SCRIPT, text);
+            return;
+        }
         drop_branches(worker);
         worker->at++;
     }
@@ -183,15 +183,11 @@ int sim__worker_start(void *ctx, const struct stanch_worker_spec *spec, const st
     return 0;
 }
 
-static const json_t *item_that_waits(struct sim_worker *worker, int64_t n)
+static struct branch *branch_that_waits(struct sim_worker *worker, int64_t n)
 {
-    for (size_t i = 0; i < worker->branch_count; i++) {
-        struct branch *branch = &worker->branches[i];
-        if (branch->waits == n) {
-            branch->waits = 0;
-            return json_array_get(branch->list, branch->at - 1);
-        }
-    }
+    for (size_t i = 0; i < worker->branch_count; i++)
+        if (worker->branches[i].waits == n)
+            return &worker->branches[i];
     return NULL;
 }
 
@@ -204,8 +200,8 @@ int sim__worker_answer(void *ctx, struct stanch_worker *handle, int64_t n, const
     worker->delivered++;
     if (sim->model && !sim->dead)
         model_delivered(sim->model, worker->run, worker->delivered, n, stanch_buf_str(&text));
-    const json_t *item = item_that_waits(worker, n);
-    if (!item) {
+    struct branch *branch = branch_that_waits(worker, n);
+    if (!branch) {
         stanch_buf_done(&text);
         return stanch_err_set(err, STANCH_E_INTERNAL, "an answer to no question");
     }
@@ -215,8 +211,11 @@ int sim__worker_answer(void *ctx, struct stanch_worker *handle, int64_t n, const
     if (mitigation)
         (void)snprintf(worker->last, sizeof worker->last, "%s", mitigation);
     const json_t *error = json_object_get(answer, "error");
-    if (error && stanch_json_bool(item, "raise", false))
+    branch->waits = 0;
+    if (error && stanch_json_bool(json_array_get(branch->list, branch->at - 1), "raise", false)) {
+        branch->at = json_array_size(branch->list);
         (void)snprintf(worker->error, sizeof worker->error, "raised: %.100s", stanch_json_str(error, "text", ""));
+    }
     go_soon(worker);
     return 0;
 }

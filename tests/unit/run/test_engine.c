@@ -476,6 +476,107 @@ static void a_target_is_held_until_its_outcome_over_a_restart(void **state)
     sim_done(&sim);
 }
 
+/* ---- divergence: campaign D2 (c), on the engine's side ---- */
+
+static json_t *some_want(struct sim *sim, int number)
+{
+    char text[24];
+    (void)snprintf(text, sizeof text, "want %d", number);
+    switch (sim_dice(sim, 4)) {
+    case 0:
+        return json_pack("{s:s, s:{s:s}}", "op", "note", "args", "text", text);
+    case 1:
+        return json_pack("{s:s, s:{s:s, s:i}}", "op", "decide", "args", "text", text, "number", number);
+    case 2:
+        return sim_set("set_convergent", "s1", number);
+    default:
+        return json_pack("{s:s, s:{s:s, s:s, s:{s:s}}}", "op", "action", "args", "instance", "fx", "action", "get",
+                         "args", "target", text);
+    }
+}
+
+/* Change the operation, an argument, the order; drop one, or put one before it. */
+static void mutate(struct sim *sim, json_t *program, int kind)
+{
+    size_t at = (size_t)sim_dice(sim, (int)json_array_size(program) - 1);
+    json_t *want = json_array_get(program, at);
+    switch (kind) {
+    case 0:
+        json_object_set_new(want, "op", json_string(strcmp(stanch_json_str(want, "op", ""), "page") ? "page" : "note"));
+        break;
+    case 1:
+        json_object_set_new(json_object_get(want, "args"), "because", json_string("another reason"));
+        break;
+    case 2:
+        json_incref(want);
+        json_array_remove(program, at);
+        json_array_insert_new(program, at + 1, want);
+        break;
+    case 3:
+        json_array_remove(program, at);
+        break;
+    default:
+        json_array_insert_new(program, at, json_pack("{s:s, s:{s:s}}", "op", "note", "args", "text", "one more"));
+    }
+}
+
+static int calls_seen;
+
+static enum sim_fate count_calls(struct sim *sim, const char *op, const char *action)
+{
+    (void)sim, (void)op, (void)action;
+    calls_seen++;
+    return SIM_FINE;
+}
+
+static void every_mutation_parks_the_run_before_any_call(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 600; i++) {
+        struct sim sim;
+        sim_init(&sim, "low", NULL);
+        sim.seed = (uint64_t)i;
+        sim.fate = count_calls;
+        for (int k = 0; k < 8; k++)
+            sim_want(&sim, some_want(&sim, k + 1));
+        sim_want(&sim, json_pack("{s:s, s:{s:i}}", "op", "sleep", "args", "ms", 3000));
+        sim_begin(&sim, "R-1", NULL);
+        stanch_loop_sim_advance(sim.loop, 2000);
+        assert_state(&sim, "step", "R-1/9", "asked");
+        mutate(&sim, sim.program, i % 5);
+        calls_seen = 0;
+        sim_crash(&sim);
+        stanch_loop_sim_advance(sim.loop, 60000);
+        if (calls_seen)
+            fail_msg("mutation %d made a call", i);
+        STANCH_AUTO_JSON json_t *run = stanch_journal_get(sim.journal, STANCH_VIEW_APPENDED, "run", "R-1");
+        if (!stanch_json_bool(run, "stuck", false) || !json_is_object(json_object_get(run, "diverged")))
+            fail_msg("mutation %d (kind %d) was not noticed: the run is %s", i, i % 5,
+                     stanch_json_str(run, "state", ""));
+        sim_done(&sim);
+    }
+}
+
+/* PROMISES.md 1.6: a run that this release cannot replay is parked when stanch starts, and said. */
+static void a_run_of_another_language_is_parked_at_start(void **state)
+{
+    (void)state;
+    struct sim sim;
+    sim_init(&sim, "low", NULL);
+    sim_want(&sim, json_pack("{s:s, s:{s:i}}", "op", "sleep", "args", "ms", 3000));
+    sim_want(&sim, sim_set("set_convergent", "s1", 7));
+    sim_begin(&sim, "R-1", json_pack("{s:i}", "language", STANCH_LANGUAGE + 1));
+    stanch_loop_sim_advance(sim.loop, 1000);
+    sim_crash(&sim);
+    stanch_loop_sim_advance(sim.loop, 60000);
+    assert_state(&sim, "run", "R-1", "parked");
+    assert_int_equal(sim.effect_count, 0);
+    STANCH_AUTO_JSON json_t *run = stanch_journal_get(sim.journal, STANCH_VIEW_APPENDED, "run", "R-1");
+    assert_non_null(strstr(stanch_json_str(run, "why", ""), "runbook language"));
+    assert_non_null(strstr(stanch_json_str(run, "why", ""), "stanch run cancel R-1"));
+    sim_done(&sim);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -496,6 +597,8 @@ int main(void)
         cmocka_unit_test(an_ordered_undo_survives_a_crash),
         cmocka_unit_test(only_an_approval_makes_stale_grounds_fresh),
         cmocka_unit_test(a_target_is_held_until_its_outcome_over_a_restart),
+        cmocka_unit_test(every_mutation_parks_the_run_before_any_call),
+        cmocka_unit_test(a_run_of_another_language_is_parked_at_start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
