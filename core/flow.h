@@ -68,7 +68,7 @@ int stanch_flow_do(struct stanch_flow *flow, const char *by, const char *command
 
 /** How things stand, for readiness, metrics, `stanch status`. new:
  *  {"ready":bool,"why":[text],"stopped":null|{"reason","by","at"},"journal":{...},"plugins":[...],
- *   "book":{"commit","accepted_at","state":"ok"|"away"|"refused"|"none","why"?},"runs":{"open","parked"},
+ *   "book":{"commit","accepted_at","state":"ok"|"away"|"refused"|"none","why"?},"runs":{"open","parked","going"},
  *  "queue":{"waiting","asking","oldest_ms","bound"},"storm":{"on","starts","enter","leave"},
  *   "approvals":n,"mitigations":n,"counters":{"events_received","events_repeated","events_refused","runs_started",
  *   "actions_sent","actions_failed","actions_unknown","questions_asked",...},"version","uptime_ms","state_dir",

@@ -25,20 +25,6 @@ static json_t *book_status(const struct stanch_flow *flow)
     return book;
 }
 
-/* Counting open nouns is bounded: what is over 1,000 is shown as 1,000. */
-static json_int_t count_open(struct stanch_flow *flow, const char *noun, const char *state)
-{
-    struct stanch_noun_query query = {.noun = noun, .open = 1, .limit = 1000};
-    STANCH_AUTO_JSON json_t *docs = NULL;
-    struct stanch_err err;
-    if (stanch_journal_list(flow->journal, &query, &docs, &err) < 0)
-        return -1;
-    json_int_t count = 0;
-    for (size_t i = 0; i < json_array_size(docs); i++)
-        count += !state || strcmp(stanch_json_str(json_array_get(docs, i), "state", ""), state) == 0;
-    return count;
-}
-
 static void check_plugins(const json_t *plugins, json_t *why)
 {
     for (size_t i = 0; i < json_array_size(plugins); i++) {
@@ -77,11 +63,12 @@ json_t *stanch_flow_status(struct stanch_flow *flow)
     json_object_update(counters, (json_t *)(uintptr_t)stanch_engine_counters(flow->engine));
     json_t *stopped = stanch_stop_read(flow->state_dir);
     json_t *status = json_pack(
-        "{s:b, s:o, s:o, s:o, s:o, s:o, s:{s:I, s:I}, s:I, s:I, s:o, s:o, s:o, s:s, s:I, s:s}", "ready",
+        "{s:b, s:o, s:o, s:o, s:o, s:o, s:{s:I, s:i, s:i}, s:I, s:I, s:o, s:o, s:o, s:s, s:I, s:s}", "ready",
         json_array_size(why) == 0, "why", why, "stopped", stopped ? stopped : json_null(), "journal", journal,
-        "plugins", plugins, "book", book_status(flow), "runs", "open", count_open(flow, "run", NULL), "parked",
-        count_open(flow, "run", "parked"), "approvals", count_open(flow, "approval", NULL), "mitigations",
-        count_open(flow, "mitigation", NULL), "queue", stanch_flow__queue_status(flow), "storm",
+        "plugins", plugins, "book", book_status(flow), "runs", "open", stanch_journal_count(flow->journal, "run"),
+        "parked", stanch_engine_waiting(flow->engine), "going", stanch_engine_going(flow->engine, NULL, NULL),
+        "approvals", stanch_journal_count(flow->journal, "approval"), "mitigations",
+        stanch_journal_count(flow->journal, "mitigation"), "queue", stanch_flow__queue_status(flow), "storm",
         stanch_flow__storm_status(flow), "counters", counters, "version", STANCH_VERSION, "uptime_ms",
         (json_int_t)(stanch_loop_mono_ms(flow->loop) - flow->began_mono_ms), "state_dir", flow->state_dir);
     json_object_update(status, kept);

@@ -59,6 +59,8 @@ struct stanch_engine_hooks {
 void stanch_engine_hook(struct stanch_engine *engine, const struct stanch_engine_hooks *hooks, void *ctx);
 /** How many runs are going: begun, not ended, and not waiting for a person. NULL: of any runbook, of any incident. */
 int stanch_engine_going(const struct stanch_engine *engine, const char *runbook, const char *incident);
+/** How many runs have begun and wait for a person. */
+int stanch_engine_waiting(const struct stanch_engine *engine);
 /** Put a question that no step waits for into the batch; on_decided tells the answer. card: {"plan","because",...},
  *  borrowed; its plan is bound by plan_digest; about STANCH_ABOUT_STORM. ret: the id of the approval. */
 void stanch_engine_ask(struct stanch_engine *engine, const char *chain, const json_t *card, const char *plan_digest,

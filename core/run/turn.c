@@ -26,6 +26,14 @@ int stanch_engine_going(const struct stanch_engine *engine, const char *runbook,
     return (int)stanch_json_int(engine->going, name, 0);
 }
 
+int stanch_engine_waiting(const struct stanch_engine *engine)
+{
+    int count = 0;
+    for (const struct stanch_run *run = engine->runs; run; run = run->next)
+        count += !run->going;
+    return count;
+}
+
 static void on_room(void *ctx)
 {
     struct stanch_engine *engine = ctx;

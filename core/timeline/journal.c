@@ -22,6 +22,8 @@ int stanch_journal_open(struct stanch_loop *loop, struct stanch_store *store, st
     journal->loop = loop;
     journal->store = store;
     journal->heads = json_object();
+    journal->heads_before = json_object();
+    journal->told_number = -1;
     journal->overlay = json_object();
     journal->recent = json_object();
     journal->recent_before = json_object();
@@ -46,6 +48,7 @@ void stanch_journal_close(struct stanch_journal *journal)
         free(follower);
     }
     json_decref(journal->heads);
+    json_decref(journal->heads_before);
     json_decref(journal->overlay);
     json_decref(journal->recent);
     json_decref(journal->recent_before);
@@ -157,6 +160,18 @@ int stanch_journal_list(struct stanch_journal *journal, const struct stanch_noun
     return rc < 0 ? stanch_journal__unreadable(journal, rc, err) : rc;
 }
 
+int64_t stanch_journal_count(struct stanch_journal *journal, const char *noun)
+{
+    int64_t count = -1;
+    struct stanch_err err = {0};
+    int rc = journal->store->ops->count(journal->store, noun, &count, &err);
+    if (rc < 0) {
+        (void)stanch_journal__unreadable(journal, rc, &err);
+        stanch_log(STANCH_LOG_ERROR, "timeline", "the open %ss cannot be counted: %s", noun, err.text);
+    }
+    return count;
+}
+
 int stanch_journal_due(struct stanch_journal *journal, const struct stanch_due_query *query, json_t **ret,
                        struct stanch_err *err)
 {
@@ -259,6 +274,7 @@ json_t *stanch_journal_health(struct stanch_journal *journal)
     memcpy(sorted, journal->durations_us, count * sizeof *sorted);
     bool is_bad = journal->is_dead || journal->is_damaged || journal->is_full || journal->is_locked;
     json_object_set_new(health, "queued", json_integer((json_int_t)journal->queued));
+    json_object_set_new(health, "oldest_ms", json_integer(stanch_journal__oldest_ms(journal)));
     json_object_set_new(health, "queued_bytes", json_integer((json_int_t)journal->queued_bytes));
     json_object_set_new(health, "commits", json_integer(journal->commits));
     json_object_set_new(health, "syncs", json_integer(journal->syncs));

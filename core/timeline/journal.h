@@ -43,7 +43,7 @@ void stanch_batch_blob(struct stanch_batch *batch, const char id_hex[65], const 
 
 /** Append. batch: taken, also on error. on_committed: may be NULL; called exactly once, later, in order of
  *  append; never if the result is not 0. It may append, but not close the journal.
- *  returns 0 | STANCH_E_BUSY the queue is full, or another process holds the store locked | STANCH_E_FULL the disk
+ *  returns 0 | STANCH_E_BUSY the queue is full (half of it, for events), or another process holds the store locked | STANCH_E_FULL the disk
  *  is full and only batches of outcomes are taken (kinds `*.answered`, and what else tells of something that has
  *  happened already: see standing_of in journal_append.c) | STANCH_E_STORE read only, or damaged | STANCH_E_CORRUPT
  *  damage was found just now | STANCH_E_INVALID an entry
@@ -55,6 +55,9 @@ int stanch_journal_append(struct stanch_journal *journal, struct stanch_batch *b
 /** Would an append be taken now? outcomes: of a batch that tells of what has happened already.
  *  returns 0 | what append would return: STANCH_E_FULL, _BUSY, _STORE */
 int stanch_journal_takes(struct stanch_journal *journal, bool outcomes, struct stanch_err *err);
+/** The same for a batch that begins with event.received. Events may fill half of the queue: the rest is for what runs
+ *  have to say, so that accepting does not stop acting. */
+int stanch_journal_takes_events(struct stanch_journal *journal, struct stanch_err *err);
 
 /** The store is known to be damaged (it was opened for reading only because of that): say so to whoever appends or asks
  *  for health. what: copied. */
@@ -96,6 +99,9 @@ struct stanch_due_query {
 int stanch_journal_due(struct stanch_journal *journal, const struct stanch_due_query *query, json_t **ret,
                        struct stanch_err *err);
 
+/** How many documents of a noun are open, committed; -1: it cannot be read, and was said. */
+int64_t stanch_journal_count(struct stanch_journal *journal, const char *noun);
+
 struct stanch_entry_query {
     const char *chain; /* NULL: all chains, in the order of the store */
     const char *run;   /* NULL: all */
@@ -119,7 +125,7 @@ struct stanch_follower *stanch_journal_follow(struct stanch_journal *journal,
                                               void (*fn)(void *ctx, const struct stanch_entry *entry), void *ctx);
 void stanch_journal_unfollow(struct stanch_journal *journal, struct stanch_follower *follower);
 
-/** What readiness and metrics show: {"queued","queued_bytes","commits","syncs","entries","wal_bytes",
+/** What readiness and metrics show: {"queued","oldest_ms","queued_bytes","commits","syncs","entries","wal_bytes",
  *  "commit_p50_us","commit_p99_us","read_only":bool,"full":bool,"locked":bool,"why":text|null}. new. */
 json_t *stanch_journal_health(struct stanch_journal *journal);
 

@@ -30,6 +30,7 @@ static enum standing standing_of(const char *kind)
         "run.parked",
         "run.waiting",
         "run.resolved",
+        "run.eased",
         "action.unneeded",
         "stop.engaged",
         "stop.released",
@@ -158,13 +159,35 @@ static int check_batch(struct stanch_batch *batch, struct stanch_err *err)
     return 0;
 }
 
+static bool is_over(const struct stanch_journal *journal, size_t part)
+{
+    return journal->queued >= QUEUE_MAX_BATCHES / part || journal->queued_bytes >= QUEUE_MAX_BYTES / part;
+}
+
+int stanch_journal_takes_events(struct stanch_journal *journal, struct stanch_err *err)
+{
+    int rc = stanch_journal_takes(journal, false, err);
+    if (rc < 0)
+        return rc;
+    pthread_mutex_lock(&journal->lock);
+    if (is_over(journal, 2))
+        rc = stanch_err_set(err, STANCH_E_BUSY, "%zu batches wait to be committed; send it again", journal->queued);
+    pthread_mutex_unlock(&journal->lock);
+    return rc;
+}
+
+static bool has_events(const struct stanch_batch *batch)
+{
+    return batch->count > 0 && strcmp(batch->entries[0].kind, "event.received") == 0;
+}
+
 int stanch_journal_takes(struct stanch_journal *journal, bool outcomes, struct stanch_err *err)
 {
     int rc = 0;
     if (journal->is_closing)
         return stanch_err_set(err, STANCH_E_STORE, "the journal is closing");
     pthread_mutex_lock(&journal->lock);
-    bool is_long = journal->queued >= QUEUE_MAX_BATCHES || journal->queued_bytes >= QUEUE_MAX_BYTES;
+    bool is_long = is_over(journal, 1);
     if (journal->is_damaged)
         rc = stanch_err_set(err, STANCH_E_STORE, "%s", journal->why);
     else if (journal->store->read_only)
@@ -195,6 +218,8 @@ static int stage_head(struct stanch_journal *journal, struct stanch_batch *batch
     int64_t n = 0;
     char hash[65];
     const json_t *known = json_object_get(journal->heads, chain);
+    if (!known)
+        known = json_object_get(journal->heads_before, chain);
     if (known) {
         n = stanch_json_int(known, "n", 0);
         (void)snprintf(hash, sizeof hash, "%s", stanch_json_str(known, "hash", ""));
@@ -330,6 +355,25 @@ static void keep_recent(struct stanch_journal *journal, const struct stanch_batc
     json_object_update(journal->recent, batch->folded);
 }
 
+/* A full `heads` becomes `heads_before`. What goes then is read from the store again, so it must be committed there. */
+static void keep_head(struct stanch_journal *journal, const char *chain, json_t *head)
+{
+    if (json_object_size(journal->heads) >= HEADS_MAX) {
+        json_t *gone = journal->heads_before, *old;
+        const char *name;
+        journal->heads_before = journal->heads;
+        journal->heads = json_object();
+        json_object_foreach(gone, name, old)
+        {
+            if (stanch_json_int(old, "batch", 0) > journal->told_number &&
+                !json_object_get(journal->heads_before, name))
+                json_object_set(journal->heads, name, old);
+        }
+        json_decref(gone);
+    }
+    json_object_set_new(journal->heads, chain, head);
+}
+
 /* Staged becomes the journal's: from here on the batch is appended. */
 static void adopt(struct stanch_journal *journal, struct stanch_batch *batch)
 {
@@ -337,7 +381,8 @@ static void adopt(struct stanch_journal *journal, struct stanch_batch *batch)
         json_t *head = json_object();
         json_object_set_new(head, "n", json_integer(batch->heads[i].n));
         json_object_set_new(head, "hash", json_string(batch->heads[i].hash));
-        json_object_set_new(journal->heads, batch->heads[i].chain, head);
+        json_object_set_new(head, "batch", json_integer(batch->number));
+        keep_head(journal, batch->heads[i].chain, head);
     }
     json_object_update(journal->overlay, batch->folded);
     keep_recent(journal, batch);
@@ -385,7 +430,8 @@ int stanch_journal_append(struct stanch_journal *journal, struct stanch_batch *b
     batch->ctx = ctx;
     int rc = check_batch(batch, err);
     if (rc == 0)
-        rc = stanch_journal_takes(journal, batch->is_outcome, err);
+        rc = has_events(batch) ? stanch_journal_takes_events(journal, err)
+                               : stanch_journal_takes(journal, batch->is_outcome, err);
     if (rc == 0)
         rc = seal_and_fold(journal, batch, err);
     if (rc < 0) {

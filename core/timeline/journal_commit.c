@@ -48,6 +48,12 @@ static void wait_ms(struct stanch_journal *journal, pthread_cond_t *cond, int64_
     (void)pthread_cond_timedwait(cond, &journal->lock, &until);
 }
 
+int64_t stanch_journal__oldest_ms(const struct stanch_journal *journal)
+{
+    const struct stanch_batch *oldest = journal->committing ? journal->committing : journal->queue;
+    return oldest ? (now_us() - oldest->queued_us) / 1000 : 0;
+}
+
 /* Take what waits from the head of the queue. Lock held. */
 static struct group take_group(struct stanch_journal *journal)
 {
@@ -330,6 +336,8 @@ static void tell_followers(struct stanch_journal *journal, const struct stanch_b
 /* What is committed needs no copy in memory, unless a later batch changed it again. */
 static void drop_overlay(struct stanch_journal *journal, const struct stanch_batch *batch)
 {
+    if (batch->number > journal->told_number) /* a barrier has no number */
+        journal->told_number = batch->number;
     const char *key;
     json_t *item;
     json_object_foreach(batch->folded, key, item) if (json_object_get(journal->overlay, key) == item)
@@ -389,6 +397,7 @@ static void on_inline(void *ctx)
 
 void stanch_journal__enqueue(struct stanch_journal *journal, struct stanch_batch *batch)
 {
+    batch->queued_us = now_us();
     pthread_mutex_lock(&journal->lock);
     *journal->queue_last = batch;
     journal->queue_last = &batch->next;

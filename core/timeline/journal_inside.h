@@ -7,7 +7,8 @@
 #define QUEUE_MAX_BATCHES 10000
 #define QUEUE_MAX_BYTES   (8 * 1024 * 1024) /* well below the reserve: what waits must fit there */
 #define DURATIONS         512
-#define RECENT_MAX        256 /* documents in one generation */
+#define HEADS_MAX         2048 /* chains in one generation */
+#define RECENT_MAX        256  /* documents in one generation */
 #define ABSENT_MAX        1000
 
 struct stanch_batch {
@@ -30,6 +31,7 @@ struct stanch_batch {
     json_t *folded; /* "noun\x1fid" -> {"chain","open","doc"}: the documents that it changes */
     size_t bytes;
     bool is_outcome;
+    int64_t queued_us; /* monotonic */
 };
 
 struct stanch_follower {
@@ -44,8 +46,11 @@ struct stanch_journal {
     struct stanch_store *store;
 
     /* loop thread */
-    json_t *heads;   /* chain -> {"n","hash"}, as appended; filled from the store when first needed */
-    json_t *overlay; /* as stanch_batch.folded: what is appended and not yet committed */
+    /* chain -> {"n","hash","batch"}, as appended: those that changed last, in two generations, and all that are not
+     * committed; the others are in the store */
+    json_t *heads, *heads_before;
+    int64_t told_number; /* of the last batch that is told as committed */
+    json_t *overlay;     /* as stanch_batch.folded: what is appended and not yet committed */
     /* As the overlay, of batches that may be committed: what was changed last is read next. Two generations, so that
      * it stays small: a full `recent` becomes `recent_before`. */
     json_t *recent, *recent_before;
@@ -99,6 +104,8 @@ void stanch_journal__stop(struct stanch_journal *journal);
  *  process as one of committing does; a damaged store takes nothing more, and what is in it can still be read.
  *  Returns rc, an error but NOT_FOUND. Does not return unless the store is damaged or on_failed is replaced. */
 int stanch_journal__unreadable(struct stanch_journal *journal, int rc, const struct stanch_err *err);
+/** How long the oldest batch waits for its commit. Lock held. */
+int64_t stanch_journal__oldest_ms(const struct stanch_journal *journal);
 /** Put a sealed batch into the queue. batch: taken. */
 void stanch_journal__enqueue(struct stanch_journal *journal, struct stanch_batch *batch);
 

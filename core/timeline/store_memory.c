@@ -181,6 +181,16 @@ static int list(struct stanch_store *store, const struct stanch_noun_query *quer
     return parse_found(found, count, query->limit, ret, err);
 }
 
+static int count_open(struct stanch_store *store, const char *noun, int64_t *ret, struct stanch_err *err)
+{
+    const char *id;
+    json_t *kept;
+    (void)err;
+    *ret = 0;
+    json_object_foreach(json_object_get(of(store)->nouns, noun), id, kept) *ret += stanch_json_bool(kept, "open", true);
+    return 0;
+}
+
 static int compare_due(const void *a, const void *b)
 {
     const json_t *x = *(json_t *const *)a, *y = *(json_t *const *)b;
@@ -305,6 +315,7 @@ static const struct stanch_store_ops memory_ops = {
     .counter = read_counter,
     .doc = read_doc,
     .list = list,
+    .count = count_open,
     .due = due,
     .rows = read_rows,
     .blob = read_blob,

@@ -82,6 +82,8 @@ struct stanch_store_ops {
     int (*doc)(struct stanch_store *store, const char *noun, const char *id, json_t **ret, struct stanch_err *err);
     int (*list)(struct stanch_store *store, const struct stanch_noun_query *query, json_t **ret,
                 struct stanch_err *err);
+    /** How many documents of a noun are open. */
+    int (*count)(struct stanch_store *store, const char *noun, int64_t *ret, struct stanch_err *err);
     int (*due)(struct stanch_store *store, const struct stanch_due_query *query, json_t **ret, struct stanch_err *err);
     int (*rows)(struct stanch_store *store, const struct stanch_entry_query *query,
                 int (*each)(void *ctx, const struct stanch_row *row), void *ctx, struct stanch_err *err);

@@ -219,6 +219,24 @@ static int list(struct stanch_store *store, const struct stanch_noun_query *quer
     return read_docs(self, st.stmt, ret, err);
 }
 
+static int count_open(struct stanch_store *store, const char *noun, int64_t *ret, struct stanch_err *err)
+{
+    struct stanch_sqlite *self = stanch_sqlite__of(store);
+    STANCH_CLEANUP(end_statement) struct statement st = {0};
+    int rc = begin_statement(self,
+                             "SELECT count(*) FROM doc INDEXED BY doc_open"
+                             " WHERE noun = :noun AND noun <> 'key' AND open = 1",
+                             &st, err);
+    if (rc < 0)
+        return rc;
+    bind(st.stmt, ":noun", noun);
+    int step = sqlite3_step(st.stmt);
+    if (step != SQLITE_ROW)
+        return stanch_sqlite__error(self->reader, step, err, "the documents cannot be counted");
+    *ret = sqlite3_column_int64(st.stmt, 0);
+    return 0;
+}
+
 static int due(struct stanch_store *store, const struct stanch_due_query *query, json_t **ret, struct stanch_err *err)
 {
     struct stanch_sqlite *self = stanch_sqlite__of(store);
@@ -348,6 +366,7 @@ const struct stanch_store_ops stanch_sqlite__ops = {
     .counter = read_counter,
     .doc = read_doc,
     .list = list,
+    .count = count_open,
     .due = due,
     .rows = read_rows,
     .blob = read_blob,

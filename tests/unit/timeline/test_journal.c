@@ -387,6 +387,46 @@ static void a_follower_may_leave_while_it_is_told(void **state)
     assert_int_equal(left_after, 1);
 }
 
+static int follow_chain(void *ctx, const struct stanch_entry *entry)
+{
+    int64_t *n = ctx;
+    assert_int_equal(entry->n, ++*n);
+    return 0;
+}
+
+/* More chains than are kept in memory: each goes on where it was, committed or not. */
+static void many_chains_go_on(void **state)
+{
+    struct fixture *f = *state;
+    char chain[32];
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < 5000; i++) {
+            (void)snprintf(chain, sizeof chain, "C-%d", i);
+            append(f->journal, chain, "step.noted", "{'text':'x'}");
+        }
+        append(f->journal, "C-1", "step.noted", "{'text':'x'}"); /* in memory nothing is committed yet */
+        settle(f->loop, f->journal);
+    }
+    int64_t of_first = 0, of_last = 0;
+    struct stanch_err err;
+    struct stanch_entry_query first = {.chain = "C-1", .limit = 100}, last = {.chain = "C-4999", .limit = 100};
+    assert_int_equal(stanch_journal_entries(f->journal, &first, follow_chain, &of_first, &err), 0);
+    assert_int_equal(stanch_journal_entries(f->journal, &last, follow_chain, &of_last, &err), 0);
+    assert_int_equal(of_first, 6);
+    assert_int_equal(of_last, 3);
+}
+
+static void open_documents_are_counted(void **state)
+{
+    struct fixture *f = *state;
+    append(f->journal, "INC-1", "incident.declared", "{'incident':'INC-1','title':'a','severity':'sev1'}");
+    append(f->journal, "INC-2", "incident.declared", "{'incident':'INC-2','title':'b','severity':'sev1'}");
+    append(f->journal, "INC-1", "incident.resolved", "{'incident':'INC-1'}");
+    settle(f->loop, f->journal);
+    assert_int_equal(stanch_journal_count(f->journal, "incident"), 1);
+    assert_int_equal(stanch_journal_count(f->journal, "run"), 0);
+}
+
 #define ON_BOTH(test)                                                                                                  \
     {#test "/sqlite", test, set_up_sqlite, tear_down, NULL},                                                           \
     {                                                                                                                  \
@@ -408,6 +448,8 @@ int main(void)
         ON_BOTH(bytes_are_kept_once_under_their_digest),
         ON_BOTH(close_commits_and_tells),
         ON_BOTH(a_callback_may_append),
+        ON_BOTH(many_chains_go_on),
+        ON_BOTH(open_documents_are_counted),
         ON_BOTH(a_follower_may_leave_while_it_is_told),
         cmocka_unit_test_setup_teardown(a_reopened_store_goes_on, set_up_sqlite, tear_down),
     };
