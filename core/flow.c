@@ -17,6 +17,8 @@
 #include <string.h>
 
 #define RECEIVE_DEADLINE_MS 5000
+#define RECEIVING_MAX       256 /* webhooks that are not appended yet */
+#define TURN_MS             5
 #define TICK_MS             1000
 #define CLOCK_JUMP_MS       60000
 
@@ -35,6 +37,7 @@ struct delivery {
     size_t body_len;
     json_t *result; /* {"delivery","events":[...]} */
     json_t *began;  /* data of run.started */
+    json_t *events; /* as the source gave them, while they wait for a turn of the loop */
 };
 
 int64_t stanch_flow__now(struct stanch_flow *flow)
@@ -52,6 +55,7 @@ static void free_delivery(struct delivery *delivery)
     free(delivery->body);
     json_decref(delivery->result);
     json_decref(delivery->began);
+    json_decref(delivery->events);
     free(delivery);
 }
 
@@ -239,16 +243,63 @@ static void forget_receiving(struct delivery *delivery)
     }
 }
 
+static void on_turn(void *ctx);
+
+/* In one turn of the loop only so much time goes to webhooks, whatever has come: runs, timers and the control socket
+ * have theirs in between. */
+static bool has_time(struct stanch_flow *flow)
+{
+    int64_t now = stanch_loop_mono_ms(flow->loop);
+    if (!flow->turn_open) {
+        flow->turn_open = true;
+        flow->turn_began_ms = now;
+        stanch_loop_defer(flow->loop, on_turn, flow);
+    }
+    return now - flow->turn_began_ms < TURN_MS;
+}
+
+static void on_turn(void *ctx)
+{
+    struct stanch_flow *flow = ctx;
+    flow->turn_open = false;
+    while (flow->answered && has_time(flow)) {
+        struct delivery *delivery = flow->answered;
+        flow->answered = delivery->next;
+        if (!flow->answered)
+            flow->answered_last = NULL;
+        flow->receiving_count--;
+        store(delivery, delivery->events);
+    }
+}
+
+static void store_in_turn(struct delivery *delivery, json_t *events)
+{
+    struct stanch_flow *flow = delivery->flow;
+    if (!flow->answered && has_time(flow)) {
+        flow->receiving_count--;
+        store(delivery, events);
+        return;
+    }
+    delivery->events = json_incref(events);
+    delivery->next = NULL;
+    if (flow->answered_last)
+        flow->answered_last->next = delivery;
+    else
+        flow->answered = delivery;
+    flow->answered_last = delivery;
+}
+
 static void on_received(void *ctx, const struct stanch_plugin_answer *answer)
 {
     struct delivery *delivery = ctx;
     forget_receiving(delivery);
     struct stanch_err err = answer->err;
-    const json_t *events = json_object_get(answer->value, "events");
+    json_t *events = json_object_get(answer->value, "events");
     if (answer->outcome == STANCH_OUTCOME_DONE && json_is_array(events)) {
-        store(delivery, events);
+        store_in_turn(delivery, events);
         return;
     }
+    delivery->flow->receiving_count--;
     if (answer->outcome == STANCH_OUTCOME_DONE)
         stanch_err_set(&err, STANCH_E_PROTOCOL, "the source answered without events");
     else if (answer->outcome == STANCH_OUTCOME_UNKNOWN)
@@ -347,7 +398,7 @@ int stanch_flow_receive(struct stanch_flow *flow, const struct stanch_webhook *w
     const char *source;
     if (flow->draining)
         return stanch_err_set(err, STANCH_E_UNAVAILABLE, "stanch is shutting down; send it again");
-    int rc = stanch_journal_takes(flow->journal, false, err);
+    int rc = stanch_journal_takes_events(flow->journal, err);
     if (rc < 0) {
         stanch_flow__count(flow, "events_shed");
         return rc;
@@ -355,6 +406,10 @@ int stanch_flow_receive(struct stanch_flow *flow, const struct stanch_webhook *w
     rc = find_source(flow, webhook->source, &source, err);
     if (rc < 0)
         return rc;
+    if (flow->receiving_count >= RECEIVING_MAX) {
+        stanch_flow__count(flow, "events_shed");
+        return stanch_err_set(err, STANCH_E_BUSY, "%d webhooks wait to be read already; send it again", RECEIVING_MAX);
+    }
     if (is_over_rate(flow, webhook->source)) {
         stanch_flow__count(flow, "events_shed");
         return stanch_err_set(err, STANCH_E_BUSY, "the source \"%s\" sends more than its rate; send it again",
@@ -380,6 +435,7 @@ int stanch_flow_receive(struct stanch_flow *flow, const struct stanch_webhook *w
     }
     delivery->next = flow->receiving;
     flow->receiving = delivery;
+    flow->receiving_count++;
     return 0;
 }
 
@@ -510,10 +566,18 @@ void stanch_flow_drain(struct stanch_flow *flow)
 
 int stanch_flow_receiving(const struct stanch_flow *flow)
 {
-    int count = 0;
-    for (const struct delivery *delivery = flow->receiving; delivery; delivery = delivery->next)
-        count++;
-    return count;
+    return flow->receiving_count;
+}
+
+static void refuse_all(struct delivery **list)
+{
+    while (*list) {
+        struct stanch_err err;
+        struct delivery *delivery = *list;
+        *list = delivery->next;
+        stanch_err_set(&err, STANCH_E_UNAVAILABLE, "stanch is shutting down; send it again");
+        refuse(delivery, &err);
+    }
 }
 
 void stanch_flow_halt(struct stanch_flow *flow)
@@ -521,13 +585,9 @@ void stanch_flow_halt(struct stanch_flow *flow)
     flow->draining = true;
     stanch_book_free(flow->book);
     flow->book = NULL;
-    while (flow->receiving) {
-        struct stanch_err err;
-        struct delivery *delivery = flow->receiving;
-        flow->receiving = delivery->next;
-        stanch_err_set(&err, STANCH_E_UNAVAILABLE, "stanch is shutting down; send it again");
-        refuse(delivery, &err);
-    }
+    stanch_loop_forget(flow->loop, on_turn, flow);
+    refuse_all(&flow->receiving);
+    refuse_all(&flow->answered);
 }
 
 void stanch_flow_free(struct stanch_flow *flow)

@@ -79,9 +79,13 @@ struct stanch_flow {
     int64_t wall_minus_mono_ms; /* a jump of it is a step of the wall clock */
     bool stopped;               /* as the last look at the switch said */
     bool draining;
-    struct delivery *receiving; /* flow.c */
-    struct stanch_wait *waits;  /* flow_wait.c */
-    json_t *draft;              /* what the batch in the making did to runs that others of it may join: group -> run */
+    struct delivery *receiving; /* flow.c: their sources have not answered */
+    int receiving_count;
+    struct delivery *answered, *answered_last; /* their sources have; they wait for a turn of the loop */
+    bool turn_open;
+    int64_t turn_began_ms;
+    struct stanch_wait *waits; /* flow_wait.c */
+    json_t *draft;             /* what the batch in the making did to runs that others of it may join: group -> run */
     struct stanch_waiting *waiting; /* in the order in which they came */
     int waiting_count;
     struct stanch_storm storm;
