@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/sabotage.h"
 #include "base/times.h"
 #include "flow_parts.h"
 #include <string.h>
@@ -104,7 +105,7 @@ bool stanch_flow__storm_start(struct stanch_flow *flow)
     forget_old(flow);
     flow->storm.starts[flow->storm.slot % STANCH_STORM_SLOTS]++;
     int64_t now_rate = rate(flow);
-    if (!flow->storm.on && now_rate > limit)
+    if (!flow->storm.on && now_rate > limit && !stanch_is_sabotaged("storm-ignored"))
         enter(flow, now_rate);
     return flow->storm.on;
 }

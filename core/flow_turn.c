@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/sabotage.h"
 #include "flow_parts.h"
 #include "run/stop.h"
 #include <string.h>
@@ -147,7 +148,7 @@ static bool join(struct stanch_flow *flow, const struct stanch_runbook *runbook,
     int64_t now = stanch_flow__now(flow);
     int64_t within =
         stanch_json_int(json_object_get(runbook->declared, "limits"), "group_within_ms", DEFAULT_WITHIN_MS);
-    if (within <= 0)
+    if (within <= 0 || stanch_is_sabotaged("group-ignored"))
         return false;
     STANCH_AUTO_JSON json_t *run = run_of_group(flow, group);
     int64_t created = stanch_json_int(run, "created_ms", 0);
@@ -206,6 +207,8 @@ static bool has_room(const struct stanch_flow *flow, const json_t *run, const ch
 {
     const char *runbook = stanch_json_str(run, "runbook", "");
     int64_t max_runs = limit(flow, "max_runs", 64), at_once = stanch_json_int(run, "at_once", DEFAULT_AT_ONCE);
+    if (stanch_is_sabotaged("run-cap-ignored"))
+        return true;
     int64_t all = going(flow, began, NULL, NULL), of_runbook = going(flow, began, runbook, NULL);
     if (!is_below(max_runs, all, going(flow, began, NULL, incident))) {
         (void)snprintf(why, 200, "%lld runs are going, limits.max_runs is %lld%s", (long long)all, (long long)max_runs,
@@ -244,7 +247,7 @@ const char *stanch_flow__turn(struct stanch_flow *flow, const struct stanch_runb
     if (strcmp(kind, "run.started") == 0)
         return kind;
     int64_t max_queued = limit(flow, "max_queued", 1000);
-    if (waiting_in(flow, began) >= max_queued) {
+    if (waiting_in(flow, began) >= max_queued && !stanch_is_sabotaged("queue-unbounded")) {
         (void)snprintf(why, 200, "%lld runs wait already, limits.max_queued is %lld", (long long)max_queued,
                        (long long)max_queued);
         return NULL;

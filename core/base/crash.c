@@ -35,14 +35,29 @@ static bool is_wanted(const char *name, long *ret_linger_ms)
     return atomic_fetch_add(&passed, 1) + 1 == nth;
 }
 
+static void sleep_ms(long ms)
+{
+    struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+    (void)nanosleep(&time, NULL);
+}
+
+/* STANCH_SLOW="name:ms" */
+static void be_slow(const char *name)
+{
+    const char *slow = getenv("STANCH_SLOW");
+    size_t len = slow ? strcspn(slow, ":") : 0;
+    if (slow && slow[len] && strlen(name) == len && strncmp(name, slow, len) == 0)
+        sleep_ms(strtol(slow + len + 1, NULL, 10));
+}
+
 void stanch_crash_point(const char *name)
 {
     long linger_ms = 0;
     note_passed(name);
+    be_slow(name);
     if (!is_wanted(name, &linger_ms))
         return;
-    struct timespec linger = {.tv_sec = linger_ms / 1000, .tv_nsec = linger_ms % 1000 * 1000000};
-    (void)nanosleep(&linger, NULL);
+    sleep_ms(linger_ms);
     kill(getpid(), SIGKILL);
 }
 

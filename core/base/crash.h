@@ -2,7 +2,7 @@
  * Compiled in by -DSTANCH_CRASH_POINTS=ON (build kinds dev, asan, tsan; never release). The environment
  * variable STANCH_CRASH="name" or "name:3" (the third time) chooses one; "name:3:50" is a kill 50 ms after that thread
  * came there, while the others go on: what they let out too early is out. STANCH_CRASH_LOG=FILE lists the points that
- * were passed, one name a line.
+ * were passed, one name a line. STANCH_SLOW="name:20" makes that thread sleep 20 ms each time: a slow disk.
  */
 #ifndef STANCH_BASE_CRASH_H
 #define STANCH_BASE_CRASH_H
