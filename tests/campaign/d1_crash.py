@@ -21,8 +21,9 @@ DEFECTS = {
     "sync-skipped": "a commit does not wait until its bytes are on the disk",
 }
 
+WRONG = "lives that went wrong"  # of which a defect is no sure cause: a planted one counts as noticed by the others
 PROMISES = ("acknowledged events lost", "second effects", "duplicates with another key", "effects without intent",
-            "intents without end or question", "lives that went wrong", "chains that do not verify")
+            "intents without end or question", WRONG, "chains that do not verify")
 TORN_COMMIT = "journal.torn-commit"  # made by the disk itself: tests/campaign/lost_writes.c
 LINGER = ":40"  # before a commit the kill comes late: what waits for the commit may not have left meanwhile
 
@@ -82,7 +83,7 @@ def run(context):
         done = []
         for what, one in pool.imap_unordered(work, jobs, chunksize=1):
             done.append((what, one))
-            if context.planted and one.harms:
+            if context.planted and any(promise != WRONG for promise, _ in one.harms):
                 break  # noticed: that is all that was asked
     return figures_of(context, [life for what, life in done if what == "life"],
                       [storm for what, storm in done if what == "storm"])
@@ -104,7 +105,7 @@ def figures_of(context, killed, stormed):
     acknowledged = sum(len(storm.acknowledged) for storm in stormed)
     kept = [Figure(promise, harms[promise], "0", harms[promise] == 0) for promise in PROMISES]
     if context.planted:
-        return kept  # it stopped at the first harm, so it did not come everywhere
+        return [figure for figure in kept if figure.name != WRONG]  # it stopped at a harm, so it did not come everywhere
     wanted = context.limit(40 if context.kind == "asan" else 200, 2000)
     return [
         Figure("lives killed at a point", sum(hits.values()), f"of {len(killed)}; a life can end before its point", True),
