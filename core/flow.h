@@ -60,6 +60,7 @@ int stanch_flow_test_source(struct stanch_flow *flow, const struct stanch_webhoo
  *   runbook.lint        {"files":[{"path","text"}]} -> {"ok","errors":[{"path","line","text"}],"warnings":[...],
  *                       "runbooks":[name]}
  *   plugin.enable       {"instance"} -> instance
+ *   plugin.check        {"instance"} -> {"instance","ok":bool,"checks":[{"name","ok","text"}]}, as its plugin says
  *   store.check         {} -> {"ok","entries","chains","differences","what"?} (when every page is looked at)
  *   stop                {"reason"} -> status                 resume  {"reason"?} -> status
  */

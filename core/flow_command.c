@@ -272,6 +272,48 @@ static int plugin_enable(const struct command *c, struct stanch_err *err)
     return stanch_reply__append(reply, batch, err);
 }
 
+struct plugin_check {
+    stanch_flow_done done;
+    void *ctx;
+    char instance[65];
+};
+
+static void on_plugin_checked(void *ctx, const struct stanch_plugin_answer *answer)
+{
+    struct plugin_check *check = ctx;
+    if (answer->outcome == STANCH_OUTCOME_DONE) {
+        STANCH_AUTO_JSON json_t *result = json_pack("{s:s}", "instance", check->instance);
+        json_object_update_missing(result, answer->value);
+        check->done(check->ctx, 0, NULL, result);
+    } else {
+        check->done(check->ctx, answer->err.code, &answer->err, NULL);
+    }
+    free(check);
+}
+
+/* A read, which leaves no entry: it says how things are now, and changes nothing. */
+static int plugin_check(const struct command *c, struct stanch_err *err)
+{
+    struct plugin_check *check = STANCH_NEW(struct plugin_check);
+    const char *name = stanch_json_str(c->input, "instance", "");
+    const json_t *described = stanch_plugins_describe(c->flow->plugins, name);
+    STANCH_AUTO_JSON json_t *input = json_object();
+    struct stanch_plugin_request request = {
+        .instance = name,
+        .op = "check",
+        .action = "check",
+        .input = input,
+        .deadline_ms = stanch_json_int(json_object_get(described, "check"), "deadline_ms", 10000),
+    };
+    check->done = c->done;
+    check->ctx = c->ctx;
+    (void)snprintf(check->instance, sizeof check->instance, "%s", name);
+    int rc = stanch_plugins_call(c->flow->plugins, &request, on_plugin_checked, check, NULL, err);
+    if (rc < 0)
+        free(check);
+    return rc;
+}
+
 /* The switch works whatever the store can do: then its entry is missing, and the log says so. */
 static int switch_changed(const struct command *c, const char *kind, json_t *data, struct stanch_err *err)
 {
@@ -330,6 +372,7 @@ static const struct {
     {"runbook.sync", runbook_sync},
     {"runbook.lint", runbook_lint, true},
     {"plugin.enable", plugin_enable},
+    {"plugin.check", plugin_check, true},
     {"store.check", store_check, true},
     {"stop", stop, true},
     {"resume", resume, true},

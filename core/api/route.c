@@ -55,6 +55,7 @@ static const struct stanch_api__route table[] = {
     READ("/v1/plugins", stanch_api__plugins, NULL),
     READ("/v1/plugins/{name}", stanch_api__plugin, NULL),
     CHANGE("POST", "/v1/plugins/{name}/enable", stanch_api__change, "plugin.enable", "instance", "", 200),
+    CHANGE("POST", "/v1/plugins/{name}/check", stanch_api__change, "plugin.check", "instance", "", 200),
     CHANGE("POST", "/v1/store/check", stanch_api__change, "store.check", NULL, "", 200),
     CHANGE("POST", "/v1/stop", stanch_api__change, "stop", NULL, "reason:s!", 200),
     CHANGE("POST", "/v1/resume", stanch_api__change, "resume", NULL, "reason:s", 200),

@@ -13,6 +13,7 @@ static const char declaration[] =
     "\"password\":{\"type\":\"string\",\"secret\":true,\"summary\":\"and the password\"},"
     "\"max_alerts\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":10000,"
     "\"summary\":\"of one post; what is over it counts as truncated (1000)\"}},"
+    "\"check\":{\"summary\":\"which credential a post needs; Alertmanager itself is not asked\"},"
     "\"sources\":{\"webhook\":{\"summary\":\"Alertmanager's webhook_configs, version 4\"}}}";
 
 static const char *open_instance(struct sdk_instance *instance, void **ret_state)
@@ -39,7 +40,8 @@ static bool is_one_basic(const struct sdk_call *call)
 
 static bool check_credential(struct sdk_call *call)
 {
-    if (sdk_is_test(call) || sdk_bearer_ok(call, "token") || (is_one_basic(call) && sdk_basic_ok(call, "user", "password")))
+    if (sdk_is_test(call) || sdk_bearer_ok(call, "token") ||
+        (is_one_basic(call) && sdk_basic_ok(call, "user", "password")))
         return true;
     if (sdk_header(call, "authorization"))
         sdk_fail(call, "unauthorized",
@@ -131,6 +133,19 @@ static void receive(struct sdk_call *call)
     sdk_received(call, json_incref(events), json_integer_value(left) + over);
 }
 
-static const struct sdk_handler handlers[] = {{"webhook", STANCH_OP_RECEIVE, receive}, {0}};
+static void check(struct sdk_call *call)
+{
+    bool has_token = sdk_has_secret(sdk_instance(call), "token");
+    const char *user = sdk_setting(sdk_instance(call), "user", NULL);
+    sdk_check(call, "credential", true, "a post needs %s%s%s", has_token ? "the bearer token" : "",
+              has_token && user ? " or " : "", user ? sdk_text(call, "the basic credentials of %s", user) : "");
+    sdk_checked(call);
+}
+
+static const struct sdk_handler handlers[] = {
+    {"webhook", STANCH_OP_RECEIVE, receive},
+    {"check", STANCH_OP_CHECK, check},
+    {0},
+};
 static const struct sdk_plugin plugin = {.declaration = declaration, .handlers = handlers, .open = open_instance};
 STANCH_PLUGIN(plugin)

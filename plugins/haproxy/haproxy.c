@@ -19,6 +19,7 @@ static const char declaration[] =
     "\"summary\":\"the stats socket, level admin: unix:/run/haproxy.sock or tcp:127.0.0.1:9999\"},"
     "\"backends\":{\"type\":\"array\",\"items\":{" NAME_RULE "},\"minItems\":1,"
     "\"summary\":\"the only backends that may be touched or read; all when it is not set\"}},"
+    "\"check\":{\"summary\":\"the socket, its level, and the backends that are configured\",\"deadline_ms\":5000},"
     "\"actions\":{"
     "\"states\":{\"summary\":\"every server of a backend: state, weight, sessions, whether it serves\","
     "\"effect\":\"read\",\"class\":\"read-only\",\"deadline_ms\":5000,"
@@ -63,6 +64,51 @@ static void read_states(struct sdk_call *call)
     haproxy_read(call, on_states);
 }
 
+/* Changing needs the level admin, and the socket says its level only since 2.7: a server that there cannot be is asked to
+ * change, which HAProxy refuses for its name when the level would do, and for the level when it would not. */
+static void on_level(struct sdk_call *call, uint32_t ended, const char *answer, size_t len, const char *why)
+{
+    (void)len;
+    if (ended != STANCH_HTTP_ANSWERED)
+        sdk_check(call, "level", false, "%s", why);
+    else if (strstr(answer, "Permission denied"))
+        sdk_check(call, "level", false, "this socket may not change anything: configure it with `level admin`");
+    else
+        sdk_check(call, "level", true, "it may change servers");
+    sdk_checked(call);
+}
+
+static void check_backends(struct sdk_call *call, const char *known)
+{
+    const json_t *list = json_object_get(sdk_settings(sdk_instance(call)), "backends");
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const char *name = json_string_value(json_array_get(list, i));
+        const char *line = sdk_text(call, "\n%s\n", name);
+        bool is_there = strstr(sdk_text(call, "\n%s", known), line) != NULL;
+        sdk_check(call, sdk_text(call, "backend %s", name), is_there,
+                  is_there ? "there" : "HAProxy has no such backend");
+    }
+}
+
+static void on_backends(struct sdk_call *call, uint32_t ended, const char *answer, size_t len, const char *why)
+{
+    (void)len;
+    bool is_good = ended == STANCH_HTTP_ANSWERED && answer[0] == '#';
+    sdk_check(call, "socket", is_good, "%s", is_good ? "HAProxy answers" : *why ? why : "what answers is no HAProxy");
+    if (!is_good) {
+        sdk_checked(call);
+        return;
+    }
+    check_backends(call, answer);
+    sdk_exchange(call, sdk_setting(sdk_instance(call), "socket", ""), "set server stanch-check/none weight 1\n", 0,
+                 on_level);
+}
+
+static void check(struct sdk_call *call)
+{
+    sdk_exchange(call, sdk_setting(sdk_instance(call), "socket", ""), "show backend\n", 0, on_backends);
+}
+
 #define CHANGE_HANDLERS(action)                                                                                        \
     {action, STANCH_OP_PLAN, haproxy_plan}, {action, STANCH_OP_APPLY, haproxy_apply},                                  \
         {action, STANCH_OP_VERIFY, haproxy_verify}, {action, STANCH_OP_UNDO, haproxy_undo},                            \
@@ -71,6 +117,7 @@ static void read_states(struct sdk_call *call)
     }
 
 static const struct sdk_handler handlers[] = {
+    {"check", STANCH_OP_CHECK, check},
     {"states", STANCH_OP_READ, read_states},
     CHANGE_HANDLERS("drain"),
     CHANGE_HANDLERS("maintenance"),

@@ -1,5 +1,6 @@
 /* prometheus.c: ask Prometheus (or what speaks its query API) for a number: the symptom, before and after. */
 #include "prometheus.h"
+#include <string.h>
 
 #define EXPR  "\"expr\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":20000,\"summary\":\"PromQL\"}"
 #define STALE "\"stale_after\":{\"type\":\"string\",\"summary\":\"a sample older than this is no data: 90s, 5m\"}"
@@ -12,6 +13,7 @@ static const char declaration[] =
     "\"token\":{\"type\":\"string\",\"secret\":true,\"summary\":\"sent as bearer token\"},"
     "\"user\":{\"type\":\"string\",\"summary\":\"sent as basic credentials, with password\"},"
     "\"password\":{\"type\":\"string\",\"secret\":true,\"summary\":\"of user\"}},"
+    "\"check\":{\"summary\":\"asks for a number that is always there\"},"
     "\"actions\":{"
     "\"query\":{\"summary\":\"the value of an expression at one moment\",\"effect\":\"read\","
     "\"class\":\"read-only\",\"deadline_ms\":10000,\"params\":{" EXPR ","
@@ -39,7 +41,25 @@ static const char *open_instance(struct sdk_instance *instance, void **ret_state
     return NULL;
 }
 
+static void on_checked(struct sdk_call *call, const struct sdk_http_answer *answer)
+{
+    if (sdk_check_http(call, "query", answer)) {
+        json_t *value = json_loadb(answer->body, answer->body_len, 0, NULL);
+        const char *status = json_string_value(json_object_get(value, "status"));
+        if (!status || strcmp(status, "success") != 0)
+            sdk_check(call, "answer", false, "what answers at url is no Prometheus: set the URL of its query API");
+        json_decref(value);
+    }
+    sdk_checked(call);
+}
+
+static void check(struct sdk_call *call)
+{
+    prometheus_post(call, "/api/v1/query", "query=1", on_checked);
+}
+
 static const struct sdk_handler handlers[] = {
+    {"check", STANCH_OP_CHECK, check},
     {"query", STANCH_OP_READ, prometheus_query},
     {"range", STANCH_OP_READ, prometheus_range},
     {0},

@@ -163,6 +163,28 @@ def test_words_become_a_request(fake, args, method, path, body):
     assert [(m, p, json.loads(b)) for m, p, b, _ in fake.asked] == [(method, path, body)]
 
 
+def test_plugin_check(fake):
+    """One row for each thing that was looked at; what cannot be asked does not hide the others."""
+    good = {"name": "reach it", "ok": True, "text": "answered 200"}
+    bad = {"name": "may push", "ok": False, "text": "no: give it the right"}
+    fake.answers["GET", "/v1/plugins"] = 200, {"next": None, "items": [
+        {"name": "one", "state": "up", "check": {}}, {"name": "none", "state": "up"}, {"name": "two", "state": "up", "check": {}},
+        {"name": "down", "state": "down"}]}
+    fake.answers["POST", "/v1/plugins/one/check"] = 200, {"instance": "one", "ok": True, "checks": [good]}
+    fake.answers["POST", "/v1/plugins/two/check"] = 200, {"instance": "two", "ok": False, "checks": [good, bad]}
+    fake.answers["POST", "/v1/plugins/down/check"] = 503, fake.problem(503, "unavailable", "it is down")
+    done = fake.cli("plugin", "check")
+    assert done.returncode == 7 and "2 of 3 instances" in done.stderr, done
+    rows = [line.split(None, 2) for line in done.stdout.splitlines()[1:]]
+    assert [row[:2] for row in rows] == [["one", "ok"], ["two", "ok"], ["two", "missing"], ["down", "missing"]]
+    assert "it is down" in rows[3][2] and "give it the right" in rows[2][2]
+    said = json.loads(fake.cli("plugin", "check", "--json").stdout)
+    assert [one["ok"] for one in said] == [True, False, False]
+    done = fake.cli("plugin", "check", "one")
+    assert done.returncode == 0 and done.stdout.splitlines()[1].startswith("one")
+    assert fake.cli("plugin", "check", "down").returncode == 7
+
+
 def test_an_event_is_posted_as_it_is(fake, tmp_path):
     fake.answers["POST", "/v1/events/am"] = 202, {"delivery": "d", "events": [
         {"id": "E-1", "state": "firing", "repeat": False, "incident": "INC-1", "runs": ["R-1"]}]}

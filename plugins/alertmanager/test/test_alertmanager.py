@@ -388,3 +388,8 @@ def test_a_post_is_taken_whole_or_not_at_all(am):
     broken["alerts"][1]["startsAt"] = "x"
     assert "alerts[1]" in receive(am, broken, expect="failed")["text"]
     assert len(receive(am, body)["events"]) == 2
+
+
+def test_check(am):
+    found = am.call("check", "check")["value"]
+    assert found["ok"] is True and "bearer token" in found["checks"][0]["text"], found

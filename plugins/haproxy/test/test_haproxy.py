@@ -510,3 +510,22 @@ def test_by_hand_is_quoted_for_a_shell(proxy):
     with client(f"unix:{link}") as edge:
         plan = edge.plan("drain", "shop", "s1")
         assert shlex.split(plan["by_hand"])[-1] == f"unix-connect:{link}"
+
+
+def test_check(proxy):
+    def check(address, **settings):
+        with client(address, **settings) as edge:
+            found = edge.host.call("check", "check")["value"]
+        return found["ok"], {row["name"]: (row["ok"], row["text"]) for row in found["checks"]}
+
+    before = proxy.ask("show servers state")
+    ok, rows = check(proxy.socket, backends=["shop", "lone"])
+    assert ok and set(rows) == {"socket", "level", "backend shop", "backend lone"}, rows
+    assert proxy.ask("show servers state") == before
+    ok, rows = check(proxy.socket, backends=["shop", "sho", "hop"])
+    assert not ok and [rows["backend " + name][0] for name in ("shop", "sho", "hop")] == [True, False, False]
+    ok, rows = check(f"unix:{proxy.path.parent}/reader.sock")
+    assert not ok and rows["socket"][0] and not rows["level"][0] and "level admin" in rows["level"][1], rows
+    with closed_port() as port:
+        ok, rows = check(f"tcp:127.0.0.1:{port}")
+    assert not ok and "nothing was sent" in rows["socket"][1], rows

@@ -311,3 +311,15 @@ def test_warnings_are_kept():
     text = vector([1, "2"], warnings=["a store is down"])
     with Origin(text) as origin, Host("prometheus", {"url": origin.url}) as host:
         assert Client(host).query("1")["warnings"] == ["a store is down"]
+
+
+def test_check(server, exporter):
+    def check(url):
+        with Host("prometheus", {"url": url}) as host:
+            return host.call("check", "check")["value"]
+
+    assert check(server.url)["ok"] is True
+    other = check(f"http://127.0.0.1:{exporter.port}")
+    assert other["ok"] is False, other
+    gone = check("http://127.0.0.1:1")
+    assert gone["ok"] is False and "nothing was sent" in gone["checks"][0]["text"], gone

@@ -37,6 +37,7 @@ static const char *const expected[] = {
     "L GET /v1/plugins",
     "L GET /v1/plugins/{name}",
     "L POST /v1/plugins/{name}/enable",
+    "L POST /v1/plugins/{name}/check",
     "L POST /v1/store/check",
     "L POST /v1/stop",
     "L POST /v1/resume",
