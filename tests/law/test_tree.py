@@ -34,6 +34,13 @@ def test_nothing_generated_or_local():
         assert not name.startswith("build") and not name.endswith((".o", ".so", ".a", ".pyc")), name
 
 
+def test_no_conflict_is_left():
+    marks = [b"<" * 7 + b" ", b">" * 7 + b" "]
+    for name in files():
+        lines = (ROOT / name).read_bytes().splitlines()
+        assert not [line for line in lines if line[:8] in marks], name
+
+
 def test_headers_compile_alone(tmp_path):
     flags = subprocess.run(["pkg-config", "--cflags", *LIBRARIES], capture_output=True, text=True, check=True).stdout
     headers = [name for name in files() if name.endswith(".h") and name.split("/")[0] in ("core", "sdk")]
