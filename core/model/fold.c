@@ -138,17 +138,25 @@ static void fold_run_start(const struct stanch_entry *entry, const struct stanch
     put(entry, port, "incident", entry->chain, incident);
 }
 
+static int64_t due_of_run(const json_t *doc)
+{
+    const char *state = stanch_json_str(doc, "state", "");
+    if (strcmp(state, "queued") == 0 || strcmp(state, "asking") == 0)
+        return STANCH_DUE_NEVER; /* it has not begun */
+    return stanch_json_bool(doc, "rests", false) ? stanch_json_int(doc, "wake_ms", STANCH_DUE_NEVER) : 0;
+}
+
 int64_t stanch_fold_due(const char *noun, const json_t *doc)
 {
     if (!stanch_json_bool(doc, "open", true))
         return STANCH_DUE_NEVER;
     if (strcmp(noun, "run") == 0)
-        return stanch_json_bool(doc, "rests", false) ? stanch_json_int(doc, "wake_ms", STANCH_DUE_NEVER) : 0;
+        return due_of_run(doc);
     if (strcmp(noun, "approval") == 0)
         return stanch_json_int(doc, "due_ms", stanch_json_int(doc, "expires_ms", STANCH_DUE_NEVER));
     if (strcmp(noun, "mitigation") != 0)
         return STANCH_DUE_NEVER;
-    if (strcmp(stanch_json_str(doc, "state", ""), "undoing") == 0)
+    if (strcmp(stanch_json_str(doc, "state", ""), "undoing") == 0 || stanch_json_str(doc, "ordered_by", NULL))
         return 0;
     return stanch_json_bool(doc, "overdue", false) ? STANCH_DUE_NEVER
                                                    : stanch_json_int(doc, "lease_ends_ms", STANCH_DUE_NEVER);

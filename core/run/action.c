@@ -113,9 +113,20 @@ static void request_approval(struct stanch_op *op, const struct stanch_gate *gat
 
 /* ---- the gate ---- */
 
+/* A run that is stuck starts nothing any more, but for what a person has approved: its step stays where it is. */
+static bool is_stuck(struct stanch_op *op)
+{
+    if (!op->run || op->run->state != STANCH_RUN_PARKED || stanch_action__of(op)->granted[0])
+        return false;
+    stanch_op__free(op);
+    return true;
+}
+
 static void on_held(void *ctx)
 {
     struct stanch_op *op = ctx;
+    if (is_stuck(op))
+        return;
     struct stanch_action *action = stanch_action__of(op);
     /* What was planned before the lock was held counts only if nothing has moved since; what was approved is
      * always planned again. */
@@ -254,6 +265,8 @@ static void on_planned(void *ctx, const struct stanch_plugin_answer *answer)
         stanch_op__free(op);
         return;
     }
+    if (is_stuck(op))
+        return;
     struct stanch_action *action = stanch_action__of(op);
     struct stanch_err err = answer->err;
     char digest[65];

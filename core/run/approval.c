@@ -14,49 +14,7 @@
 #include "run/stop.h"
 #include <string.h>
 
-#define MAX_EXPIRY_MS (24LL * 3600 * 1000)
-#define ORDERED       "decided when asked: undo"
-
-/* An open question: its expiry. All else is in the journal. */
-struct stanch_question {
-    struct stanch_question *next;
-    struct stanch_engine *engine;
-    char id[32];
-    struct stanch_timer *timer;
-};
-
-static void on_expired(void *ctx);
-
-static void watch_question(struct stanch_engine *engine, const char *id, int64_t left_ms)
-{
-    struct stanch_question *question = STANCH_NEW(struct stanch_question);
-    question->engine = engine;
-    (void)snprintf(question->id, sizeof question->id, "%s", id);
-    if (left_ms > MAX_EXPIRY_MS)
-        left_ms = MAX_EXPIRY_MS; /* on the boot clock: a step of the wall clock does not stretch it */
-    question->timer = stanch_timer_start(engine->loop, left_ms > 0 ? left_ms : 0, on_expired, question);
-    question->next = engine->questions;
-    engine->questions = question;
-}
-
-static void forget_question(struct stanch_engine *engine, const char *id)
-{
-    for (struct stanch_question **at = &engine->questions; *at; at = &(*at)->next) {
-        struct stanch_question *question = *at;
-        if (strcmp(question->id, id) == 0) {
-            *at = question->next;
-            stanch_timer_stop(engine->loop, &question->timer);
-            free(question);
-            return;
-        }
-    }
-}
-
-void stanch_approval__free_all(struct stanch_engine *engine)
-{
-    while (engine->questions)
-        forget_question(engine, engine->questions->id);
-}
+#define ORDERED "decided when asked: undo"
 
 /* What an approval binds beside the plan (PROMISES.md 1.4). */
 static json_t *bound(const json_t *data)
@@ -79,15 +37,18 @@ void stanch_approval__request(struct stanch_engine *engine, struct stanch_op *op
     stanch_journal_next_id(engine->journal, "A", ret);
     json_t *data = spec->card ? json_deep_copy(spec->card) : json_object();
     int64_t expires = spec->expires_ms > 0 ? spec->expires_ms : engine->config.approval_expires_ms;
-    if (expires > MAX_EXPIRY_MS)
-        expires = MAX_EXPIRY_MS;
+    if (expires > STANCH_APPROVAL_MAX_MS)
+        expires = STANCH_APPROVAL_MAX_MS;
     char nonce[27];
     stanch_ulid(stanch_engine__now(engine), nonce);
     json_object_set_new(data, "approval", json_string(ret));
     stanch_json_set_str(data, "about", spec->about);
     stanch_json_set_str(data, "role", spec->role);
     json_object_set_new(data, "quorum", json_integer(spec->quorum > 0 ? spec->quorum : 1));
-    json_object_set_new(data, "expires_ms", json_integer(stanch_engine__now(engine) + expires));
+    int64_t due_ms = stanch_engine__steady(engine) + expires, expires_ms = stanch_engine__now(engine) + expires;
+    json_object_set_new(data, "expires_ms", json_integer(expires_ms));
+    if (due_ms != expires_ms) /* the clock was set since the start */
+        json_object_set_new(data, "due_ms", json_integer(due_ms));
     json_object_set_new(data, "lasts_ms", json_integer(expires));
     stanch_json_set_str(data, "nonce", nonce);
     stanch_json_set_str(data, "plan_digest", spec->plan_digest);
@@ -109,16 +70,17 @@ void stanch_approval__request(struct stanch_engine *engine, struct stanch_op *op
         stanch_log(STANCH_LOG_ERROR, "run", "an approval without digest: %s", err.text);
     json_object_set_new(data, "digest", json_string(digest));
     stanch_batch_add(batch, chain, "approval.requested", STANCH_BY_STANCH, run_id, data);
-    if (op) {
+    if (op)
         (void)snprintf(op->approval, sizeof op->approval, "%s", ret);
-        if (op->run)
-            stanch_batch_add(batch, chain, "run.waiting", STANCH_BY_STANCH, run_id,
-                             json_pack("{s:s, s:s}", "run", run_id, "waits_for", ret));
-        if (op->run)
-            stanch_run__going(op->run, false);
+    if (op && op->run) {
+        stanch_batch_add(batch, chain, "run.waiting", STANCH_BY_STANCH, run_id,
+                         json_pack("{s:s, s:s}", "run", run_id, "waits_for", ret));
+        op->run->stirs++;
+        stanch_run__going(op->run, false);
+        stanch_run__idle_soon(op->run);
     }
     stanch_engine__count(engine, "questions_asked");
-    watch_question(engine, ret, expires);
+    stanch_engine__due(engine, due_ms);
 }
 
 void stanch_engine_ask(struct stanch_engine *engine, const char *chain, const json_t *card, const char *plan_digest,
@@ -136,22 +98,15 @@ void stanch_approval__close(struct stanch_engine *engine, const char *id, const 
     json_t *data = json_pack("{s:s, s:s}", "approval", id, "closed", why);
     stanch_batch_add(batch, stanch_json_str(doc, "incident", STANCH_CHAIN_NONE), kind, STANCH_BY_STANCH,
                      stanch_json_str(doc, "run", NULL), data);
-    forget_question(engine, id);
-}
-
-void stanch_approval__recover(struct stanch_engine *engine, const json_t *doc)
-{
-    watch_question(engine, stanch_json_str(doc, "id", ""),
-                   stanch_json_int(doc, "expires_ms", 0) - stanch_engine__now(engine));
 }
 
 /* ---- expiry: not a denial; the question is asked anew ---- */
 
-static void ask_anew(struct stanch_engine *engine, const json_t *doc, struct stanch_batch *batch)
+static void ask_anew(struct stanch_engine *engine, struct stanch_op *op, const json_t *doc, struct stanch_batch *batch)
 {
     STANCH_AUTO_JSON json_t *card = json_deep_copy(doc);
     static const char *const own[] = {"id",          "state",  "incident",   "created_ms", "updated_ms", "seq",
-                                      "updated_seq", "digest", "granted_by", "expires_ms", "closed"};
+                                      "updated_seq", "digest", "granted_by", "expires_ms", "due_ms",     "closed"};
     for (size_t i = 0; i < sizeof own / sizeof *own; i++)
         json_object_del(card, own[i]);
     json_object_set_new(card, "again", json_integer(stanch_json_int(doc, "again", 0) + 1));
@@ -164,42 +119,48 @@ static void ask_anew(struct stanch_engine *engine, const json_t *doc, struct sta
         .plan_digest = stanch_json_str(doc, "plan_digest", NULL),
         .choices = json_object_get(doc, "choices"),
     };
-    struct stanch_op *op = stanch_op__by_approval(engine, stanch_json_str(doc, "id", ""));
     char id[32];
-    stanch_approval__request(engine, op, stanch_json_str(doc, "incident", STANCH_CHAIN_NONE),
-                             stanch_json_str(doc, "run", NULL), &spec, batch, id);
-    if (op && op->run_id[0])
-        stanch_batch_add(batch, op->chain, "step.waiting", STANCH_BY_STANCH, op->run_id,
-                         json_pack("{s:s, s:s}", "step", op->id, "approval", id));
+    const char *chain = stanch_json_str(doc, "incident", STANCH_CHAIN_NONE), *run = stanch_json_str(doc, "run", NULL);
+    const char *step = stanch_json_str(doc, "step", NULL);
+    stanch_approval__request(engine, op, chain, run, &spec, batch, id);
+    if (step && !op) /* its run rests, and goes on resting */
+        stanch_batch_add(batch, chain, "run.waiting", STANCH_BY_STANCH, run,
+                         json_pack("{s:s, s:s}", "run", run, "waits_for", id));
+    if (step)
+        stanch_batch_add(batch, chain, "step.waiting", STANCH_BY_STANCH, run,
+                         json_pack("{s:s, s:s}", "step", step, "approval", id));
 }
 
-static void on_expired(void *ctx)
+static void tell_expired(struct stanch_op *op)
 {
-    struct stanch_question *question = ctx;
-    struct stanch_engine *engine = question->engine;
-    question->timer = NULL;
-    char id[32];
-    (void)snprintf(id, sizeof id, "%s", question->id);
+    struct stanch_run *run = op->run;
+    op->approval[0] = 0;
+    op->kind->expired(op);
+    if (run) /* freed when the loop turns, also when this was its end */
+        stanch_run__recount(run);
+}
+
+int stanch_approval__expire(struct stanch_engine *engine, const char *id)
+{
     STANCH_AUTO_JSON json_t *doc = stanch_journal_get(engine->journal, STANCH_VIEW_APPENDED, "approval", id);
-    if (!doc || strcmp(stanch_json_str(doc, "state", ""), "pending") != 0) {
-        forget_question(engine, id);
-        return;
-    }
+    if (strcmp(stanch_json_str(doc, "state", ""), "pending") != 0)
+        return 0;
+    bool is_ask = strcmp(stanch_json_str(doc, "about", ""), "ask") == 0;
+    struct stanch_run *run;
+    int rc = is_ask ? stanch_run__wake(engine, stanch_json_str(doc, "run", ""), &run, NULL) : 0;
+    if (rc < 0 && rc != STANCH_E_NOT_FOUND)
+        return rc;
+    struct stanch_op *op = stanch_op__by_approval(engine, id);
     struct stanch_batch *batch = stanch_batch_new();
     stanch_approval__close(engine, id, "approval.expired", "nobody answered in time; asked again", batch);
-    struct stanch_op *op = stanch_op__by_approval(engine, id);
-    if (op && op->kind->expired && strcmp(stanch_json_str(doc, "about", ""), "ask") == 0) {
-        op->approval[0] = 0;
-        stanch_engine__append(engine, batch, NULL, NULL, NULL);
-        struct stanch_run *run = op->run;
-        op->kind->expired(op);
-        if (run) /* freed when the loop turns, also when this was its end */
-            stanch_run__recount(run);
-        return;
-    }
-    if (!stanch_is_sabotaged("expired-is-forgotten"))
-        ask_anew(engine, doc, batch);
-    stanch_engine__append(engine, batch, NULL, NULL, NULL);
+    if ((!is_ask || !op) && !stanch_is_sabotaged("expired-is-forgotten"))
+        ask_anew(engine, op, doc, batch);
+    rc = stanch_engine__append(engine, batch, NULL, NULL, NULL);
+    if (rc < 0 && op)
+        (void)snprintf(op->approval, sizeof op->approval, "%s", id); /* still the open one */
+    if (rc == 0 && is_ask && op)
+        tell_expired(op);
+    return rc;
 }
 
 /* ---- a decision ---- */
@@ -286,6 +247,14 @@ int stanch_engine_decide(struct stanch_engine *engine, const char *by, const cha
     int needed = (int)stanch_json_int(doc, "quorum", 1);
     int have = approve ? count_granted(granted, by) : 0;
     bool enough = !approve || have >= needed;
+    struct stanch_run *run = NULL;
+    if (enough && stanch_json_str(doc, "step", NULL)) {
+        rc = stanch_run__wake(engine, stanch_json_str(doc, "run", ""), &run, err);
+        if (rc < 0 && rc != STANCH_E_NOT_FOUND) {
+            json_decref(granted);
+            return rc;
+        }
+    }
     json_t *data = json_pack("{s:s, s:s, s:s, s:o}", "approval", id, "decision", decision, "decided_by", by,
                              "granted_by", granted);
     stanch_json_set_str(data, "note", note && *note ? note : NULL);
@@ -304,7 +273,6 @@ int stanch_engine_decide(struct stanch_engine *engine, const char *by, const cha
     rc = stanch_journal_append(engine->journal, batch, NULL, NULL, err);
     if (rc < 0 || !enough)
         return rc;
-    forget_question(engine, id);
     stanch_engine__count(engine, approve ? "approvals_granted" : deny ? "approvals_denied" : "approvals_answered");
     if (undo)
         undo_ordered(engine, doc, by);
@@ -312,7 +280,7 @@ int stanch_engine_decide(struct stanch_engine *engine, const char *by, const cha
         engine->hooks.on_decided(engine->hooks_ctx, doc, approve, by);
     if (!op)
         return 0;
-    struct stanch_run *run = op->run;
+    run = op->run;
     op->kind->decided(op, decision, by, note ? note : "");
     if (run) /* freed when the loop turns, also when this was its end */
         stanch_run__recount(run);

@@ -12,6 +12,11 @@ int64_t stanch_engine__now(struct stanch_engine *engine)
     return stanch_loop_wall_ms(engine->loop);
 }
 
+int64_t stanch_engine__steady(struct stanch_engine *engine)
+{
+    return stanch_loop_mono_ms(engine->loop) + engine->steady_ms;
+}
+
 void stanch_engine__count(struct stanch_engine *engine, const char *counter)
 {
     json_object_set_new(engine->counters, counter, json_integer(stanch_json_int(engine->counters, counter, 0) + 1));
@@ -55,6 +60,10 @@ struct stanch_engine *stanch_engine_new(struct stanch_journal *journal, struct s
     engine->targets = stanch_targets_new(engine->loop);
     engine->counters = json_object();
     engine->going = json_object();
+    engine->ready_end = &engine->ready;
+    engine->alarm_ms = INT64_MAX;
+    engine->began_ms = stanch_engine__now(engine);
+    engine->steady_ms = engine->began_ms - stanch_loop_mono_ms(engine->loop);
     return engine;
 }
 
@@ -62,6 +71,7 @@ void stanch_run__free(struct stanch_run *run)
 {
     stanch_run__drop_worker(run);
     stanch_timer_stop(run->engine->loop, &run->timer);
+    stanch_timer_stop(run->engine->loop, &run->idle);
     stanch_run__drop_held(run);
     for (int64_t i = 0; i < run->step_count; i++) {
         free(run->steps[i].op);
@@ -90,7 +100,8 @@ void stanch_engine_free(struct stanch_engine *engine)
         engine->runs = run->next;
         stanch_run__free(run);
     }
-    stanch_approval__free_all(engine);
+    stanch_timer_stop(engine->loop, &engine->alarm);
+    stanch_ready__free_all(engine);
     stanch_symptom__free_all(engine);
     stanch_mitigation__free_all(engine);
     stanch_targets_free(engine->targets);
@@ -162,7 +173,7 @@ static int each_open(struct stanch_engine *engine, const char *noun,
     return rc;
 }
 
-static struct stanch_run *add_run(struct stanch_engine *engine, const json_t *doc, const char *incident)
+struct stanch_run *stanch_run__new(struct stanch_engine *engine, const json_t *doc, const char *incident)
 {
     struct stanch_run *run = STANCH_NEW(struct stanch_run);
     run->engine = engine;
@@ -180,10 +191,20 @@ static struct stanch_run *add_run(struct stanch_engine *engine, const json_t *do
     return run;
 }
 
+void stanch_run__unlink(struct stanch_run *run)
+{
+    for (struct stanch_run **at = &run->engine->runs; *at; at = &(*at)->next) {
+        if (*at == run) {
+            *at = run->next;
+            return;
+        }
+    }
+}
+
 void stanch_engine_begin(struct stanch_engine *engine, const json_t *started, const char *incident)
 {
     stanch_engine__count(engine, "runs_started");
-    struct stanch_run *run = add_run(engine, started, incident);
+    struct stanch_run *run = stanch_run__new(engine, started, incident);
     stanch_run__going(run, true);
     stanch_run__pump(run);
 }
@@ -217,27 +238,30 @@ static int load_steps(struct stanch_run *run, struct stanch_err *err)
     return 0;
 }
 
-static int recover_run(struct stanch_engine *engine, const json_t *doc, struct stanch_err *err)
+int stanch_run__load(struct stanch_engine *engine, const json_t *doc, struct stanch_run **ret, struct stanch_err *err)
 {
-    const char *state = stanch_json_str(doc, "state", "");
-    if (strcmp(state, "queued") == 0 || strcmp(state, "asking") == 0)
-        return 0; /* it has not begun: flow has it */
-    struct stanch_run *run = add_run(engine, doc, stanch_json_str(doc, "incident", STANCH_CHAIN_NONE));
-    run->acted_ms = stanch_json_int(doc, "updated_ms", 0);
+    struct stanch_run *run = stanch_run__new(engine, doc, stanch_json_str(doc, "incident", STANCH_CHAIN_NONE));
+    run->acted_ms = stanch_json_int(doc, "created_ms", 0);
     run->resolved = stanch_json_bool(doc, "resolved", false);
     if (stanch_json_bool(doc, "stuck", false))
         run->state = STANCH_RUN_PARKED;
     int rc = load_steps(run, err);
+    if (rc < 0) {
+        stanch_run__unlink(run);
+        stanch_run__free(run);
+        return rc;
+    }
     stanch_run__recount(run);
-    run->gap_ms = stanch_engine__now(engine) - run->acted_ms;
-    return rc;
+    if (run->acted_ms < engine->began_ms)
+        run->gap_ms = engine->began_ms - run->acted_ms;
+    *ret = run;
+    return 0;
 }
 
-static int recover_question(struct stanch_engine *engine, const json_t *doc, struct stanch_err *err)
+static int recover_run(struct stanch_engine *engine, const json_t *doc, struct stanch_err *err)
 {
-    (void)err;
-    stanch_approval__recover(engine, doc);
-    return 0;
+    struct stanch_run *run;
+    return stanch_run__load(engine, doc, &run, err);
 }
 
 static int recover_orphan(struct stanch_engine *engine, const json_t *doc, struct stanch_err *err)
@@ -278,16 +302,32 @@ static void pump_all(void *ctx)
     }
 }
 
+/* The clock was set back while nobody was there: what would wait longer than anything may is asked anew. */
+static int expire_far(struct stanch_engine *engine, struct stanch_err *err)
+{
+    struct stanch_due_query query = {.noun = "approval",
+                                     .after_ms = stanch_engine__steady(engine) + STANCH_APPROVAL_MAX_MS,
+                                     .until_ms = INT64_MAX,
+                                     .limit = 1000};
+    STANCH_AUTO_JSON json_t *far = NULL;
+    int rc = stanch_journal_due(engine->journal, &query, &far, err);
+    for (size_t i = 0; i < json_array_size(far); i++)
+        (void)stanch_approval__expire(engine, stanch_json_str(json_array_get(far, i), "id", ""));
+    return rc;
+}
+
 int stanch_engine_recover(struct stanch_engine *engine, struct stanch_err *err)
 {
-    int rc = each_open(engine, "approval", recover_question, err);
-    if (rc == 0)
-        rc = each_open(engine, "run", recover_run, err);
+    int rc = stanch_engine__each_under_way(engine, "run", recover_run, err);
     if (rc == 0)
         rc = each_open(engine, "orphan", recover_orphan, err);
     if (rc == 0)
-        rc = each_open(engine, "mitigation", recover_mitigation, err);
+        rc = stanch_engine__each_under_way(engine, "mitigation", recover_mitigation, err);
     if (rc == 0)
-        stanch_loop_defer(engine->loop, pump_all, engine);
-    return rc;
+        rc = expire_far(engine, err);
+    if (rc < 0)
+        return rc;
+    stanch_engine__due(engine, 0); /* what became due while nobody was there */
+    stanch_loop_defer(engine->loop, pump_all, engine);
+    return 0;
 }

@@ -9,6 +9,16 @@
  *                  +-- action.c   action: read; or plan -> gate.c -> (approval.c) -> target.c -> effect.c
  *                  +-- undo.c     undo of a mitigation: by a run, a person, a lease end
  *
+ * A run that waits costs disk only (rest.c): in memory are the runs that are under way, and nothing of the others.
+ *
+ *   started --> under way --all its ops wait for a person or a time--> rests
+ *                  ^------- its answer, its time, its end: read back ----'
+ *
+ * "run.rested" says in the journal that a run needs nobody until then; "run.woken" that it does. Between them it
+ * has no object here, and a restart does not read it: after kill -9 only runs under way are taken up, so that every
+ * intent without outcome is looked after before anything else, however many wait. When a run, an approval or a lease
+ * is due the store knows (model/fold.h, stanch_fold_due); due.c has one timer, for the earliest of all.
+ *
  * An op lives from its want to its answer, with or without a worker: a waiting run has no worker
  * (PROMISES.md 1.5: resume is a new worker, fed the journal). The journal holds each op's progress, so that
  * it can be taken up again after a crash (`recover` of its kind).
@@ -62,6 +72,7 @@ struct stanch_op {
     bool by_person;    /* a person ordered it: passes the stop switch */
     char approval[32]; /* the question that is open, or "" */
     struct stanch_timer *timer;
+    int64_t due_ms; /* a sleep: when it ends, by stanch_engine__steady; 0: its timer is for something else */
     struct stanch_hold *hold;
     int calls;   /* plugin calls and barriers under way: it is not freed before they came back */
     bool over;   /* answered; freed when calls is 0 */
@@ -98,20 +109,23 @@ struct stanch_run {
     int deaths;
     int64_t death_at;           /* answers delivered when the worker died last */
     json_t *symptom_seen;       /* the last sample of its symptom: {"result","value","at_ms"}; NULL: none yet */
-    json_t *applied;            /* ids of the mitigations that it applied */
+    json_t *applied;            /* ids of the mitigations that it applied since it was started or read back */
     bool resolved;              /* its alert has resolved meanwhile */
     int64_t firing;             /* alerts of it that still fire: the one that started it, and those that joined */
     bool going;                 /* counted by turn.c */
     int64_t gap_ms;             /* how long it lay still before a restart took it up again; 0: it was fresh */
     int64_t acted_ms;           /* wall clock of its last step */
-    struct stanch_timer *timer; /* idle worker, or try to start a worker again */
+    struct stanch_timer *timer; /* try to start a worker again */
+    struct stanch_timer *idle;  /* then: end the worker, rest */
+    int64_t stirs;              /* grows with what is appended for its steps and questions */
+    bool ready;                 /* waits in engine->ready for a worker */
     json_t *held;               /* wants whose record was refused (disk full, store locked): begun again later */
     struct stanch_timer *hold_timer;
 };
 
-struct stanch_question; /* approval.c */
-struct stanch_lease;    /* mitigation.c */
-struct stanch_watch;    /* symptom.c */
+struct stanch_lease; /* mitigation.c: a lease that has ended and whose symptom is asked for */
+struct stanch_ready; /* ready.c: runs that wait for a worker, by id */
+struct stanch_watch; /* symptom.c */
 
 struct stanch_engine {
     struct stanch_loop *loop;
@@ -122,8 +136,17 @@ struct stanch_engine {
     struct stanch_targets *targets;
     struct stanch_run *runs;
     struct stanch_op *ops;
-    struct stanch_question *questions;
     struct stanch_lease *leases;
+    struct stanch_ready *ready, **ready_end;
+    int worker_count;
+    int rested;        /* since memory was given back to the system */
+    bool is_serving;   /* a look at `ready` is deferred */
+    int64_t began_ms;  /* wall clock: what acted before lay still while nobody was there */
+    int64_t steady_ms; /* what stanch_engine__steady adds to the boot clock */
+    int64_t swept_ms;  /* all that was due until then has been looked at */
+    int64_t alarm_ms;  /* when the timer below fires */
+    struct stanch_timer *alarm;
+    bool is_sweeping;
     struct stanch_watch *samples;           /* outside of runs */
     struct stanch_revision_files *revision; /* cache of one */
     char instances_hex[65];                 /* cache of one: what a run's plugins declared when it began */
@@ -141,6 +164,9 @@ struct stanch_engine {
 /* engine.c */
 void stanch_engine__count(struct stanch_engine *engine, const char *counter);
 int64_t stanch_engine__now(struct stanch_engine *engine);
+/** The wall clock of the start plus what has passed since: never steps while the process lives. All that is due later
+ *  goes by it (PROMISES.md 1.10). */
+int64_t stanch_engine__steady(struct stanch_engine *engine);
 /** Append; an error that says the store takes no more is logged and given back. */
 int stanch_engine__append(struct stanch_engine *engine, struct stanch_batch *batch, void (*on_committed)(void *ctx),
                           void *ctx, struct stanch_err *err);
@@ -194,7 +220,38 @@ void stanch_run__recount(struct stanch_run *run);
 void stanch_turn__unhook(struct stanch_engine *engine);
 
 /* engine.c */
+/** A run under way, without steps. doc: borrowed. */
+struct stanch_run *stanch_run__new(struct stanch_engine *engine, const json_t *doc, const char *incident);
+/** Read back from the journal; steps without an answer are taken up again. */
+int stanch_run__load(struct stanch_engine *engine, const json_t *doc, struct stanch_run **ret, struct stanch_err *err);
+void stanch_run__unlink(struct stanch_run *run);
 void stanch_run__free(struct stanch_run *run);
+
+/* due.c */
+/** Something is due then: look at the latest at that time. */
+void stanch_engine__due(struct stanch_engine *engine, int64_t at_ms);
+/** What is due at 0, the earliest first: under way. each: borrowed documents. */
+int stanch_engine__each_under_way(struct stanch_engine *engine, const char *noun,
+                                  int (*each)(struct stanch_engine *, const json_t *, struct stanch_err *),
+                                  struct stanch_err *err);
+
+/* ready.c: workers are bounded */
+/** May a worker be started? Ends one that only rests when there is no other way. */
+bool stanch_ready__take_slot(struct stanch_engine *engine);
+void stanch_ready__push(struct stanch_run *run);
+/** Look soon whether one that waits may have a worker. */
+void stanch_ready__serve_soon(struct stanch_engine *engine);
+void stanch_ready__free_all(struct stanch_engine *engine);
+
+/* rest.c */
+/** Nothing is under way for it that the journal could not tell: it waits for a person or a time. */
+bool stanch_run__may_rest(const struct stanch_run *run);
+/** End its worker, and let it rest, when it stays idle. */
+void stanch_run__idle_soon(struct stanch_run *run);
+/** Its worker is ended, and it rests once all of it is committed. */
+void stanch_run__rest(struct stanch_run *run);
+/** The run, under way: read back when it rested. returns 0 | STANCH_E_NOT_FOUND there is no such open run | ... */
+int stanch_run__wake(struct stanch_engine *engine, const char *id, struct stanch_run **ret, struct stanch_err *err);
 
 /* hold.c: what could not be recorded, later */
 /** Keep a want of the run until entries are taken again. want: borrowed, with its n. */
@@ -215,6 +272,7 @@ void stanch_run__resume(struct stanch_run *run);
 void stanch_run__end(struct stanch_run *run, const char *kind, const char *by, json_t *data);
 
 /* approval.c */
+#define STANCH_APPROVAL_MAX_MS (24LL * 3600 * 1000) /* no question is open for longer */
 struct stanch_question_spec {
     const char *about; /* "action", "undo", "unknown", "freshness", "keep", "ask", "diverged" */
     const char *role;
@@ -224,15 +282,15 @@ struct stanch_question_spec {
     const char *plan_digest; /* or NULL */
     const json_t *choices;   /* or NULL: approve, deny; borrowed */
 };
-/** Put approval.requested into the batch and watch its expiry. op may be NULL (then about tells who handles
+/** Put approval.requested into the batch; it is asked anew when it expires. op may be NULL (then about tells who handles
  * it). ret: the id. */
 void stanch_approval__request(struct stanch_engine *engine, struct stanch_op *op, const char *chain, const char *run,
                               const struct stanch_question_spec *spec, struct stanch_batch *batch, char ret[32]);
 /** Close an open question without a person. kind: "approval.voided" or "approval.consumed". */
 void stanch_approval__close(struct stanch_engine *engine, const char *id, const char *kind, const char *why,
                             struct stanch_batch *batch);
-void stanch_approval__recover(struct stanch_engine *engine, const json_t *doc);
-void stanch_approval__free_all(struct stanch_engine *engine);
+/** Its time is over: not a denial, it is asked anew. returns 0 | what the journal said: try again */
+int stanch_approval__expire(struct stanch_engine *engine, const char *id);
 
 /* gate.c */
 struct stanch_gate {
@@ -289,7 +347,9 @@ void stanch_effect__done(struct stanch_effect *effect);
 void stanch_mitigation__applied(struct stanch_op *op, const char *instance, const char *action, const json_t *args,
                                 const json_t *plan, int64_t lease_ms, const char *because, struct stanch_batch *batch,
                                 char ret_id[32]);
+/** Take up what is under way with a mitigation: its undo, or the order to undo it. */
 void stanch_mitigation__recover(struct stanch_engine *engine, const json_t *doc);
+void stanch_mitigation__lease_end(struct stanch_engine *engine, const char *id);
 /** The lease has ended and it stays in force: say so, and ask a person: keep or undo. */
 void stanch_mitigation__keep_and_ask(struct stanch_engine *engine, const json_t *doc, const char *why);
 /** Put into the batch that `by` ordered the undo, so that it is done also when the process ends before it begins. No-op

@@ -22,6 +22,7 @@ void stanch_run__park(struct stanch_run *run, const char *why, json_t *more)
     stanch_batch_add(batch, run->chain, "run.parked", STANCH_BY_STANCH, run->id, data);
     stanch_engine__count(run->engine, "runs_parked");
     stanch_engine__append(run->engine, batch, NULL, NULL, NULL);
+    stanch_run__idle_soon(run);
 }
 
 void stanch_run__resume(struct stanch_run *run)
@@ -30,16 +31,6 @@ void stanch_run__resume(struct stanch_run *run)
         run->state = STANCH_RUN_RUNNING;
     stanch_run__recount(run);
     stanch_run__pump(run);
-}
-
-static void unlink_run(struct stanch_run *run)
-{
-    for (struct stanch_run **at = &run->engine->runs; *at; at = &(*at)->next) {
-        if (*at == run) {
-            *at = run->next;
-            return;
-        }
-    }
 }
 
 static void on_free(void *ctx)
@@ -91,6 +82,7 @@ void stanch_run__end(struct stanch_run *run, const char *kind, const char *by, j
     stanch_run__going(run, false);
     stanch_run__drop_worker(run);
     stanch_timer_stop(run->engine->loop, &run->timer);
+    stanch_timer_stop(run->engine->loop, &run->idle);
     stanch_run__drop_held(run);
     struct stanch_batch *batch = stanch_batch_new();
     json_object_set_new(data, "run", json_string(run->id));
@@ -103,7 +95,7 @@ void stanch_run__end(struct stanch_run *run, const char *kind, const char *by, j
                                       : strcmp(kind, "run.failed") == 0  ? "runs_failed"
                                                                          : "runs_cancelled");
     stanch_engine__append(run->engine, batch, NULL, NULL, NULL);
-    unlink_run(run);
+    stanch_run__unlink(run);
     /* callers up the stack still hold the run: it is freed when the loop turns */
     stanch_loop_defer(run->engine->loop, on_free, run);
 }
@@ -111,15 +103,18 @@ void stanch_run__end(struct stanch_run *run, const char *kind, const char *by, j
 int stanch_engine_cancel(struct stanch_engine *engine, const char *id, const char *by, const char *reason,
                          struct stanch_err *err)
 {
-    struct stanch_run *run = stanch_engine__run(engine, id);
-    if (!run) {
+    struct stanch_run *run = NULL;
+    int rc = stanch_run__wake(engine, id, &run, err);
+    if (rc < 0 && rc != STANCH_E_NOT_FOUND)
+        return rc;
+    if (rc < 0) {
         STANCH_AUTO_JSON json_t *doc = stanch_journal_get(engine->journal, STANCH_VIEW_APPENDED, "run", id);
         if (!doc)
             return stanch_err_set(err, STANCH_E_NOT_FOUND, "there is no run %s", id);
         return stanch_err_set(err, STANCH_E_CONFLICT, "%s has ended already: %s", id,
                               stanch_json_str(doc, "state", "?"));
     }
-    int rc = stanch_journal_takes(engine->journal, true, err); /* else nobody would know of it */
+    rc = stanch_journal_takes(engine->journal, true, err); /* else nobody would know of it */
     if (rc < 0)
         return rc;
     stanch_run__end(run, "run.cancelled", by,
@@ -134,30 +129,40 @@ void stanch_engine_joined(struct stanch_engine *engine, const char *id)
         run->firing++;
 }
 
-static void append_resolved(struct stanch_run *run, const char *kind, json_t *data)
+static void append_resolved(struct stanch_engine *engine, const json_t *doc, const char *chain, const char *kind,
+                            json_t *data)
 {
     struct stanch_batch *batch = stanch_batch_new();
-    json_object_set_new(data, "run", json_string(run->id));
-    json_object_set_new(data, "firing", json_integer(run->firing));
-    stanch_batch_add(batch, run->chain, kind, STANCH_BY_STANCH, run->id, data);
-    stanch_engine__append(run->engine, batch, NULL, NULL, NULL);
+    const char *id = stanch_json_str(doc, "run", "");
+    json_object_set_new(data, "run", json_string(id));
+    stanch_batch_add(batch, chain, kind, STANCH_BY_STANCH, id, data);
+    stanch_engine__append(engine, batch, NULL, NULL, NULL);
 }
 
-/* on_resolved: `stop` ends the run; `ask` makes the next mitigation ask; `continue` changes nothing. */
+/* on_resolved: `stop` ends the run; `ask` makes the next mitigation ask; `continue` changes nothing. A run that rests is
+ * not read back for a mark: it is in its document when it is. */
 void stanch_engine_resolved(struct stanch_engine *engine, const char *id)
 {
     struct stanch_run *run = stanch_engine__run(engine, id);
-    if (!run || run->firing <= 0)
+    STANCH_AUTO_JSON json_t *doc =
+        run ? json_incref(run->doc) : stanch_journal_get(engine->journal, STANCH_VIEW_APPENDED, "run", id);
+    if (!run && !stanch_json_bool(doc, "rests", false))
+        return; /* it has ended, or has not begun: that is flow's */
+    const char *rule = stanch_json_str(doc, "on_resolved", "ask");
+    const char *chain = run ? run->chain : stanch_json_str(doc, "incident", STANCH_CHAIN_NONE);
+    json_int_t firing = (run ? run->firing : stanch_json_int(doc, "firing", 1)) - 1;
+    if (firing < 0)
         return;
-    const char *rule = stanch_json_str(run->doc, "on_resolved", "ask");
-    run->firing--;
-    if (run->firing > 0 || strcmp(rule, "continue") == 0) {
-        append_resolved(run, "run.eased", json_object());
-    } else if (strcmp(rule, "stop") == 0) {
+    if (run)
+        run->firing = firing;
+    if (firing > 0 || strcmp(rule, "continue") == 0) {
+        append_resolved(engine, doc, chain, "run.eased", json_pack("{s:I}", "firing", firing));
+    } else if (strcmp(rule, "stop") != 0) {
+        if (run)
+            run->resolved = true;
+        append_resolved(engine, doc, chain, "run.resolved", json_pack("{s:I, s:b}", "firing", firing, "resolved", 1));
+    } else if (run || stanch_run__wake(engine, id, &run, NULL) == 0) {
         stanch_run__end(run, "run.cancelled", STANCH_BY_STANCH,
                         json_pack("{s:s}", "why", "its alert has resolved, and the runbook says on_resolved = stop"));
-    } else {
-        run->resolved = true;
-        append_resolved(run, "run.resolved", json_pack("{s:b}", "resolved", 1));
     }
 }

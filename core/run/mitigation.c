@@ -8,48 +8,53 @@
 #include "run/stop.h"
 #include <string.h>
 
+#define PAGE 500
+
 struct stanch_lease {
     struct stanch_lease *next;
     struct stanch_engine *engine;
     char id[32];
-    struct stanch_timer *timer;
-    bool sampling; /* freed by its sample when it was forgotten meanwhile */
-    bool forgotten;
+    bool forgotten; /* taken back meanwhile: its sample changes nothing */
 };
 
-static void on_lease_end(void *ctx);
-
-static void watch_lease(struct stanch_engine *engine, const char *id, int64_t left_ms)
+static struct stanch_lease *new_lease(struct stanch_engine *engine, const char *id)
 {
     struct stanch_lease *lease = STANCH_NEW(struct stanch_lease);
     lease->engine = engine;
     (void)snprintf(lease->id, sizeof lease->id, "%s", id);
-    lease->timer = stanch_timer_start(engine->loop, left_ms > 0 ? left_ms : 0, on_lease_end, lease);
     lease->next = engine->leases;
     engine->leases = lease;
+    return lease;
+}
+
+static void drop_lease(struct stanch_lease *lease)
+{
+    struct stanch_lease **at = &lease->engine->leases;
+    while (*at != lease)
+        at = &(*at)->next;
+    *at = lease->next;
+    free(lease);
+}
+
+static bool is_sampled(const struct stanch_engine *engine, const char *id)
+{
+    for (const struct stanch_lease *lease = engine->leases; lease; lease = lease->next)
+        if (strcmp(lease->id, id) == 0)
+            return true;
+    return false;
 }
 
 void stanch_mitigation__forget(struct stanch_engine *engine, const char *id)
 {
-    for (struct stanch_lease **at = &engine->leases; *at; at = &(*at)->next) {
-        struct stanch_lease *lease = *at;
-        if (strcmp(lease->id, id) == 0) {
-            *at = lease->next;
-            stanch_timer_stop(engine->loop, &lease->timer);
+    for (struct stanch_lease *lease = engine->leases; lease; lease = lease->next)
+        if (strcmp(lease->id, id) == 0)
             lease->forgotten = true;
-            if (!lease->sampling)
-                free(lease);
-            return;
-        }
-    }
 }
 
 void stanch_mitigation__free_all(struct stanch_engine *engine)
 {
-    while (engine->leases) {
-        engine->leases->sampling = false; /* no sample comes back any more */
-        stanch_mitigation__forget(engine, engine->leases->id);
-    }
+    while (engine->leases)
+        drop_lease(engine->leases);
 }
 
 void stanch_mitigation__applied(struct stanch_op *op, const char *instance, const char *action, const json_t *args,
@@ -71,8 +76,9 @@ void stanch_mitigation__applied(struct stanch_op *op, const char *instance, cons
     if (json_is_object(symptom))
         json_object_set(data, "symptom", symptom);
     if (lease_ms > 0) {
-        json_object_set_new(data, "lease_ends_ms", json_integer(stanch_engine__now(engine) + lease_ms));
-        watch_lease(engine, ret_id, lease_ms);
+        int64_t ends_ms = stanch_engine__steady(engine) + lease_ms;
+        json_object_set_new(data, "lease_ends_ms", json_integer(ends_ms));
+        stanch_engine__due(engine, ends_ms);
     }
     if (op->run)
         json_array_append_new(op->run->applied, json_string(ret_id));
@@ -132,14 +138,12 @@ static void on_lease_sample(void *ctx, const char *result, const json_t *value)
 {
     struct stanch_lease *lease = ctx;
     (void)value;
-    lease->sampling = false;
-    if (lease->forgotten) {
-        free(lease);
-        return;
-    }
     struct stanch_engine *engine = lease->engine;
+    bool forgotten = lease->forgotten;
     STANCH_AUTO_JSON json_t *doc = stanch_journal_get(engine->journal, STANCH_VIEW_APPENDED, "mitigation", lease->id);
-    stanch_mitigation__forget(engine, stanch_json_str(doc, "id", ""));
+    drop_lease(lease);
+    if (forgotten)
+        return;
     if (strcmp(result, "good") == 0) {
         stanch_undo__start(engine, doc, STANCH_BY_STANCH, "its lease has ended and the symptom is good", NULL, NULL);
         return;
@@ -149,59 +153,70 @@ static void on_lease_sample(void *ctx, const char *result, const json_t *value)
     stanch_mitigation__keep_and_ask(engine, doc, why);
 }
 
-static void on_lease_end(void *ctx)
+void stanch_mitigation__lease_end(struct stanch_engine *engine, const char *id)
 {
-    struct stanch_lease *lease = ctx;
-    struct stanch_engine *engine = lease->engine;
-    lease->timer = NULL;
-    STANCH_AUTO_JSON json_t *doc = stanch_journal_get(engine->journal, STANCH_VIEW_APPENDED, "mitigation", lease->id);
+    STANCH_AUTO_JSON json_t *doc = stanch_journal_get(engine->journal, STANCH_VIEW_APPENDED, "mitigation", id);
     const json_t *symptom = json_object_get(doc, "symptom");
     bool stopped = stanch_stop_is_set(engine->config.state_dir);
-    if (!can_be_undone(doc)) {
-        stanch_mitigation__forget(engine, lease->id);
-    } else if (strcmp(stanch_json_str(doc, "state", ""), "unknown") == 0) {
-        stanch_mitigation__forget(engine, stanch_json_str(doc, "id", ""));
+    if (!can_be_undone(doc) || stanch_json_bool(doc, "overdue", false) || is_sampled(engine, id))
+        return;
+    if (strcmp(stanch_json_str(doc, "state", ""), "unknown") == 0) {
         stanch_mitigation__keep_and_ask(engine, doc, "it is not known whether it was taken back");
     } else if (stanch_is_sabotaged("lease-undoes-without-proof")) {
-        stanch_mitigation__forget(engine, stanch_json_str(doc, "id", ""));
         stanch_undo__start(engine, doc, STANCH_BY_STANCH, "its lease has ended", NULL, NULL);
     } else if (stopped || !json_is_object(symptom)) {
-        stanch_mitigation__forget(engine, stanch_json_str(doc, "id", ""));
+        const char *why = stopped ? "the stop switch is set" : "its runbook has no symptom to ask for";
+        stanch_mitigation__keep_and_ask(engine, doc, why);
         if (stanch_is_sabotaged("timer-fires-twice"))
-            watch_lease(engine, stanch_json_str(doc, "id", ""), 1000);
-        stanch_mitigation__keep_and_ask(engine, doc,
-                                        stopped ? "the stop switch is set" : "its runbook has no symptom to ask for");
+            stanch_mitigation__keep_and_ask(engine, doc, why);
     } else {
-        lease->sampling = true;
-        stanch_symptom__sample(engine, symptom, on_lease_sample, lease);
+        stanch_symptom__sample(engine, symptom, on_lease_sample, new_lease(engine, id));
     }
 }
 
 void stanch_mitigation__recover(struct stanch_engine *engine, const json_t *doc)
 {
-    const char *id = stanch_json_str(doc, "id", "");
-    struct stanch_run *run = stanch_engine__run(engine, stanch_json_str(doc, "run", ""));
-    if (run)
-        json_array_append_new(run->applied, json_string(id));
-    if (strcmp(stanch_json_str(doc, "state", ""), "undoing") == 0) {
-        stanch_undo__recover(engine, doc);
-        return;
-    }
     const char *ordered_by = stanch_json_str(doc, "ordered_by", NULL);
-    if (ordered_by && can_be_undone(doc)) {
+    if (strcmp(stanch_json_str(doc, "state", ""), "undoing") == 0)
+        stanch_undo__recover(engine, doc);
+    else if (ordered_by && can_be_undone(doc))
         stanch_undo__start(engine, doc, ordered_by, stanch_json_str(doc, "order_reason", ""), NULL, NULL);
-        return;
+}
+
+/* What it applied before it was read back. Whatever is not committed yet, it applied since. */
+static void add_earlier(const struct stanch_run *run, json_t *ids)
+{
+    int64_t before = 0;
+    size_t count = PAGE;
+    while (count == PAGE) {
+        struct stanch_noun_query query = {
+            .noun = "mitigation", .chain = run->chain, .open = 1, .before_seq = before, .limit = PAGE};
+        STANCH_AUTO_JSON json_t *page = NULL;
+        struct stanch_err err;
+        if (stanch_journal_list(run->engine->journal, &query, &page, &err) < 0) {
+            stanch_log(STANCH_LOG_ERROR, "run", "what %s left in force could not be read: %s", run->id, err.text);
+            return;
+        }
+        count = json_array_size(page);
+        for (size_t i = 0; i < count; i++) {
+            const json_t *doc = json_array_get(page, i);
+            before = stanch_json_int(doc, "seq", 0);
+            if (strcmp(stanch_json_str(doc, "run", ""), run->id) == 0)
+                json_object_set_new(ids, stanch_json_str(doc, "id", ""), json_true());
+        }
     }
-    int64_t ends = stanch_json_int(doc, "lease_ends_ms", 0);
-    if (ends && !stanch_json_bool(doc, "overdue", false))
-        watch_lease(engine, id, ends - stanch_engine__now(engine));
 }
 
 json_t *stanch_mitigation__of_run(const struct stanch_run *run)
 {
-    json_t *list = json_array();
-    for (size_t i = 0; i < json_array_size(run->applied); i++) {
-        const char *id = json_string_value(json_array_get(run->applied, i));
+    STANCH_AUTO_JSON json_t *ids = json_object();
+    json_t *list = json_array(), *unused;
+    const char *id;
+    add_earlier(run, ids);
+    for (size_t i = 0; i < json_array_size(run->applied); i++)
+        json_object_set_new(ids, json_string_value(json_array_get(run->applied, i)), json_true());
+    json_object_foreach(ids, id, unused)
+    {
         STANCH_AUTO_JSON json_t *doc = stanch_journal_get(run->engine->journal, STANCH_VIEW_APPENDED, "mitigation", id);
         const char *state = stanch_json_str(doc, "state", "");
         if (strcmp(state, "in-force") == 0 || strcmp(state, "unknown") == 0)

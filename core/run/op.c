@@ -112,6 +112,8 @@ void stanch_op__ask(struct stanch_op *op, struct stanch_batch *batch, json_t *ex
         return;
     }
     op->asked = true;
+    if (op->run)
+        op->run->stirs++;
     json_t *data = json_pack("{s:s, s:s, s:I, s:O, s:O}", "step", op->id, "run", op->run_id, "n", (json_int_t)op->n,
                              "op", json_object_get(op->want, "op"), "args", json_object_get(op->want, "args"));
     stanch_json_set_str(data, "file", stanch_json_str(op->want, "file", NULL));
@@ -128,6 +130,12 @@ void stanch_op__ask(struct stanch_op *op, struct stanch_batch *batch, json_t *ex
 void stanch_op__answer(struct stanch_op *op, struct stanch_batch *batch, json_t *answer)
 {
     struct stanch_run *run = op->run;
+    if (run && run->state == STANCH_RUN_PARKED && !op->asked) { /* stuck meanwhile: it asks for nothing any more */
+        stanch_batch_free(batch);
+        json_decref(answer);
+        stanch_op__free(op);
+        return;
+    }
     if (!batch)
         batch = stanch_batch_new();
     if (run && run->state != STANCH_RUN_ENDED && !op->cancelled) {
@@ -140,6 +148,7 @@ void stanch_op__answer(struct stanch_op *op, struct stanch_batch *batch, json_t 
         int rc = stanch_engine__append(op->engine, batch, NULL, NULL, NULL);
         if (rc == 0) {
             run->answered++;
+            run->stirs++;
             run->acted_ms = stanch_engine__now(op->engine);
             record->answer = json_incref(answer);
         } else {

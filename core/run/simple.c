@@ -58,14 +58,15 @@ static void on_slept(void *ctx)
 
 static void sleep_until(struct stanch_op *op, int64_t until_ms)
 {
-    int64_t left = until_ms - stanch_engine__now(op->engine);
+    int64_t left = until_ms - stanch_engine__steady(op->engine);
+    op->due_ms = until_ms;
     op->timer = stanch_timer_start(op->engine->loop, left > 0 ? left : 0, on_slept, op);
 }
 
 static void start_sleep(struct stanch_op *op)
 {
     int64_t ms = stanch_json_int(stanch_op__args(op), "ms", 0);
-    int64_t until = stanch_engine__now(op->engine) + (ms > 0 ? ms : 0);
+    int64_t until = stanch_engine__steady(op->engine) + (ms > 0 ? ms : 0);
     struct stanch_batch *batch = stanch_batch_new();
     stanch_op__ask(op, batch, json_pack("{s:I}", "until_ms", (json_int_t)until));
     int rc = stanch_engine__append(op->engine, batch, NULL, NULL, NULL);

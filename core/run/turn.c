@@ -1,4 +1,4 @@
-/* turn.c: which runs are going: begun, not ended, not waiting for a person. Flow starts runs by these counts, so that
+/* turn.c: which runs are going: begun, not ended, not waiting for a person, not at rest. Flow starts runs by these counts, so that
  * a run that waits for a person all night takes no place from another one. */
 #include "run/engine.h"
 #include "base/mem.h"

@@ -148,6 +148,8 @@ static void on_ended(struct stanch_effect *effect, enum stanch_outcome outcome, 
         stanch_mitigation__forget(op->engine, mitigation_id(undo));
         stanch_engine__count(op->engine, "mitigations_undone");
     }
+    if (outcome != STANCH_OUTCOME_DONE) /* its lease goes on */
+        stanch_engine__due(op->engine, stanch_json_int(undo->mitigation, "lease_ends_ms", INT64_MAX));
     struct stanch_err told = {0};
     int rc = describe_end(undo, outcome, why, &told);
     if (rc < 0 && !op->by_person && (!op->run || op->cancelled))

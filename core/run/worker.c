@@ -20,12 +20,20 @@ static void on_wants(void *ctx, const json_t *wants);
 static void on_end(void *ctx, int rc, const struct stanch_err *err, const json_t *result);
 static const struct stanch_worker_events worker_events = {on_wants, on_end};
 
-void stanch_run__drop_worker(struct stanch_run *run)
+static void forget_worker(struct stanch_run *run)
 {
-    if (run->worker)
-        run->engine->world->worker_kill(run->engine->world->ctx, run->worker);
     run->worker = NULL;
     run->blocked = false;
+    run->engine->worker_count--;
+    stanch_ready__serve_soon(run->engine);
+}
+
+void stanch_run__drop_worker(struct stanch_run *run)
+{
+    if (run->worker) {
+        run->engine->world->worker_kill(run->engine->world->ctx, run->worker);
+        forget_worker(run);
+    }
 }
 
 static void on_retry(void *ctx)
@@ -39,16 +47,6 @@ static void try_again_later(struct stanch_run *run)
 {
     if (!run->timer)
         run->timer = stanch_timer_start(run->engine->loop, TRY_AGAIN_MS, on_retry, run);
-}
-
-static void on_idle(void *ctx)
-{
-    struct stanch_run *run = ctx;
-    run->timer = NULL;
-    if (!run->blocked || run->delivered < run->answered)
-        return;
-    run->fed = run->answered;
-    stanch_run__drop_worker(run);
 }
 
 /* What the plugins declared when the run began, out of the journal by its digest. borrowed; NULL: not kept */
@@ -105,7 +103,10 @@ static int start_worker(struct stanch_run *run, struct stanch_err *err)
         .kind = "run", .input = input, .sources = engine->revision->sources, .source_count = engine->revision->count};
     run->wanted = run->delivered = 0;
     run->blocked = false;
-    return engine->world->worker_start(engine->world->ctx, &spec, &worker_events, run, &run->worker, err);
+    int rc = engine->world->worker_start(engine->world->ctx, &spec, &worker_events, run, &run->worker, err);
+    if (rc == 0)
+        engine->worker_count++;
+    return rc;
 }
 
 static int open_ops(const struct stanch_run *run)
@@ -189,16 +190,24 @@ void stanch_run__pump(struct stanch_run *run)
         if (!run->blocked)
             return;
         if (run->delivered < run->answered) {
-            stanch_timer_stop(engine->loop, &run->timer);
+            stanch_timer_stop(engine->loop, &run->idle);
             deliver(run);
-        } else if (!run->timer) {
-            run->timer = stanch_timer_start(engine->loop, engine->config.worker_idle_ms, on_idle, run);
+        } else {
+            stanch_run__idle_soon(run);
         }
         return;
     }
     if (run->state == STANCH_RUN_PARKED || run->timer ||
-        (run->answered <= run->fed && (open_ops(run) > 0 || stanch_run__holds(run))))
-        return; /* waits: no worker until there is an answer that none has got yet */
+        (run->answered <= run->fed && (open_ops(run) > 0 || stanch_run__holds(run)))) {
+        stanch_run__idle_soon(run); /* waits: no worker until there is an answer that none has got yet */
+        return;
+    }
+    if (run->ready)
+        return;
+    if (!stanch_ready__take_slot(engine)) {
+        stanch_ready__push(run);
+        return;
+    }
     struct stanch_err err;
     int rc = start_worker(run, &err);
     if (rc == STANCH_E_BUSY || rc == STANCH_E_UNAVAILABLE) {
@@ -338,9 +347,8 @@ static int64_t first_not_asked(const struct stanch_run *run)
 static void on_end(void *ctx, int rc, const struct stanch_err *err, const json_t *result)
 {
     struct stanch_run *run = ctx;
-    run->worker = NULL;
-    run->blocked = false;
-    stanch_timer_stop(run->engine->loop, &run->timer);
+    forget_worker(run);
+    stanch_timer_stop(run->engine->loop, &run->idle);
     if (run->state == STANCH_RUN_ENDED || run->engine->draining)
         return;
     int64_t left = first_not_asked(run);
@@ -376,15 +384,32 @@ static bool was_sequential(const struct stanch_run *run)
     return run->step_count == run->answered + 1;
 }
 
+/* The last sample of its symptom stands on the card of the next approval. */
+static void recall_sample(struct stanch_run *run, const json_t *step, int64_t order, int64_t *last)
+{
+    const char *op = stanch_json_str(step, "op", "");
+    const json_t *ok = json_object_get(json_object_get(step, "answer"), "ok");
+    if ((strcmp(op, "check") != 0 && strcmp(op, "verify") != 0) || !ok || order < *last)
+        return;
+    *last = order;
+    const json_t *symptom = json_object_get(json_object_get(step, "args"), "symptom");
+    json_t *value = json_object_get(ok, "value");
+    json_decref(run->symptom_seen);
+    run->symptom_seen =
+        json_pack("{s:s, s:O, s:I, s:s, s:s}", "result", stanch_json_str(ok, "result", "no_data"), "value",
+                  value ? value : json_null(), "at_ms", (json_int_t)stanch_json_int(step, "updated_ms", 0), "good",
+                  stanch_json_str(symptom, "good", ""), "bad", stanch_json_str(symptom, "bad", ""));
+}
+
 static void load_step(struct stanch_run *run, int64_t n, const json_t *doc)
 {
     char *args = canonical_args(doc);
     put_record(run, n, doc, args ? args : stanch_strdup("null"));
     struct stanch_step_record *record = &run->steps[n - 1];
     const json_t *answer = json_object_get(doc, "answer");
-    int64_t touched = stanch_json_int(doc, "updated_ms", 0);
-    if (touched > run->acted_ms)
-        run->acted_ms = touched;
+    int64_t acted_ms = stanch_json_int(doc, answer ? "updated_ms" : "created_ms", 0);
+    if (acted_ms > run->acted_ms)
+        run->acted_ms = acted_ms;
     if (answer) {
         record->answer = json_deep_copy(answer);
         record->order = stanch_json_int(doc, "order", 0);
@@ -396,11 +421,14 @@ void stanch_run__load_steps(struct stanch_run *run, const json_t *docs)
 {
     const char *key;
     json_t *doc;
+    int64_t last_sample = 0;
     json_object_foreach((json_t *)(uintptr_t)docs, key, doc)
     {
         int64_t n = stanch_json_int(doc, "n", 0);
-        if (n > 0 && n <= run->engine->config.max_steps + MAX_WANTS_ONCE)
-            load_step(run, n, doc);
+        if (n < 1 || n > run->engine->config.max_steps + MAX_WANTS_ONCE)
+            continue;
+        load_step(run, n, doc);
+        recall_sample(run, doc, stanch_json_int(doc, "order", 0), &last_sample);
     }
     run->fed = was_sequential(run) ? run->answered : -1;
     json_object_foreach((json_t *)(uintptr_t)docs, key, doc)

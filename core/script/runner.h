@@ -67,7 +67,7 @@ struct stanch_worker_events {
 };
 
 /** Start one activation. ret: shared handle, valid until on_end or stanch_worker_kill.
- *  returns 0 | STANCH_E_TOO_LARGE (a source, or the input) | STANCH_E_BUSY (too many workers: 64) |
+ *  returns 0 | STANCH_E_TOO_LARGE (a source, or the input) | STANCH_E_BUSY (too many workers: 96) |
  *  STANCH_E_UNAVAILABLE (the runner is down; it comes back) */
 int stanch_worker_start(struct stanch_runner *runner, const struct stanch_worker_spec *spec,
                         const struct stanch_worker_events *events, void *ctx, struct stanch_worker **ret,

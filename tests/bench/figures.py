@@ -242,6 +242,7 @@ def wait_until_all_wait(it, runs, processes):
     """Each has put its question, and its worker is gone."""
     wait_for(lambda: query(it, "SELECT count(*) FROM doc WHERE noun = 'approval' AND open = 1") == runs,
              f"{runs} runs to wait", timeout=900, every=0.5)
+    wait_for(lambda: query(it, "SELECT count(*) FROM doc WHERE noun = 'run' AND due = 0") == 0, "all to rest", timeout=60)
     wait_for(lambda: len(tree(it.process.pid)) <= processes, "their workers to end", timeout=60, every=0.5)
 
 
@@ -281,13 +282,18 @@ def kill9_to_acting(it):
 
 
 def waiting(requests):
-    """Runs that wait for an approval: what they cost in memory, and how soon one acts after a kill."""
-    with daemon(runbook(alertname="Ack.*"), ASKING) as it:
+    """Runs that wait for an approval: what they cost in memory, and how soon one acts after a kill. They are held
+    against the same daemon after as many events (1,000 at most) whose runs have ended."""
+    with daemon(runbook(steps=0, alertname="Ack.*"), ASKING) as it:
         processes = len(tree(it.process.pid)) + 1
-        answered = load(it.port, "/v1/events/am", it.world.token, CONNECTIONS, CONNECTIONS)["answered"]
-        wait_until_all_wait(it, answered, processes)
+        load(it.port, "/v1/events/am", it.world.token, CONNECTIONS, min(requests, 1000))
+        wait_for(lambda: query(it, "SELECT count(*) FROM doc WHERE noun = 'run' AND open = 1") == 0, "all runs to end")
+        it.world.repo.commit({"hit.lua": runbook(alertname="Ack.*")})
+        it.post("/v1/runbooks/sync")
+        wait_for(lambda: it.get("/v1/status")["book"]["commit"] == it.world.repo.head(), "the runbook that waits")
+        wait_for(lambda: len(tree(it.process.pid)) <= processes, "workers to end", every=0.5)
         before = {pid: rss_kib(pid) for pid in tree(it.process.pid)}
-        answered += load(it.port, "/v1/events/am", it.world.token, CONNECTIONS, requests)["answered"]
+        answered = load(it.port, "/v1/events/am", it.world.token, CONNECTIONS, requests)["answered"]
         wait_until_all_wait(it, answered, processes)
         after = {pid: rss_kib(pid) for pid in tree(it.process.pid)}
         took_ms = kill9_to_acting(it)

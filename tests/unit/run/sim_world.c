@@ -189,7 +189,7 @@ void sim_start(struct sim *sim)
                                           .fresh_for_ms = 300000,
                                           .approval_expires_ms = 900000,
                                           .max_steps = 100,
-                                          .worker_idle_ms = 2000,
+                                          .worker_idle_ms = sim->idle_ms,
                                           .epoch = sim->generation};
     if (sim->model)
         model_started(sim->model, sim->generation, sim->auto_risk);
@@ -233,6 +233,7 @@ void sim_init(struct sim *sim, const char *auto_risk, struct model *model)
     sim->disk = disk_new(sim);
     sim->auto_risk = auto_risk;
     sim->quorum = 1;
+    sim->idle_ms = 2000;
     sim->call_ms = 5;
     sim->model = model;
     if (model)

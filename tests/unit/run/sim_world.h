@@ -65,7 +65,8 @@ struct sim {
     enum sim_fate (*fate)(struct sim *sim, const char *op, const char *action);
     bool (*worker_dies)(struct sim *sim);
     int64_t call_ms;
-    bool jitter; /* calls, commits and workers take a random while */
+    int64_t idle_ms; /* of the next engine: how soon a run that waits goes out of memory */
+    bool jitter;     /* calls, commits and workers take a random while */
     uint64_t seed;
     int generation; /* life of the process; its epoch */
     int die_in;     /* places to pass until the process dies in the middle of what it does; 0: it does not */

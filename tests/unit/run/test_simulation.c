@@ -415,6 +415,9 @@ static void simulate(uint64_t seed)
     struct sim *sim = &play.sim;
     sim_init(sim, seed % 3 == 0 ? "none" : "low", model);
     sim->seed = seed;
+    static const int64_t idle_ms[] = {1, 30, 2000}; /* out of memory at once, after a while, seldom */
+    sim->idle_ms = idle_ms[seed / 3 % 3];
+    sim_crash(sim);
     sim->jitter = true;
     sim->quorum = sim_dice(sim, 4) == 0 ? 2 : 1;
     play.calm = calms[sim_dice(sim, 4)];

@@ -280,16 +280,16 @@ static void what_is_too_much_is_refused(void **state)
     assert_int_equal(stanch_worker_start(kit->runner, &spec, &act_events, NULL, &worker, &err), STANCH_E_TOO_LARGE);
     assert_non_null(strstr(err.text, "large.lua has 5000 bytes"));
 
-    struct act acts[64] = {{0}};
-    for (int i = 0; i < 64; i++) {
+    struct act acts[96] = {{0}};
+    for (int i = 0; i < 96; i++) {
         acts[i].answer = never;
         start_file(kit, &acts[i]);
     }
     struct stanch_worker_spec one = {"run", NULL, NULL, 0};
     assert_int_equal(stanch_worker_start(kit->runner, &one, &act_events, NULL, &worker, &err), STANCH_E_BUSY);
-    for (int i = 0; i < 64; i++)
+    for (int i = 0; i < 96; i++)
         stanch_worker_kill(acts[i].worker);
-    for (int i = 0; i < 64; i++)
+    for (int i = 0; i < 96; i++)
         act_done(&acts[i]);
     struct act after = {0};
     until(kit, stanch_worker_start(kit->runner, &one, &act_events, &after, &worker, &err) == 0);
