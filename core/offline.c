@@ -8,6 +8,8 @@
  *   offline mitigations --store DIR [--open]                              [mitigation, ...]
  *   offline checkpoint  --store DIR [--to PLACE] [--token-fd N]           the signed checkpoint, or {"at","entries"}
  *   offline backup      --store DIR --to DIR                              {"store","at","entries","epoch"}
+ *   offline prune       --store DIR --before AGE|TIME [--check]           {"incidents","events","entries"}; the daemon
+ *                                                                         must be stopped
  *   offline restore     --store DIR --from DIR                            the same and "aside"; no daemon may run
  *
  * PLACE: see offline_place.h. --attached: ends with the process that started it.
@@ -22,6 +24,7 @@
 #include "run/stop.h"
 #include "timeline/backup.h"
 #include "timeline/checkpoint.h"
+#include "timeline/prune.h"
 #include "timeline/store.h"
 #include "timeline/verify.h"
 #include <signal.h>
@@ -32,7 +35,7 @@
 #include <unistd.h>
 
 struct words {
-    const char *verb, *store, *chain, *checkpoint, *to, *from, *token_fd;
+    const char *verb, *store, *chain, *checkpoint, *to, *from, *token_fd, *before;
     bool check, open, attached;
 };
 
@@ -45,6 +48,7 @@ static int read_words(int argc, char **argv, struct words *ret, struct stanch_er
                              : strcmp(argv[i], "--checkpoint") == 0 ? &ret->checkpoint
                              : strcmp(argv[i], "--to") == 0         ? &ret->to
                              : strcmp(argv[i], "--from") == 0       ? &ret->from
+                             : strcmp(argv[i], "--before") == 0     ? &ret->before
                              : strcmp(argv[i], "--token-fd") == 0   ? &ret->token_fd
                                                                     : NULL;
         if (value && i + 1 < argc)
@@ -269,6 +273,36 @@ static int restore(const struct words *words, struct stanch_err *err)
     return rc;
 }
 
+/* "90d": so long ago; or a time */
+static int read_before(const char *text, int64_t now_ms, int64_t *ret_ms, struct stanch_err *err)
+{
+    int64_t age_ms;
+    if (!text)
+        return stanch_err_set(err, STANCH_E_INVALID, "--before says until when: 90d, or 2026-01-31T00:00:00Z");
+    if (stanch_duration_parse(text, &age_ms, NULL) == 0) {
+        *ret_ms = now_ms - age_ms;
+        return 0;
+    }
+    return stanch_time_parse(text, ret_ms, err);
+}
+
+static int prune(const struct words *words, struct stanch_err *err)
+{
+    struct stanch_prune_result result = {0};
+    int64_t now_ms = stanch_wall_now_ms(), before_ms = 0;
+    char by[32];
+    (void)snprintf(by, sizeof by, "uid:%u", (unsigned)getuid());
+    int rc = read_before(words->before, now_ms, &before_ms, err);
+    if (rc == 0)
+        rc = stanch_timeline_prune(words->store, before_ms, now_ms, by, words->check, &result, err);
+    if (rc < 0)
+        return rc;
+    STANCH_AUTO_JSON json_t *answer = json_pack("{s:I, s:I, s:I}", "incidents", (json_int_t)result.incidents, "events",
+                                                (json_int_t)result.events, "entries", (json_int_t)result.entries);
+    say(answer);
+    return 0;
+}
+
 static int export(const struct words *words, struct stanch_err *err)
 {
     return stanch_timeline_export(words->store, words->chain, stdout, err);
@@ -278,8 +312,9 @@ static const struct {
     const char *name;
     int (*act)(const struct words *words, struct stanch_err *err);
 } verbs[] = {
-    {"verify", verify},           {"check", check},           {"export", export}, {"rebuild", rebuild},
-    {"mitigations", mitigations}, {"checkpoint", checkpoint}, {"backup", backup}, {"restore", restore},
+    {"prune", prune},           {"verify", verify},   {"check", check},
+    {"export", export},         {"rebuild", rebuild}, {"mitigations", mitigations},
+    {"checkpoint", checkpoint}, {"backup", backup},   {"restore", restore},
 };
 
 static int run(const struct words *words, struct stanch_err *err)

@@ -37,6 +37,7 @@ static const struct argp_option options[] = {
     {"offline", STANCH_CLI__OFFLINE, "DIR", 0, "read this store, with the daemon dead or alive", 0},
     {"limit", STANCH_CLI__LIMIT, "N", 0, "how many at most (100)", 0},
     {"state-dir", STANCH_CLI__STATE_DIR_OPTION, "DIR", 0, "where the daemon keeps its state", 0},
+    {"before", STANCH_CLI__BEFORE, "WHEN", 0, "what ended earlier: 90d ago, or before a time", 0},
     {"yes", STANCH_CLI__YES, NULL, 0, "do not ask; needs --plan", 0},
     {"all", STANCH_CLI__ALL, NULL, 0, "all: details, and what is closed", 0},
     {"check", STANCH_CLI__CHECK, NULL, 0, "only compare", 0},

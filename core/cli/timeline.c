@@ -226,10 +226,31 @@ static int run_rebuild(struct stanch_cli *cli)
     return 0;
 }
 
+static int run_prune(struct stanch_cli *cli)
+{
+    const char *before = stanch_cli__value(cli, STANCH_CLI__BEFORE);
+    bool only_look = stanch_cli__flag(cli, STANCH_CLI__CHECK);
+    STANCH_AUTO_JSON json_t *answer = NULL;
+    if (!given_store(cli) || !before)
+        return stanch_err_set(&cli->err, STANCH_E_INVALID,
+                              "--store DIR says which store (the daemon must be stopped), --before 90d until when");
+    int rc =
+        stanch_cli__ask_offline(cli, "prune", given_store(cli),
+                                (const char *const[]){"--before", before, only_look ? "--check" : NULL, NULL}, &answer);
+    if (rc != 0 || stanch_cli__said_json(cli, answer))
+        return rc;
+    stanch_cli__say(cli, "%s%lld entries of %lld incidents and %lld events\n", only_look ? "would go: " : "pruned ",
+                    (long long)stanch_json_int(answer, "entries", 0),
+                    (long long)stanch_json_int(answer, "incidents", 0),
+                    (long long)stanch_json_int(answer, "events", 0));
+    return 0;
+}
+
 const struct stanch_cli__command stanch_cli__timeline_commands[] = {
     {"timeline", "show", "INC", 1, 1, "all store", "the story of an incident; --all: with details", run_show},
     {"timeline", "verify", "[INC]", 0, 1, "store chain checkpoint", "is it what was written?", run_verify},
     {"timeline", "export", "[INC]", 0, 1, "store chain", "JSON lines, ended by a signed checkpoint", run_export},
+    {"timeline", "prune", "", 0, 0, "store before check", "remove whole incidents that ended long ago", run_prune},
     {"timeline", "rebuild", "", 0, 0, "store check", "compute what is shown anew from the entries", run_rebuild},
     {0},
 };

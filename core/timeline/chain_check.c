@@ -23,6 +23,8 @@ void stanch_chain_check_done(struct stanch_chain_check *check)
 {
     json_decref(check->heads);
     json_decref(check->expected);
+    json_decref(check->cuts);
+    json_decref(check->gaps);
     *check = (struct stanch_chain_check){0};
 }
 
@@ -66,6 +68,80 @@ void stanch_chain_check_expect(struct stanch_chain_check *check, const json_t *h
     }
 }
 
+/* ---- what was pruned ---- */
+
+static void keep_range(json_t *ranges, const json_t *range, size_t at)
+{
+    char from[32];
+    (void)snprintf(from, sizeof from, "%lld", (long long)json_integer_value(json_array_get(range, at)));
+    json_object_set_new(ranges, from,
+                        json_pack("[O, O]", json_array_get(range, at + 1), json_array_get(range, at + 2)));
+}
+
+void stanch_chain_check_pruned(struct stanch_chain_check *check, const json_t *prune)
+{
+    size_t i;
+    json_t *range;
+    check->cuts = check->cuts ? check->cuts : json_object();
+    check->gaps = check->gaps ? check->gaps : json_object();
+    json_array_foreach(json_object_get(prune, "cuts"), i, range)
+    {
+        const char *chain = json_string_value(json_array_get(range, 0));
+        if (chain && !json_object_get(check->cuts, chain))
+            json_object_set_new(check->cuts, chain, json_object());
+        if (chain)
+            keep_range(json_object_get(check->cuts, chain), range, 1);
+    }
+    json_array_foreach(json_object_get(prune, "gaps"), i, range) keep_range(check->gaps, range, 0);
+}
+
+/* A checkpoint from before the prune named an entry that went: only the last of a range can still be compared. */
+static void see_expected(struct stanch_chain_check *check, const char *chain, int64_t from, int64_t to,
+                         const char *hash)
+{
+    json_t *expected = json_object_get(check->expected, chain);
+    int64_t n = stanch_json_int(expected, "n", 0);
+    if (!expected || n < from || n > to || (n == to && strcmp(stanch_json_str(expected, "hash", ""), hash) != 0))
+        return;
+    json_object_set_new(expected, "seen", json_true());
+}
+
+/* The range that begins behind `n`; false when there is none. */
+static bool find_range(const json_t *ranges, int64_t n, int64_t *ret_to, const char **ret_hash)
+{
+    char from[32];
+    (void)snprintf(from, sizeof from, "%lld", (long long)(n + 1));
+    const json_t *range = json_object_get(ranges, from);
+    if (!range || json_integer_value(json_array_get(range, 0)) <= n)
+        return false;
+    *ret_to = json_integer_value(json_array_get(range, 0));
+    *ret_hash = json_string_value(json_array_get(range, 1)) ? json_string_value(json_array_get(range, 1)) : "";
+    return true;
+}
+
+/* How far a chain is read goes on over what was pruned of it. */
+static void skip_cuts(struct stanch_chain_check *check, const char *chain)
+{
+    const json_t *cuts = json_object_get(check->cuts, chain);
+    const char *hash;
+    int64_t n = stanch_json_int(json_object_get(check->heads, chain), "n", 0), to;
+    for (; cuts && find_range(cuts, n, &to, &hash); n = to) {
+        see_expected(check, chain, n + 1, to, hash);
+        json_object_set_new(check->heads, chain, new_head(to, hash));
+    }
+}
+
+static void skip_gaps(struct stanch_chain_check *check)
+{
+    const char *link;
+    int64_t to;
+    while (check->is_whole && check->gaps && find_range(check->gaps, check->last_seq, &to, &link)) {
+        see_expected(check, STANCH_CHAIN_ALL, check->last_seq + 1, to, link);
+        check->last_seq = to;
+        (void)snprintf(check->link, sizeof check->link, "%s", link);
+    }
+}
+
 static bool is_own_hash(const struct stanch_row *row)
 {
     struct stanch_entry entry = {
@@ -98,6 +174,7 @@ static bool is_expected(struct stanch_chain_check *check, const struct stanch_ro
  * or by the store's heads. A row that was only moved still has the link of its old place. */
 static void check_seq(struct stanch_chain_check *check, const struct stanch_row *row)
 {
+    skip_gaps(check);
     int64_t last = check->last_seq;
     check->last_seq = row->seq;
     if (!check->is_whole || row->seq == last + 1)
@@ -133,6 +210,7 @@ static void name_gap(struct stanch_chain_check *check, const char *chain, int64_
 /* n and prev continue the chain. */
 static bool is_next(struct stanch_chain_check *check, const struct stanch_row *row)
 {
+    skip_cuts(check, row->chain);
     const json_t *head = json_object_get(check->heads, row->chain);
     int64_t n = stanch_json_int(head, "n", 0);
     const char *hash = stanch_json_str(head, "hash", STANCH_HASH_ZERO);
@@ -197,8 +275,10 @@ bool stanch_chain_check_end(struct stanch_chain_check *check)
     const char *chain;
     json_t *expected;
     check->result->chains = (int64_t)json_object_size(check->heads);
+    skip_gaps(check);
     json_object_foreach(check->expected, chain, expected)
     {
+        skip_cuts(check, chain);
         bool is_all = strcmp(chain, STANCH_CHAIN_ALL) == 0;
         if (stanch_json_bool(expected, "seen", false) || (is_all && json_object_size(check->expected) > 1))
             continue; /* a chain of its own tells more than the whole */
@@ -236,7 +316,7 @@ bool stanch_chain_check_heads(struct stanch_chain_check *check, const json_t *he
                                 n < stanch_json_int(head, "n", 0) ? "tail cut" : "head altered",
                                 stanch_json_int(head, "n", 0), n);
     }
-    if (known < json_object_size(check->heads))
+    if ((int64_t)known < check->result->chains)
         stanch_chain_check_name(check, chain ? chain : STANCH_CHAIN_ALL, 0, check->last_seq + 1,
                                 "head altered: the store's heads lack a chain that has entries");
     return !check->result->bad_seq;

@@ -1,5 +1,5 @@
 /* sign.c: keys and signatures, on libsodium. Signed is the canonical form of
- * {"domain":"stanch.checkpoint","v":1,"value":checkpoint}. Source: RFC 8032. */
+ * {"domain":"stanch.checkpoint","v":1,"value":checkpoint}, or of what else is signed. Source: RFC 8032. */
 #include "timeline/sign.h"
 #include "timeline/store_sqlite.h"
 #include "base/digest.h"
@@ -101,34 +101,39 @@ int stanch_sign_prepare(const char *dir, sqlite3 *db, struct stanch_err *err)
     return rc == 0 ? stanch_sqlite__set_meta(db, "public_key", hex, err) : rc;
 }
 
-static int write_signed_text(const json_t *checkpoint, struct stanch_buf *out, struct stanch_err *err)
+static int write_signed_text(const char *what, const json_t *value, struct stanch_buf *out, struct stanch_err *err)
 {
-    stanch_buf_text(out, "{\"domain\":\"stanch.checkpoint\",\"v\":1,\"value\":");
-    int rc = stanch_json_canonical(checkpoint, out, err);
+    stanch_buf_printf(out, "{\"domain\":\"stanch.%s\",\"v\":1,\"value\":", what);
+    int rc = stanch_json_canonical(value, out, err);
     stanch_buf_char(out, '}');
     return rc;
 }
 
 int stanch_sign_checkpoint(const char *dir, json_t *checkpoint, json_t **ret, struct stanch_err *err)
 {
+    return stanch_sign(dir, "checkpoint", checkpoint, ret, err);
+}
+
+int stanch_sign(const char *dir, const char *what, json_t *value, json_t **ret, struct stanch_err *err)
+{
     STANCH_AUTO_FREE char *path = stanch_asprintf("%s/stanch.key", dir);
     STANCH_CLEANUP(wipe_key) struct key key = {0};
     STANCH_AUTO_BUF struct stanch_buf text = {0};
     int rc = read_key(path, &key, err);
     if (rc == 0)
-        rc = write_signed_text(checkpoint, &text, err);
+        rc = write_signed_text(what, value, &text, err);
     if (rc < 0)
         return rc;
     unsigned char signature[crypto_sign_BYTES];
     char hex[2 * sizeof signature + 1];
     crypto_sign_detached(signature, NULL, (const unsigned char *)text.data, text.len, key.secret_key);
-    json_t *signed_checkpoint = json_object();
-    json_object_set(signed_checkpoint, "checkpoint", checkpoint);
+    json_t *signed_value = json_object();
+    json_object_set(signed_value, what, value);
     stanch_hex(key.public_key, sizeof key.public_key, hex);
-    json_object_set_new(signed_checkpoint, "key", json_string(hex));
+    json_object_set_new(signed_value, "key", json_string(hex));
     stanch_hex(signature, sizeof signature, hex);
-    json_object_set_new(signed_checkpoint, "signature", json_string(hex));
-    *ret = signed_checkpoint;
+    json_object_set_new(signed_value, "signature", json_string(hex));
+    *ret = signed_value;
     return 0;
 }
 
@@ -141,14 +146,19 @@ static bool read_hex(const json_t *obj, const char *member, unsigned char *ret, 
 
 bool stanch_sign_is_good(const json_t *signed_checkpoint)
 {
+    return stanch_sign_is_good_as(signed_checkpoint, "checkpoint");
+}
+
+bool stanch_sign_is_good_as(const json_t *signed_value, const char *what)
+{
     unsigned char public_key[crypto_sign_PUBLICKEYBYTES], signature[crypto_sign_BYTES];
     STANCH_AUTO_BUF struct stanch_buf text = {0};
     if (stanch_is_sabotaged("checkpoint-unsigned"))
         return true;
-    if (!read_hex(signed_checkpoint, "key", public_key, sizeof public_key) ||
-        !read_hex(signed_checkpoint, "signature", signature, sizeof signature))
+    if (!read_hex(signed_value, "key", public_key, sizeof public_key) ||
+        !read_hex(signed_value, "signature", signature, sizeof signature))
         return false;
-    if (write_signed_text(json_object_get(signed_checkpoint, "checkpoint"), &text, NULL) < 0)
+    if (write_signed_text(what, json_object_get(signed_value, what), &text, NULL) < 0)
         return false;
     return crypto_sign_verify_detached(signature, (const unsigned char *)text.data, text.len, public_key) == 0;
 }

@@ -160,6 +160,10 @@ static int open_for_writing(struct stanch_sqlite *self, const char *path, int cr
 {
     int flags = SQLITE_OPEN_READWRITE | (create ? SQLITE_OPEN_CREATE : 0);
     int rc = open_connection(self, path, flags, &self->writer, err);
+    struct stat info;
+    if (rc == 0 && create &&
+        (stat(path, &info) < 0 || info.st_size == 0)) /* for prune, which gives room back in steps */
+        (void)sqlite3_exec(self->writer, "PRAGMA auto_vacuum = INCREMENTAL", NULL, NULL, NULL);
     if (rc == 0)
         rc = use_wal(self->writer, err);
     if (rc == 0 && create)

@@ -3,6 +3,7 @@
 #include "timeline/verify.h"
 #include "timeline/chain_check.h"
 #include "timeline/checkpoint.h"
+#include "timeline/sign.h"
 #include "timeline/verify_export.h"
 #include "base/digest.h"
 #include "base/json.h"
@@ -131,6 +132,43 @@ static bool on_integrity(struct stanch_chain_check *check, sqlite3_stmt *stmt)
     return false;
 }
 
+/* An entry timeline.pruned that this store's key signed. With a checkpoint: by the same key, or older than it. */
+static bool is_signed_here(const json_t *data, int64_t seq, sqlite3 *db, const json_t *signed_checkpoint)
+{
+    STANCH_AUTO_FREE char *name = stanch_asprintf("key:%s", stanch_json_str(data, "key", ""));
+    STANCH_AUTO_FREE char *known = NULL;
+    STANCH_AUTO_FREE char *store = NULL;
+    const json_t *prune = json_object_get(data, "prune");
+    if (stanch_sqlite__meta(db, name, &known, NULL) < 0 || stanch_sqlite__meta(db, "store", &store, NULL) < 0 ||
+        !known || !store || strcmp(store, stanch_json_str(prune, "store", "")) != 0)
+        return false;
+    const json_t *checkpoint = json_object_get(signed_checkpoint, "checkpoint");
+    bool is_trusted = !signed_checkpoint || seq <= stanch_json_int(checkpoint, "entries", 0) ||
+                      strcmp(stanch_json_str(signed_checkpoint, "key", ""), stanch_json_str(data, "key", "")) == 0;
+    return is_trusted && stanch_sign_is_good_as(data, "prune");
+}
+
+/* What was pruned is known before the first entry is read. */
+static int read_prunes(sqlite3 *db, const json_t *signed_checkpoint, struct stanch_chain_check *check,
+                       struct stanch_err *err)
+{
+    sqlite3_stmt *stmt = NULL;
+    int rc = sqlite3_prepare_v2(db, "SELECT seq, data FROM entry WHERE kind = 'timeline.pruned' ORDER BY seq", -1,
+                                &stmt, NULL);
+    while (rc == SQLITE_OK || rc == SQLITE_ROW) {
+        rc = sqlite3_step(stmt);
+        STANCH_AUTO_JSON json_t *data = NULL;
+        if (rc == SQLITE_ROW &&
+            stanch_store_parse(stanch_sqlite__text(stmt, 1), (size_t)sqlite3_column_bytes(stmt, 1), &data, NULL) == 0 &&
+            is_signed_here(data, sqlite3_column_int64(stmt, 0), db, signed_checkpoint))
+            stanch_chain_check_pruned(check, json_object_get(data, "prune"));
+        if (rc != SQLITE_ROW)
+            break;
+    }
+    sqlite3_finalize(stmt);
+    return rc == SQLITE_DONE ? 0 : stanch_sqlite__error(db, rc, err, "the entries cannot be read");
+}
+
 static void name_damage(struct stanch_chain_check *check, const char *why)
 {
     stanch_chain_check_name(check, STANCH_CHAIN_ALL, 0, check->last_seq + 1,
@@ -197,14 +235,19 @@ static int verify_store(const char *dir, const char *chain, const char *checkpoi
         stanch_chain_check_done(&check);
         return rc == STANCH_E_CORRUPT ? 0 : rc;
     }
+    STANCH_AUTO_JSON json_t *signed_checkpoint = NULL;
     if (checkpoint_path) {
-        STANCH_AUTO_JSON json_t *signed_checkpoint = NULL;
         rc = stanch_checkpoint_read(checkpoint_path, &signed_checkpoint, err);
         if (rc == 0)
             rc = stanch_checkpoint_belongs(signed_checkpoint, reader_of(store), err);
         if (rc == 0)
             stanch_chain_check_expect(
                 &check, json_object_get(json_object_get(signed_checkpoint, "checkpoint"), "heads"), chain);
+    }
+    if (rc == 0)
+        rc = read_prunes(reader_of(store), signed_checkpoint, &check, err);
+    if (rc == STANCH_E_CORRUPT) { /* where it is, is told by reading on */
+        rc = 0;
     }
     if (rc == 0)
         rc = check_entries(store, chain, &check, err);

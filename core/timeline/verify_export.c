@@ -3,6 +3,7 @@
 #include "timeline/verify_export.h"
 #include "timeline/chain_check.h"
 #include "timeline/checkpoint.h"
+#include "timeline/sign.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/digest.h"
@@ -106,6 +107,8 @@ static void find_shown(FILE *file, const char *chain, bool is_whole, struct stan
     char digest[65];
     rewind(file);
     stanch_chain_check_init(&again, is_whole, &result);
+    again.cuts = json_incref(check->cuts);
+    again.gaps = json_incref(check->gaps);
     check_lines(file, &again, chain, true, digest);
     stanch_chain_check_done(&again);
     if (result.bad_seq)
@@ -131,6 +134,28 @@ static int expect_earlier(const char *path, const json_t *own, const char *chain
     return 0;
 }
 
+/* What was pruned, by the key that signed the export. */
+static void read_prunes(FILE *file, const json_t *own, struct stanch_chain_check *check)
+{
+    STANCH_CLEANUP(drop_line) struct line line = {0};
+    while ((line.len = getline(&line.text, &line.cap, file)) > 0) {
+        if (!strstr(line.text, "\"timeline.pruned\""))
+            continue;
+        json_decref(line.value);
+        line.value = NULL;
+        if (stanch_json_parse(line.text, (size_t)line.len, &stanch_json_own_limits, &line.value, NULL) < 0)
+            continue;
+        const json_t *data = json_object_get(line.value, "data");
+        const json_t *prune = json_object_get(data, "prune"), *of_own = json_object_get(own, "checkpoint");
+        if (strcmp(stanch_json_str(line.value, "kind", ""), "timeline.pruned") == 0 &&
+            strcmp(stanch_json_str(data, "key", ""), stanch_json_str(own, "key", "")) == 0 &&
+            strcmp(stanch_json_str(prune, "store", ""), stanch_json_str(of_own, "store", "")) == 0 &&
+            stanch_sign_is_good_as(data, "prune"))
+            stanch_chain_check_pruned(check, prune);
+    }
+    rewind(file);
+}
+
 static int check_export(FILE *file, const char *chain, const char *checkpoint_path, const json_t *own,
                         struct stanch_chain_check *check, struct stanch_err *err)
 {
@@ -141,6 +166,7 @@ static int check_export(FILE *file, const char *chain, const char *checkpoint_pa
             return rc;
     }
     char digest[65];
+    read_prunes(file, own, check);
     check_lines(file, check, chain, false, digest);
     if (chain && json_object_size(check->heads) == 0 && !check->result->bad_seq)
         return stanch_err_set(err, STANCH_E_NOT_FOUND, "the export has no entry of %s", chain);

@@ -167,3 +167,17 @@ def test_what_is_in_force_with_the_daemon_dead(world):
         done = offline("mitigations", "--offline", state, "--json")
         assert in_force(done) == told
     assert "damaged" in done.stderr and "all of which could be read" in done.stderr, done
+
+
+def test_prune_keeps_what_is_young_and_what_a_daemon_owns(world):
+    daemon = start(world, set_to(7))
+    daemon.post_alert(alert())
+    ended(daemon)
+    state = world.dir / "state"
+    owned = offline("timeline", "prune", "--store", state, "--before", "90d", check=False)
+    assert owned.returncode == 6 and "in use by process" in owned.stderr, owned
+    daemon.stop()
+    young = offline("timeline", "prune", "--store", state, "--before", "1d", check=False)
+    assert young.returncode == 3 and "7 days" in young.stderr, young
+    assert "pruned 0 entries" in offline("timeline", "prune", "--store", state, "--before", "90d").stdout
+    assert offline("timeline", "verify", "--store", state).stdout.startswith("ok")
