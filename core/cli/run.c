@@ -53,7 +53,8 @@ static int show_run(struct stanch_cli *cli, int rc, const json_t *run)
     size_t i;
     if (rc != 0 || cli->json)
         return rc ? rc : stanch_cli__show(cli, run, "");
-    stanch_cli__show(cli, run, "id incident runbook path commit state why params created because joined firing");
+    stanch_cli__show(cli, run,
+                     "id incident runbook path commit state why held asked next params created because joined firing");
     const json_t *event = json_object_get(run, "event");
     stanch_cli__field(cli, "event", json_is_object(event) ? json_object_get(event, "id") : event);
     if (json_array_size(json_object_get(run, "steps")) == 0)

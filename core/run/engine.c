@@ -284,11 +284,9 @@ static void park_foreign(struct stanch_run *run)
     int64_t language = stanch_json_int(run->doc, "language", STANCH_LANGUAGE_OLDEST);
     if (run->state != STANCH_RUN_RUNNING || (language >= STANCH_LANGUAGE_OLDEST && language <= STANCH_LANGUAGE))
         return;
-    STANCH_AUTO_FREE char *why = stanch_asprintf(
-        "it began under version %lld of the runbook language, and this release of stanch replays versions %d to %d: it "
-        "cannot go on. `stanch run cancel %s` ends it, `stanch run start %s` begins a new one",
-        (long long)language, STANCH_LANGUAGE_OLDEST, STANCH_LANGUAGE, run->id,
-        stanch_json_str(run->doc, "runbook", ""));
+    STANCH_AUTO_FREE char *why =
+        stanch_asprintf("it began under version %lld of the runbook language, this release of stanch replays %d to %d",
+                        (long long)language, STANCH_LANGUAGE_OLDEST, STANCH_LANGUAGE);
     stanch_run__park(run, why, NULL);
 }
 

@@ -15,6 +15,9 @@ void stanch_run__park(struct stanch_run *run, const char *why, json_t *more)
     json_object_set_new(data, "run", json_string(run->id));
     json_object_set_new(data, "why", json_string(why));
     json_object_set_new(data, "stuck", json_true());
+    json_object_set_new(data, "next",
+                        json_sprintf("`stanch run cancel %s` ends it, `stanch run start %s` begins a new one", run->id,
+                                     stanch_json_str(run->doc, "runbook", "RUNBOOK")));
     stanch_run__drop_worker(run);
     run->state = STANCH_RUN_PARKED;
     stanch_run__going(run, false);

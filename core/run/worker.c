@@ -153,15 +153,14 @@ static void diverge(struct stanch_run *run, int64_t n, json_t *asked)
     const struct stanch_step_record *record = &run->steps[n - 1];
     json_t *held = side(record->op, record->args, record->file, record->line);
     STANCH_AUTO_FREE char *held_text = side_text(held), *asked_text = side_text(asked);
-    STANCH_AUTO_FREE char *why = stanch_asprintf(
-        "the replay asked another question at step %lld: the journal holds %s; the runbook now asks %s. No call was "
-        "made. `stanch run cancel %s` ends it, `stanch run start %s` begins a new one",
-        (long long)n, held_text, asked_text, run->id, stanch_json_str(run->doc, "runbook", ""));
+    STANCH_AUTO_FREE char *why =
+        stanch_asprintf("the replay asked another question at step %lld, no call was made", (long long)n);
     json_t *diverged = json_pack("{s:I, s:o}", "n", (json_int_t)n, "held", held);
     json_object_set_new(diverged, "asked", asked ? asked : json_null());
     stanch_run__drop_worker(run);
     stanch_engine__count(run->engine, "runs_diverged");
-    stanch_run__park(run, why, json_pack("{s:o}", "diverged", diverged));
+    stanch_run__park(run, why,
+                     json_pack("{s:o, s:s, s:s}", "diverged", diverged, "held", held_text, "asked", asked_text));
 }
 
 static void deliver(struct stanch_run *run)
@@ -362,8 +361,7 @@ static void on_end(void *ctx, int rc, const struct stanch_err *err, const json_t
         stanch_run__end(run, "run.failed", STANCH_BY_STANCH, json_pack("{s:o, s:s}", "error", what, "why", err->text));
     } else if (died_too_often(run)) {
         STANCH_AUTO_FREE char *why = stanch_asprintf("its worker ended three times at the same step (after "
-                                                     "%lld answers): %s. Cancel the run, or mend the "
-                                                     "runbook and start a new one",
+                                                     "%lld answers): %s. Mend the runbook",
                                                      (long long)run->delivered, err->text);
         stanch_run__park(run, why, NULL);
     } else {

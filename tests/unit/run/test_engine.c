@@ -56,8 +56,8 @@ static void a_replay_that_asks_another_question_is_parked_before_any_call(void *
     assert_state(&sim, "run", "R-1", "parked");
     assert_int_equal(sim.effect_count, 0);
     STANCH_AUTO_JSON json_t *run = stanch_journal_get(sim.journal, STANCH_VIEW_APPENDED, "run", "R-1");
-    assert_non_null(strstr(stanch_json_str(run, "why", ""), "one"));
-    assert_non_null(strstr(stanch_json_str(run, "why", ""), "other"));
+    assert_non_null(strstr(stanch_json_str(run, "held", ""), "one"));
+    assert_non_null(strstr(stanch_json_str(run, "asked", ""), "other"));
     struct stanch_err err;
     assert_int_equal(stanch_engine_cancel(sim.engine, "R-1", "person:ada", "diverged", &err), 0);
     assert_state(&sim, "run", "R-1", "cancelled");
@@ -573,7 +573,7 @@ static void a_run_of_another_language_is_parked_at_start(void **state)
     assert_int_equal(sim.effect_count, 0);
     STANCH_AUTO_JSON json_t *run = stanch_journal_get(sim.journal, STANCH_VIEW_APPENDED, "run", "R-1");
     assert_non_null(strstr(stanch_json_str(run, "why", ""), "runbook language"));
-    assert_non_null(strstr(stanch_json_str(run, "why", ""), "stanch run cancel R-1"));
+    assert_non_null(strstr(stanch_json_str(run, "next", ""), "stanch run cancel R-1"));
     sim_done(&sim);
 }
 
