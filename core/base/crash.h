@@ -15,7 +15,7 @@ void stanch_crash_point(const char *name);
 /** A kill in the middle of a write: when it is this one's turn, half of the bytes leave, and the process is dead. */
 void stanch_crash_torn(const char *name, int fd, const void *bytes, size_t len);
 #else
-#define stanch_crash_torn(name, fd, bytes, len) ((void)0)
+#define stanch_crash_torn(name, fd, bytes, len) ((void)(fd), (void)(bytes), (void)(len))
 #define stanch_crash_point(name)                ((void)0)
 #endif
 
