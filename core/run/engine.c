@@ -278,16 +278,16 @@ static int recover_mitigation(struct stanch_engine *engine, const json_t *doc, s
     return 0;
 }
 
-/* A run that began under a version of the language that this release does not replay (PROMISES.md 1.6). */
-static void park_foreign(struct stanch_run *run)
+bool stanch_run__park_foreign(struct stanch_run *run)
 {
     int64_t language = stanch_json_int(run->doc, "language", STANCH_LANGUAGE_OLDEST);
     if (run->state != STANCH_RUN_RUNNING || (language >= STANCH_LANGUAGE_OLDEST && language <= STANCH_LANGUAGE))
-        return;
+        return false;
     STANCH_AUTO_FREE char *why =
         stanch_asprintf("it began under version %lld of the runbook language, this release of stanch replays %d to %d",
                         (long long)language, STANCH_LANGUAGE_OLDEST, STANCH_LANGUAGE);
     stanch_run__park(run, why, NULL);
+    return true;
 }
 
 static void pump_all(void *ctx)
@@ -295,7 +295,7 @@ static void pump_all(void *ctx)
     struct stanch_engine *engine = ctx;
     for (struct stanch_run *run = engine->runs, *next; run; run = next) {
         next = run->next;
-        park_foreign(run);
+        stanch_run__park_foreign(run);
         stanch_run__pump(run);
     }
 }

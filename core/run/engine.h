@@ -268,6 +268,9 @@ void stanch_run__drop_worker(struct stanch_run *run);
 /** Park it: it waits for a person, who cancels it. more: members for run.parked; taken; NULL. */
 void stanch_run__park(struct stanch_run *run, const char *why, json_t *more);
 void stanch_run__resume(struct stanch_run *run);
+/** Park a run that began under a version of the language that this release does not replay (PROMISES.md 1.6): at start
+ * when it is in memory, else when it is woken. returns true when it did */
+bool stanch_run__park_foreign(struct stanch_run *run);
 /** End it: kind "run.succeeded", "run.failed", "run.cancelled"; data: taken. */
 void stanch_run__end(struct stanch_run *run, const char *kind, const char *by, json_t *data);
 

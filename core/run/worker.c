@@ -201,7 +201,7 @@ void stanch_run__pump(struct stanch_run *run)
         stanch_run__idle_soon(run); /* waits: no worker until there is an answer that none has got yet */
         return;
     }
-    if (run->ready)
+    if (run->ready || stanch_run__park_foreign(run))
         return;
     if (!stanch_ready__take_slot(engine)) {
         stanch_ready__push(run);
