@@ -191,7 +191,12 @@ void stanch_effect__start(struct stanch_effect *effect, struct stanch_batch *bat
         (void)stanch_engine__append(op->engine, batch, NULL, NULL, &err);
         return;
     }
-    if (stanch_engine__append(op->engine, batch, on_intent_committed, effect, &err) < 0) {
+    int rc = stanch_engine__append(op->engine, batch, on_intent_committed, effect, &err);
+    if (rc == STANCH_E_FULL && stanch_is_sabotaged("intent-when-full")) {
+        stanch_loop_defer(op->engine->loop, on_intent_committed, effect);
+        rc = 0;
+    }
+    if (rc < 0) {
         stanch_op__returned(op);
         if (!stanch_op__hold(op, err.code))
             end(effect, STANCH_OUTCOME_FAILED, NULL, &err, false); /* what can't be recorded is not started */

@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/sabotage.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -109,6 +110,8 @@ static int read_from_store(struct stanch_journal *journal, const char *key, cons
     if (json_object_get(journal->fresh, id) || json_object_get(journal->absent, key))
         return stanch_err_set(err, STANCH_E_NOT_FOUND, "there is no %s %s", noun, id);
     int rc = journal->store->ops->doc(journal->store, noun, id, ret, err);
+    if (rc < 0 && stanch_is_sabotaged("read-error-is-nothing"))
+        return STANCH_E_NOT_FOUND;
     if (rc == STANCH_E_NOT_FOUND && !journal->store->read_only)
         remember(journal->absent, key);
     return rc < 0 && rc != STANCH_E_NOT_FOUND ? stanch_journal__unreadable(journal, rc, err) : rc;

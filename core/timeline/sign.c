@@ -77,13 +77,12 @@ int stanch_sign_prepare(const char *dir, sqlite3 *db, struct stanch_err *err)
 {
     STANCH_AUTO_FREE char *path = stanch_asprintf("%s/stanch.key", dir);
     STANCH_CLEANUP(wipe_key) struct key key = {0};
-    int rc = read_key(path, &key, NULL);
+    int rc = read_key(path, &key, err);
     if (rc == STANCH_E_NOT_FOUND) {
         rc = write_key(path, err);
-        if (rc < 0)
-            return rc;
+        if (rc == 0)
+            rc = read_key(path, &key, err);
     }
-    rc = read_key(path, &key, err);
     if (rc < 0)
         return rc;
     char hex[2 * sizeof key.public_key + 1];

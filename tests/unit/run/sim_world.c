@@ -66,6 +66,8 @@ static struct stanch_store *disk_new(struct sim *sim)
 
 static void disk_free(struct sim *sim)
 {
+    if (!sim->memory_ops)
+        return;
     sim->disk->ops = sim->memory_ops;
     stanch_store_close(sim->disk);
 }
@@ -175,15 +177,16 @@ static void make_policy(struct sim *sim)
         (void)fprintf(stderr, "policy: %s\n", err.text);
 }
 
-void sim_start(struct sim *sim)
+static int start(struct sim *sim, struct stanch_err *err)
 {
-    struct stanch_err err = {0};
     sim->generation++;
     sim->dead = false;
     sim->die_in = 0;
-    sim->disk->epoch = sim->generation;
-    if (stanch_journal_open(sim->disk_loop, sim->disk, &sim->journal, &err) < 0)
-        (void)fprintf(stderr, "journal: %s\n", err.text);
+    if (sim->memory_ops)
+        sim->disk->epoch = sim->generation;
+    int rc = stanch_journal_open(sim->disk_loop, sim->disk, &sim->journal, err);
+    if (rc < 0)
+        return rc;
     make_policy(sim);
     struct stanch_engine_config config = {.state_dir = sim->state_dir,
                                           .fresh_for_ms = 300000,
@@ -194,7 +197,13 @@ void sim_start(struct sim *sim)
     if (sim->model)
         model_started(sim->model, sim->generation, sim->auto_risk);
     sim->engine = stanch_engine_new(sim->journal, &sim->world, sim->policy, &config);
-    if (stanch_engine_recover(sim->engine, &err) < 0)
+    return stanch_engine_recover(sim->engine, err);
+}
+
+void sim_start(struct sim *sim)
+{
+    struct stanch_err err = {0};
+    if (start(sim, &err) < 0)
         (void)fprintf(stderr, "%s\n", err.text);
 }
 
@@ -220,17 +229,17 @@ void sim_crash(struct sim *sim)
     sim_start(sim);
 }
 
-void sim_init(struct sim *sim, const char *auto_risk, struct model *model)
+static void prepare(struct sim *sim, const char *auto_risk, struct model *model, struct stanch_store *store)
 {
-    struct stanch_err err = {0};
     memset(sim, 0, sizeof *sim);
     stanch_digest_init();
-    (void)snprintf(sim->state_dir, sizeof sim->state_dir, "/tmp/stanch-sim-XXXXXX");
+    const char *below = getenv("TMPDIR");
+    (void)snprintf(sim->state_dir, sizeof sim->state_dir, "%s/stanch-sim-XXXXXX", below ? below : "/tmp");
     if (!mkdtemp(sim->state_dir))
         abort();
     sim->loop = stanch_loop_sim_new(1763690562000, 1000000);
     sim->disk_loop = disk_loop_new(sim);
-    sim->disk = disk_new(sim);
+    sim->disk = store ? store : disk_new(sim);
     sim->auto_risk = auto_risk;
     sim->quorum = 1;
     sim->idle_ms = 2000;
@@ -246,7 +255,15 @@ void sim_init(struct sim *sim, const char *auto_risk, struct model *model)
                                        sim__describe,   sim__check_args,   sim__call,
                                        sim__cancel,     sim__worker_start, sim__worker_answer,
                                        sim__worker_kill};
-    sim_start(sim);
+}
+
+/* A commit of runbooks and an open incident, in a store that is new. */
+static void declare(struct sim *sim)
+{
+    struct stanch_err err = {0};
+    STANCH_AUTO_JSON json_t *known = stanch_journal_get(sim->journal, STANCH_VIEW_APPENDED, "incident", "INC-1");
+    if (known)
+        return;
     struct stanch_batch *batch = stanch_batch_new();
     stanch_batch_add(batch, "-", "book.accepted", "stanch", NULL,
                      json_pack("{s:s, s:[]}", "commit", "c0ffee", "files"));
@@ -254,6 +271,22 @@ void sim_init(struct sim *sim, const char *auto_risk, struct model *model)
                      json_pack("{s:s, s:s, s:s}", "incident", "INC-1", "title", "t", "severity", "sev2"));
     stanch_journal_append(sim->journal, batch, NULL, NULL, &err);
     stanch_loop_sim_settle(sim->loop);
+}
+
+void sim_init(struct sim *sim, const char *auto_risk, struct model *model)
+{
+    prepare(sim, auto_risk, model, NULL);
+    sim_start(sim);
+    declare(sim);
+}
+
+int sim_init_on(struct sim *sim, const char *auto_risk, struct stanch_store *store, struct stanch_err *err)
+{
+    prepare(sim, auto_risk, NULL, store);
+    int rc = start(sim, err);
+    if (rc == 0)
+        declare(sim);
+    return rc;
 }
 
 void sim_done(struct sim *sim)

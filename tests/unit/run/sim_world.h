@@ -46,11 +46,11 @@ struct model;
 struct sim {
     struct stanch_world world;
     struct stanch_loop *loop;
-    struct stanch_store *disk; /* outlives the process */
-    const struct stanch_store_ops *memory_ops;
-    struct stanch_store_ops disk_ops; /* those of memory, with deaths */
-    struct stanch_loop *disk_loop;    /* what is deferred on it waits for the disk */
-    struct stanch_journal *journal;   /* of this life of the process, like policy and engine */
+    struct stanch_store *disk;                 /* outlives the process */
+    const struct stanch_store_ops *memory_ops; /* NULL: the disk is another store, which ends with the journal */
+    struct stanch_store_ops disk_ops;          /* those of memory, with deaths */
+    struct stanch_loop *disk_loop;             /* what is deferred on it waits for the disk */
+    struct stanch_journal *journal;            /* of this life of the process, like policy and engine */
     struct stanch_policy *policy;
     struct stanch_engine *engine;
     const char *auto_risk; /* of the next policy */
@@ -79,6 +79,8 @@ struct sim {
 
 /** auto_risk: the highest risk that runs without asking. model: borrowed, or NULL. */
 void sim_init(struct sim *sim, const char *auto_risk, struct model *model);
+/** On another store than the disk in memory; it commits inline. taken. returns as stanch_journal_open */
+int sim_init_on(struct sim *sim, const char *auto_risk, struct stanch_store *store, struct stanch_err *err);
 void sim_done(struct sim *sim);
 /** The process dies: what is not committed is gone; calls under way reach the remote or they don't. */
 void sim_kill(struct sim *sim);

@@ -285,6 +285,8 @@ static void a_failed_sync_ends_the_process_and_loses_nothing(void **state)
 {
     (void)state;
     assert_true(sweep(VFS_SYNC_ERROR, 1) > 0);
+    assert_true(sweep(VFS_SYNC_KEPT, is_long() ? 1 : 5) > 0);
+    assert_true(sweep(VFS_SYNC_TORN, is_long() ? 1 : 5) > 0);
 }
 
 static void a_failed_write_ends_the_process_and_loses_nothing(void **state)

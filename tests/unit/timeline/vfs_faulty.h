@@ -1,11 +1,13 @@
 /* vfs_faulty.h: a VFS for tests, over the default one.
  * Writes stay in memory until the file is synced: a process that is killed loses what was not synced, as a machine
- * without power does (a kill alone never tests the sync). And one call can be made to fail.
+ * without power does (a kill alone never tests the sync). And one call, some in a row or all from one on can be made to
+ * fail. Shared by tests/unit/timeline and tests/campaign (io_sweep.c, faults.c: the real daemon).
  * All connections of the process see the same pending writes. Only the database and its log go through here.
  */
 #ifndef TEST_TIMELINE_VFS_FAULTY_H
 #define TEST_TIMELINE_VFS_FAULTY_H
 #include "base/mem.h"
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sqlite3.h>
@@ -15,7 +17,21 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum vfs_fault { VFS_NO_FAULT, VFS_WRITE_FULL, VFS_WRITE_ERROR, VFS_SYNC_ERROR };
+enum vfs_fault {
+    VFS_NO_FAULT,
+    VFS_WRITE_FULL,
+    VFS_WRITE_ERROR,
+    VFS_WRITE_TORN, /* half of it is written */
+    VFS_SYNC_ERROR, /* what was not synced is lost */
+    VFS_SYNC_KEPT,  /* all of it is there after all */
+    VFS_SYNC_TORN,  /* the first half of it is */
+    VFS_READ_ERROR,
+    VFS_LOCK_BUSY,
+    VFS_TRUNCATE_ERROR,
+    VFS_FAULT_COUNT
+};
+
+enum vfs_call { VFS_NO_CALL, VFS_WRITE, VFS_SYNC, VFS_READ, VFS_LOCK, VFS_TRUNCATE };
 
 struct vfs_pending {
     struct vfs_pending *next;
@@ -39,8 +55,10 @@ static struct {
     int log_syncs;
     bool lies_about_sync; /* a sync does nothing: the sabotage that the crash test must notice */
     enum vfs_fault fault;
-    int fault_at;           /* the Nth write or sync from now fails, once */
-    int *calls;             /* writes, or syncs, so far; in memory that a forked child shares */
+    int fault_at;           /* the Nth such call from now fails */
+    int fault_count;        /* so many in a row; 0: one */
+    int *calls;             /* such calls so far; in memory that a forked child shares */
+    void (*on_fault)(void); /* told right before a call fails */
     const char *full_while; /* writes that grow fail with FULL while this file exists */
 } vfs = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -53,6 +71,20 @@ struct vfs_file {
 static struct vfs_file *vfs_of(sqlite3_file *file)
 {
     return (struct vfs_file *)(void *)file;
+}
+
+/* Does this call fail? Lock held, or nobody else calls. */
+static bool vfs_is_due(enum vfs_call call)
+{
+    static const enum vfs_call calls[VFS_FAULT_COUNT] = {VFS_NO_CALL, VFS_WRITE, VFS_WRITE, VFS_WRITE, VFS_SYNC,
+                                                         VFS_SYNC,    VFS_SYNC,  VFS_READ,  VFS_LOCK,  VFS_TRUNCATE};
+    if (calls[vfs.fault] != call)
+        return false;
+    int n = __atomic_add_fetch(vfs.calls, 1, __ATOMIC_SEQ_CST);
+    bool due = vfs.fault_at > 0 && n >= vfs.fault_at && n < vfs.fault_at + (vfs.fault_count ? vfs.fault_count : 1);
+    if (due && vfs.on_fault)
+        vfs.on_fault();
+    return due;
 }
 
 static void vfs_forget(struct vfs_node *node)
@@ -98,6 +130,8 @@ static int vfs_read(sqlite3_file *file, void *to, int len, sqlite3_int64 offset)
     struct vfs_file *self = vfs_of(file);
     if (!self->node)
         return self->real->pMethods->xRead(self->real, to, len, offset);
+    if (vfs_is_due(VFS_READ))
+        return SQLITE_IOERR_READ;
     pthread_mutex_lock(&vfs.lock);
     int rc = self->real->pMethods->xRead(self->real, to, len, offset);
     if (rc == SQLITE_IOERR_SHORT_READ || rc == SQLITE_OK) {
@@ -132,11 +166,13 @@ static int vfs_write(sqlite3_file *file, const void *bytes, int len, sqlite3_int
         return self->real->pMethods->xWrite(self->real, bytes, len, offset);
     int rc = SQLITE_OK;
     pthread_mutex_lock(&vfs.lock);
-    bool due = vfs.fault != VFS_SYNC_ERROR && ++*vfs.calls == vfs.fault_at;
-    if (due && vfs.fault == VFS_WRITE_FULL)
-        rc = SQLITE_FULL;
-    else if (due && vfs.fault == VFS_WRITE_ERROR)
-        rc = SQLITE_IOERR_WRITE;
+    bool due = vfs_is_due(VFS_WRITE);
+    if (due && vfs.fault == VFS_WRITE_TORN)
+        vfs_add(self->node, bytes, len / 2, offset);
+    if (due && vfs.fault == VFS_WRITE_TORN && offset + len / 2 > self->node->size)
+        self->node->size = offset + len / 2;
+    if (due)
+        rc = vfs.fault == VFS_WRITE_FULL ? SQLITE_FULL : SQLITE_IOERR_WRITE;
     else if (vfs.full_while && offset + len > self->node->size && access(vfs.full_while, F_OK) == 0)
         rc = SQLITE_FULL;
     else {
@@ -153,6 +189,8 @@ static int vfs_truncate(sqlite3_file *file, sqlite3_int64 size)
     struct vfs_file *self = vfs_of(file);
     if (!self->node)
         return self->real->pMethods->xTruncate(self->real, size);
+    if (vfs_is_due(VFS_TRUNCATE))
+        return SQLITE_IOERR_TRUNCATE;
     pthread_mutex_lock(&vfs.lock);
     vfs_add(self->node, NULL, 0, size);
     self->node->size = size;
@@ -160,10 +198,20 @@ static int vfs_truncate(sqlite3_file *file, sqlite3_int64 size)
     return SQLITE_OK;
 }
 
-static int vfs_apply(struct vfs_file *self)
+/* How much of a failed sync reached the disk: M16, the commit that failed and is there after a restart. */
+static int vfs_count_kept(const struct vfs_node *node)
+{
+    int count = 0;
+    for (const struct vfs_pending *p = node->first; p; p = p->next)
+        count++;
+    return vfs.fault == VFS_SYNC_KEPT ? count : vfs.fault == VFS_SYNC_TORN ? count / 2 : 0;
+}
+
+/* The first `most` of what waits; the others are lost. */
+static int vfs_apply(struct vfs_file *self, int most)
 {
     int rc = SQLITE_OK;
-    for (struct vfs_pending *p = self->node->first; p && rc == SQLITE_OK; p = p->next)
+    for (struct vfs_pending *p = self->node->first; p && rc == SQLITE_OK && most-- > 0; p = p->next)
         rc = p->bytes ? self->real->pMethods->xWrite(self->real, p->bytes, p->len, p->offset)
                       : self->real->pMethods->xTruncate(self->real, p->offset);
     vfs_forget(self->node);
@@ -195,10 +243,12 @@ static int vfs_sync(sqlite3_file *file, int flags)
     int rc = SQLITE_OK;
     if (strstr(self->node->path, "-wal") && ++vfs.log_syncs == vfs.torn_at)
         vfs_tear(self);
-    if (vfs.fault == VFS_SYNC_ERROR && ++*vfs.calls == vfs.fault_at)
+    if (vfs_is_due(VFS_SYNC)) {
+        (void)vfs_apply(self, vfs_count_kept(self->node));
         rc = SQLITE_IOERR_FSYNC;
-    else if (!vfs.lies_about_sync)
-        rc = vfs_apply(self);
+    } else if (!vfs.lies_about_sync) {
+        rc = vfs_apply(self, INT_MAX);
+    }
     pthread_mutex_unlock(&vfs.lock);
     return rc; /* the real sync is left out: the kernel outlives the killed process */
 }
@@ -220,15 +270,26 @@ static int vfs_size(sqlite3_file *file, sqlite3_int64 *ret)
         sqlite3_file *real = vfs_of(file)->real;                                                                       \
         return real->pMethods->call;                                                                                   \
     }
-VFS_THROUGH(vfs_lock, (sqlite3_file * file, int level), xLock(real, level))
 VFS_THROUGH(vfs_unlock, (sqlite3_file * file, int level), xUnlock(real, level))
 VFS_THROUGH(vfs_reserved, (sqlite3_file * file, int *ret), xCheckReservedLock(real, ret))
 VFS_THROUGH(vfs_sector, (sqlite3_file * file), xSectorSize(real))
 VFS_THROUGH(vfs_device, (sqlite3_file * file), xDeviceCharacteristics(real))
 VFS_THROUGH(vfs_shm_map, (sqlite3_file * file, int page, int size, int extend, void volatile **ret),
             xShmMap(real, page, size, extend, ret))
-VFS_THROUGH(vfs_shm_lock, (sqlite3_file * file, int offset, int n, int flags), xShmLock(real, offset, n, flags))
 VFS_THROUGH(vfs_shm_unmap, (sqlite3_file * file, int drop), xShmUnmap(real, drop))
+
+static int vfs_lock(sqlite3_file *file, int level)
+{
+    struct vfs_file *self = vfs_of(file);
+    return vfs_is_due(VFS_LOCK) ? SQLITE_BUSY : self->real->pMethods->xLock(self->real, level);
+}
+
+static int vfs_shm_lock(sqlite3_file *file, int offset, int n, int flags)
+{
+    struct vfs_file *self = vfs_of(file);
+    bool takes = flags & SQLITE_SHM_LOCK;
+    return takes && vfs_is_due(VFS_LOCK) ? SQLITE_BUSY : self->real->pMethods->xShmLock(self->real, offset, n, flags);
+}
 
 static int vfs_control(sqlite3_file *file, int op, void *arg)
 {

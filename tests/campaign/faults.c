@@ -1,0 +1,79 @@
+/* faults.c: faults of the disk in the real daemon: preloaded (LD_PRELOAD) into `stanch serve`; its children start with an
+ * environment of their own and know nothing of it.
+ *   STANCH_FAULT=CLASS:N[:COUNT]  the Nth call of that class fails, COUNT in a row (1). Classes: the VFS's (vfs_faulty.h),
+ *                                 and file-full, file-error, file-short for the files beside the database. N 0: only count
+ *   STANCH_FAULT_DIR=DIR          where those files are
+ *   STANCH_FAULT_SEEN=FILE        16 bytes: calls so far, 1 when a fault came, CLOCK_MONOTONIC in ns of the first one */
+#include "timeline/vfs_faulty.h"
+#include "libc_faulty.h"
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+
+struct seen {
+    int calls, faulted;
+    int64_t at_ns;
+};
+static struct seen *seen;
+
+static void note_fault(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    if (!__atomic_exchange_n(&seen->faulted, 1, __ATOMIC_SEQ_CST))
+        seen->at_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static bool is_serve(void)
+{
+    char words[4096] = {0};
+    int fd = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/cmdline", O_RDONLY | O_CLOEXEC, 0);
+    ssize_t len = fd < 0 ? 0 : read(fd, words, sizeof words - 1);
+    if (fd >= 0)
+        close(fd);
+    return len > 0 && strcmp(words + strlen(words) + 1, "serve") == 0;
+}
+
+static void fail_files(const char *class, int at, int count)
+{
+    libc_fault.errnum = strcmp(class, "file-full") == 0 ? ENOSPC : strcmp(class, "file-error") == 0 ? EIO : 0;
+    libc_fault.calls = &seen->calls;
+    libc_fault.on_fault = note_fault;
+    libc_fault.at = at;
+    libc_fault.count = count;
+    libc_fault.dir = getenv("STANCH_FAULT_DIR");
+}
+
+static void fail_database(enum vfs_fault fault, int at, int count)
+{
+    vfs_register();
+    vfs.calls = &seen->calls;
+    vfs.on_fault = note_fault;
+    vfs.fault = fault;
+    vfs.fault_at = at;
+    vfs.fault_count = count;
+    sqlite3_vfs_register(&vfs.vfs, 1);
+}
+
+__attribute__((constructor)) static void begin(void)
+{
+    static const char *const names[VFS_FAULT_COUNT] = {"none",       "write-full",    "write-error", "write-torn",
+                                                       "sync-error", "sync-kept",     "sync-torn",   "read-error",
+                                                       "lock-busy",  "truncate-error"};
+    const char *wanted = getenv("STANCH_FAULT"), *path = getenv("STANCH_FAULT_SEEN");
+    char class[32] = "";
+    int at = 0, count = 1;
+    if (!wanted || !path || !is_serve() || sscanf(wanted, "%31[^:]:%d:%d", class, &at, &count) < 2)
+        return;
+    int fd = (int)syscall(SYS_openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC, 0);
+    seen = fd < 0 ? MAP_FAILED : mmap(NULL, sizeof *seen, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (seen == MAP_FAILED)
+        _exit(99);
+    close(fd);
+    if (strncmp(class, "file-", 5) == 0)
+        fail_files(class, at, count);
+    for (int i = 1; i < VFS_FAULT_COUNT; i++)
+        if (strcmp(names[i], class) == 0)
+            fail_database((enum vfs_fault)i, at, count);
+}
