@@ -152,7 +152,9 @@ static void on_ended(struct stanch_effect *effect, enum stanch_outcome outcome, 
         stanch_engine__due(op->engine, stanch_json_int(undo->mitigation, "lease_ends_ms", INT64_MAX));
     struct stanch_err told = {0};
     int rc = describe_end(undo, outcome, why, &told);
-    if (rc < 0 && !op->by_person && (!op->run || op->cancelled))
+    int64_t lease_ends = stanch_json_int(undo->mitigation, "lease_ends_ms", 0);
+    bool lapsed = lease_ends && lease_ends <= stanch_engine__now(op->engine); /* while the undo was under way */
+    if (rc < 0 && !op->by_person && (!op->run || op->cancelled || lapsed))
         ask_keep(op, told.text, batch);
     finish(op, batch, rc, &told);
 }
