@@ -585,6 +585,7 @@ void stanch_flow_halt(struct stanch_flow *flow)
     flow->draining = true;
     stanch_book_free(flow->book);
     flow->book = NULL;
+    flow->plugins = NULL; /* they go before the doors do */
     stanch_loop_forget(flow->loop, on_turn, flow);
     refuse_all(&flow->receiving);
     refuse_all(&flow->answered);

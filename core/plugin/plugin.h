@@ -38,7 +38,8 @@ int stanch_plugins_enable(struct stanch_plugins *plugins, const char *instance, 
 void stanch_plugins_when_ready(struct stanch_plugins *plugins, void (*fn)(void *ctx, const struct stanch_err *err),
                                void *ctx);
 
-/** What an instance declares and how it is; borrowed until the next call of the loop; NULL: no such instance.
+/** What an instance declares and how it is; borrowed until the next call of the loop; NULL: no such instance, or no
+ *  plugins (any more).
  *  {"name","plugin","version","digest","environment","state":"starting"|"up"|"down"|"disabled","why"?,"restarts",
  *   ("down": will be started again by itself; "disabled": waits for stanch_plugins_enable, after 5 deaths within 10
  *   minutes or when the plugin refused to be opened; "params" is a whole schema: {"type":"object","properties","required"})
@@ -46,7 +47,7 @@ void stanch_plugins_when_ready(struct stanch_plugins *plugins, void (*fn)(void *
  *     "has":{"plan":true,"apply":true,...},"deadline_ms","settle_ms","undo_risk"?,"no_undo_because"?}},
  *   "sources":{"webhook":{"summary"}}} */
 const json_t *stanch_plugins_describe(struct stanch_plugins *plugins, const char *instance);
-/** All instances, in order of configuration. new array of the above. */
+/** All instances, in order of configuration; plugins NULL: none. new array of the above. */
 json_t *stanch_plugins_list(struct stanch_plugins *plugins);
 /** Be told when an instance's state changes (up, down, disabled). One listener. */
 void stanch_plugins_on_change(struct stanch_plugins *plugins,

@@ -266,7 +266,7 @@ static json_t *describe(const struct stanch_plugin_instance *instance)
 
 const json_t *stanch_plugins_describe(struct stanch_plugins *plugins, const char *name)
 {
-    struct stanch_plugin_instance *instance = stanch_plugin__find(plugins, name);
+    struct stanch_plugin_instance *instance = plugins ? stanch_plugin__find(plugins, name) : NULL;
     if (instance && !instance->description)
         instance->description = describe(instance);
     return instance ? instance->description : NULL;
@@ -275,7 +275,7 @@ const json_t *stanch_plugins_describe(struct stanch_plugins *plugins, const char
 json_t *stanch_plugins_list(struct stanch_plugins *plugins)
 {
     json_t *list = json_array();
-    for (struct stanch_plugin_instance *i = plugins->instances; i; i = i->next)
+    for (struct stanch_plugin_instance *i = plugins ? plugins->instances : NULL; i; i = i->next)
         json_array_append(list, (json_t *)(uintptr_t)stanch_plugins_describe(plugins, i->name));
     return list;
 }

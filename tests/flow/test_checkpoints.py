@@ -2,6 +2,7 @@
 import json
 import sqlite3
 import subprocess
+import threading
 
 from books import AUTO, book, set_to
 from harness import Lua, alert, wait_for
@@ -116,6 +117,34 @@ def test_an_outage_of_a_place_delays_nothing_and_is_said(world):
         kept = world.write("posted.jsonl", body.decode())
         assert offline("timeline", "verify", "--store", world.dir / "state", "--checkpoint", kept).stdout.startswith("ok")
         assert "could not be kept" in daemon.log() and "kept again" in daemon.log() and "hook-secret" not in daemon.log()
+        daemon.stop()
+
+
+def test_what_is_asked_at_the_very_end_is_answered(world):
+    """The plugins are gone while the last checkpoint is still on its way: the doors know that."""
+    stopping, reached, go_on = threading.Event(), threading.Event(), threading.Event()
+
+    def answer(handler, body):
+        if stopping.is_set():
+            reached.set()
+            go_on.wait(30)
+        return 202, {}, ""
+
+    with Origin(answer) as origin:
+        daemon = keep(world, webhook=origin.url + "/in").start()
+        wait_for(lambda: is_kept(daemon), "a checkpoint of all")
+        stopping.set()
+        daemon.process.terminate()
+        assert reached.wait(30)
+        try:
+            assert daemon.api("GET", "/readyz").status == 503
+            assert daemon.api("GET", "/v1/status").status == 200
+            assert daemon.api("GET", "/v1/plugins").json["items"] == []
+            assert daemon.api("GET", "/v1/plugins/fx").status == 404
+            assert daemon.api("POST", "/v1/plugins/fx/enable", {}).status == 503
+            assert daemon.api("POST", "/v1/sources/am/test", b"{}").status == 503
+        finally:
+            go_on.set()
         daemon.stop()
 
 
