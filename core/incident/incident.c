@@ -73,8 +73,16 @@ void stanch_incidents_free(struct stanch_incidents *incidents)
     free(incidents);
 }
 
+static bool is_severity(const char *text)
+{
+    return strlen(text) == 4 && strncmp(text, "sev", 3) == 0 && text[3] >= '1' && text[3] <= '4';
+}
+
 const char *stanch_incident_severity(const struct stanch_incidents *incidents, const json_t *event)
 {
+    const char *said = stanch_json_str(event, "severity", "");
+    if (is_severity(said))
+        return said; /* its source knows */
     const json_t *rule = json_object_get(incidents->config, "severity");
     const char *label = stanch_json_str(rule, "label", "severity");
     const char *value = stanch_json_str(json_object_get(event, "labels"), label, "");
@@ -166,11 +174,6 @@ void stanch_incident_for_event(struct stanch_incidents *incidents, const json_t 
 }
 
 /* ---- commands ---- */
-
-static bool is_severity(const char *text)
-{
-    return strlen(text) == 4 && strncmp(text, "sev", 3) == 0 && text[3] >= '1' && text[3] <= '4';
-}
 
 static int check_severity(const char *severity, struct stanch_err *err)
 {

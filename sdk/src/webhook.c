@@ -161,6 +161,7 @@ void sdk_event(json_t *events, const struct sdk_event *event)
         json_object_set_new(value, "change", write_change(event->change));
     json_object_set_new(value, "fingerprint", json_string(event->fingerprint ? event->fingerprint : ""));
     json_object_set_new(value, "state", json_string(state));
+    set_text(value, "severity", event->severity);
     json_object_set_new(value, "starts_at_ms", json_integer(event->starts_at_ms));
     json_object_set_new(value, "ends_at_ms", event->ends_at_ms > 0 ? json_integer(event->ends_at_ms) : json_null());
     json_object_set_new(value, "name", json_string(event->name ? event->name : ""));
