@@ -381,7 +381,7 @@ struct sdk_event {
     const json_t *labels;      /* {"name":"value"}; borrowed; may be NULL */
     const json_t *annotations; /* as labels */
     const char *link;          /* may be NULL */
-    const char *severity;            /* "sev1".."sev4", when the source knows; NULL: the configuration's labels say it */
+    const char *severity;      /* "sev1".."sev4", when the source knows; NULL: the configuration's labels say it */
     const struct sdk_change *change; /* not NULL: it is a change, which has happened and does not resolve */
 };
 /** Append an event to an array that becomes the answer. */
