@@ -140,6 +140,15 @@ static void tell_expired(struct stanch_op *op)
         stanch_run__recount(run);
 }
 
+/* A question of a step whose run is over: asking it anew would open the run again. */
+static bool is_of_ended_run(struct stanch_engine *engine, const json_t *doc)
+{
+    if (!json_object_get(doc, "step"))
+        return false;
+    STANCH_AUTO_JSON json_t *run = stanch_journal_see(engine->journal, "run", stanch_json_str(doc, "run", ""));
+    return run && !stanch_json_bool(run, "open", true);
+}
+
 int stanch_approval__expire(struct stanch_engine *engine, const char *id)
 {
     STANCH_AUTO_JSON json_t *doc = stanch_journal_get(engine->journal, STANCH_VIEW_APPENDED, "approval", id);
@@ -152,8 +161,10 @@ int stanch_approval__expire(struct stanch_engine *engine, const char *id)
         return rc;
     struct stanch_op *op = stanch_op__by_approval(engine, id);
     struct stanch_batch *batch = stanch_batch_new();
-    stanch_approval__close(engine, id, "approval.expired", "nobody answered in time; asked again", batch);
-    if ((!is_ask || !op) && !stanch_is_sabotaged("expired-is-forgotten"))
+    bool is_moot = !op && is_of_ended_run(engine, doc);
+    stanch_approval__close(engine, id, "approval.expired",
+                           is_moot ? "its run has ended" : "nobody answered in time; asked again", batch);
+    if ((!is_ask || !op) && !is_moot && !stanch_is_sabotaged("expired-is-forgotten"))
         ask_anew(engine, op, doc, batch);
     rc = stanch_engine__append(engine, batch, NULL, NULL, NULL);
     if (rc < 0 && op)
@@ -250,7 +261,11 @@ int stanch_engine_decide(struct stanch_engine *engine, const char *by, const cha
     struct stanch_run *run = NULL;
     if (enough && stanch_json_str(doc, "step", NULL)) {
         rc = stanch_run__wake(engine, stanch_json_str(doc, "run", ""), &run, err);
-        if (rc < 0 && rc != STANCH_E_NOT_FOUND) {
+        if (rc == 0 || rc == STANCH_E_NOT_FOUND) { /* it may have found that there is nothing left to ask */
+            STANCH_AUTO_JSON json_t *now = stanch_journal_see(engine->journal, "approval", id);
+            rc = check_decision(engine, now, id, decision, plan, err);
+        }
+        if (rc < 0) {
             json_decref(granted);
             return rc;
         }

@@ -127,6 +127,16 @@ void stanch_op__ask(struct stanch_op *op, struct stanch_batch *batch, json_t *ex
     stanch_batch_add(batch, op->chain, "step.asked", by, op->run_id, data);
 }
 
+/* A step that has its answer asks nobody any more. */
+static void close_question(struct stanch_op *op, struct stanch_batch *batch)
+{
+    if (!op->approval[0])
+        return;
+    STANCH_AUTO_JSON json_t *doc = stanch_journal_see(op->engine->journal, "approval", op->approval);
+    if (strcmp(stanch_json_str(doc, "state", ""), "pending") == 0)
+        stanch_approval__close(op->engine, op->approval, "approval.voided", "its step has its answer", batch);
+}
+
 void stanch_op__answer(struct stanch_op *op, struct stanch_batch *batch, json_t *answer)
 {
     struct stanch_run *run = op->run;
@@ -142,6 +152,7 @@ void stanch_op__answer(struct stanch_op *op, struct stanch_batch *batch, json_t 
         struct stanch_step_record *record = &run->steps[op->n - 1];
         record->order = run->answered + 1;
         stanch_op__ask(op, batch, NULL);
+        close_question(op, batch);
         stanch_batch_add(batch, op->chain, "step.answered", STANCH_BY_STANCH, op->run_id,
                          json_pack("{s:s, s:s, s:I, s:I, s:O}", "step", op->id, "run", op->run_id, "n",
                                    (json_int_t)op->n, "order", (json_int_t)record->order, "answer", answer));

@@ -376,6 +376,8 @@ static void start(struct stanch_op *op)
     STANCH_AUTO_FREE char *by = stanch_asprintf("run:%s", op->run_id);
     if (prepare(op, doc, by, stanch_json_str(stanch_op__args(op), "because", "the runbook takes it back"), &err) < 0)
         stanch_op__answer_error(op, stanch_err_word(err.code), "%s", err.text);
+    else if (strcmp(stanch_json_str(doc, "state", ""), "undone") == 0)
+        hold_and_go(op); /* nobody is asked for what is gone: it finds that, as soon as the target is free */
     else
         pass_gate(op);
 }

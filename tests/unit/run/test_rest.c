@@ -124,6 +124,36 @@ static void what_expires_while_nobody_is_there_is_asked_anew_once(void **state)
     sim_done(&sim);
 }
 
+/* A question that lost its sense while its run rested: a person has taken back meanwhile what it is about. */
+static void a_question_about_what_is_gone_is_closed(void **state)
+{
+    (void)state;
+    struct sim sim;
+    struct stanch_err err;
+    sim_init(&sim, "none", NULL);
+    sim_want(&sim, sim_set("set_convergent", "s1", 7));
+    for (int i = 0; i < 2; i++) /* the second one finds it gone, and asks nobody */
+        sim_want(&sim, json_pack("{s:s, s:{s:s, s:s}}", "op", "undo", "args", "mitigation", "M-1", "because", "back"));
+    sim_begin(&sim, "R-1", NULL);
+    sim_advance(&sim, 1000);
+    assert_int_equal(decide(&sim, "A-1", "approve"), 0);
+    sim_advance(&sim, 10000);
+    assert_state(&sim, "approval", "A-2", "pending");
+    assert_int_equal(in_memory(&sim), 0);
+    assert_int_equal(stanch_engine_undo(sim.engine, "person:ada", "M-1", "enough", NULL, NULL, &err), 0);
+    sim_advance(&sim, 1000);
+    assert_state(&sim, "mitigation", "M-1", "undone");
+    assert_int_equal(decide(&sim, "A-2", "approve"), STANCH_E_CONFLICT);
+    assert_state(&sim, "approval", "A-2", "voided");
+    sim_advance(&sim, 24LL * 3600 * 1000);
+    assert_state(&sim, "run", "R-1", "succeeded");
+    assert_int_equal(sim.effect_count, 2);
+    STANCH_AUTO_JSON json_t *third =
+        stanch_journal_get(sim.journal, STANCH_VIEW_APPENDED, "approval", "A-3"); /* nothing is asked again */
+    assert_null(third);
+    sim_done(&sim);
+}
+
 static void a_long_sleep_ends_in_time(void **state)
 {
     (void)state;
@@ -248,6 +278,7 @@ int main(void)
         cmocka_unit_test(a_crash_between_decision_and_effect_is_taken_up),
         cmocka_unit_test(its_question_expires_and_is_asked_anew_while_it_rests),
         cmocka_unit_test(what_expires_while_nobody_is_there_is_asked_anew_once),
+        cmocka_unit_test(a_question_about_what_is_gone_is_closed),
         cmocka_unit_test(a_long_sleep_ends_in_time),
         cmocka_unit_test(it_can_be_cancelled_and_lists_what_it_left),
         cmocka_unit_test(its_alert_resolves_while_it_rests),
