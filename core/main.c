@@ -19,6 +19,8 @@ int main(int argc, char **argv)
         return stanch_runner_main();
     if (strcmp(command, "plugin-host") == 0)
         return stanch_plugin_host_main();
+    if (strcmp(command, "plugin-launch") == 0)
+        return stanch_plugin_launch_main();
     if (strcmp(command, "book") == 0 && argc > 2)
         stanch_kept_main(argc - 1, argv + 1);
     if (strcmp(command, "book") == 0)

@@ -15,6 +15,7 @@
 #define STANCH_HOST_MAX_CALLS 300 /* core allows 256 under way; more is a broken core */
 
 struct stanch_host_http;
+struct stanch_host_launcher;
 struct addrinfo;
 struct sockaddr;
 
@@ -50,6 +51,7 @@ struct stanch_instance {
     struct stanch_call *ended; /* answered; freed when control is back in the loop */
     bool is_reaping;
     struct stanch_host_http *http;
+    struct stanch_host_launcher *launcher; /* NULL: no link */
 };
 
 /* Work of a call that waits: HTTP, exchange, timer. Embedded in its own struct. */
@@ -147,6 +149,9 @@ void stanch_host__exchange_start(
     void (*on_ended)(struct stanch_call *, void *, uint32_t, struct stanch_text, struct stanch_text), void *ctx);
 
 /* host_run.c */
+/** The link to the launcher. fd: taken */
+int stanch_host__launcher_open(struct stanch_instance *instance, int fd, struct stanch_err *err);
+void stanch_host__launcher_close(struct stanch_instance *instance);
 void stanch_host__run_start(struct stanch_call *call, const struct stanch_run_order *order,
                             void (*on_ended)(struct stanch_call *, void *, const struct stanch_run_result *),
                             void *ctx);

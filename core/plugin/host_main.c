@@ -128,7 +128,10 @@ static void open_instance(struct stanch_instance *instance, const json_t *head)
     instance->settings = settings ? json_deep_copy(settings) : json_object();
     stanch_json_write(instance->settings, &text);
     instance->settings_text = stanch_buf_take(&text);
+    int link_fd = (int)stanch_json_int(head, "launch_fd", -1);
     int rc = read_secrets(instance, json_object_get(head, "secrets"), &err);
+    if (link_fd >= 0)
+        rc = rc ? rc : stanch_host__launcher_open(instance, link_fd, &err);
     rc = rc ? rc : stanch_host__load(instance, stanch_json_str(head, "so", ""), digest, &err);
     if (rc < 0)
         say_failed(instance, &err);
@@ -165,6 +168,7 @@ static void free_process(struct host_process *host)
     struct stanch_instance *instance = &host->instance;
     instance->is_over = true;
     stanch_host__call_free_all(instance);
+    stanch_host__launcher_close(instance);
     stanch_host__unload(instance);
     stanch_host__http_free(instance->http);
     stanch_host__places_free(instance);

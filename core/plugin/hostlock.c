@@ -48,7 +48,7 @@ static bool is_host(int pid)
     (void)snprintf(path, sizeof path, "/proc/%d/cmdline", pid);
     size_t len = read_small(path, text, sizeof text);
     size_t first = strnlen(text, len) + 1;
-    return first < len && strcmp(text + first, "plugin-host") == 0;
+    return first < len && (strcmp(text + first, "plugin-host") == 0 || strcmp(text + first, "plugin-launch") == 0);
 }
 
 /* One pass over the file: kill what an earlier core left. Returns the pid of a core that lives, or 0. */

@@ -105,21 +105,44 @@ static void on_dead(struct stanch_plugin_instance *instance)
     report_first(instance, instance->refuses ? STANCH_E_INVALID : STANCH_E_CRASHED, why);
 }
 
+static void check_dead(struct stanch_plugin_instance *instance);
+
 static void on_drained(void *ctx)
 {
     struct stanch_plugin_instance *instance = ctx;
     instance->timer = NULL;
-    on_dead(instance);
+    instance->has_closed = true;
+    check_dead(instance);
+}
+
+static void on_launcher_late(void *ctx)
+{
+    struct stanch_plugin_instance *instance = ctx;
+    instance->timer = NULL;
+    stanch_plugin__launcher_kill(instance);
 }
 
 static void check_dead(struct stanch_plugin_instance *instance)
 {
-    if (instance->has_exited && instance->has_closed) {
+    if (instance->has_exited && instance->has_closed && instance->launcher) {
+        stanch_timer_stop(instance->plugins->loop, &instance->timer); /* it saw its host go; on_exit comes back here */
+        instance->timer =
+            stanch_timer_start(instance->plugins->loop, STANCH_PLUGIN_LAUNCHER_MS, on_launcher_late, instance);
+    } else if (instance->has_exited && instance->has_closed) {
         on_dead(instance);
     } else if (instance->has_exited) { /* somebody else holds its end of the channel: not for long */
         stanch_timer_stop(instance->plugins->loop, &instance->timer);
         instance->timer = stanch_timer_start(instance->plugins->loop, DRAIN_MS, on_drained, instance);
     }
+}
+
+void stanch_plugin__launcher_gone(struct stanch_plugin_instance *instance)
+{
+    stanch_plugin__note_hosts(instance->plugins);
+    if (instance->has_exited && instance->has_closed && instance->child)
+        check_dead(instance);
+    else
+        stanch_plugin__kill(instance, "the process that runs its commands ended");
 }
 
 void stanch_plugin__kill(struct stanch_plugin_instance *instance, const char *fmt, ...)
@@ -157,6 +180,11 @@ static void on_hello(struct stanch_plugin_instance *instance, const json_t *head
     json_decref(instance->actions);
     instance->declaration = json_deep_copy(declaration);
     instance->actions = stanch_declaration_actions(declaration);
+    if (stanch_plugin__launcher_start(instance, &err) < 0) {
+        stanch_plugin__kill(instance, "its commands could not be prepared: %s", err.text);
+        return;
+    }
+    stanch_plugin__note_hosts(instance->plugins);
     instance->is_first = false;
     set_state(instance, STANCH_PLUGIN_UP, NULL);
 }
@@ -280,11 +308,12 @@ static int open_secrets(struct stanch_plugin_instance *instance, json_t *plain, 
     return rc;
 }
 
-static int send_open(struct stanch_plugin_instance *instance, json_t *plain, json_t *secrets, int lock_fd,
+static int send_open(struct stanch_plugin_instance *instance, json_t *plain, json_t *secrets, int first_fd,
                      struct stanch_err *err)
 {
-    json_t *head = json_pack("{s:s, s:s, s:s, s:O, s:O, s:i}", "t", "open", "so", instance->so_path, "instance",
-                             instance->name, "settings", plain, "secrets", secrets, "lock_fd", lock_fd);
+    json_t *head = json_pack("{s:s, s:s, s:s, s:O, s:O, s:i, s:i}", "t", "open", "so", instance->so_path, "instance",
+                             instance->name, "settings", plain, "secrets", secrets, "lock_fd", first_fd, "launch_fd",
+                             first_fd + 1);
     if (instance->plugins->state_dir)
         json_object_set_new(head, "state_dir",
                             json_sprintf("%s/plugins/%s", instance->plugins->state_dir, instance->name));
@@ -300,13 +329,17 @@ int stanch_plugin__start(struct stanch_plugin_instance *instance, struct stanch_
     STANCH_AUTO_JSON json_t *plain = json_object();
     STANCH_AUTO_JSON json_t *secrets = json_array();
     const char *argv[] = {plugins->exe, "plugin-host", instance->name, NULL};
-    int fds[MAX_SECRETS + 1];
+    int fds[MAX_SECRETS + 2];
     int count = open_secrets(instance, plain, secrets, fds, err);
     if (count < 0)
         return count;
     fds[count] = plugins->lock_fd;
-    struct stanch_child_spec spec = {.argv = argv, .pass_fds = fds, .pass_count = count + 1};
-    int rc = stanch_child_start(plugins->loop, &spec, &events, instance, &instance->child, err);
+    int rc = stanch_plugin__link_new(instance, &fds[count + 1], err);
+    struct stanch_child_spec spec = {.argv = argv, .pass_fds = fds, .pass_count = count + 2};
+    if (rc == 0) {
+        rc = stanch_child_start(plugins->loop, &spec, &events, instance, &instance->child, err);
+        close(fds[count + 1]);
+    }
     for (int i = 0; i < count; i++)
         close(fds[i]);
     if (rc < 0)
@@ -337,6 +370,8 @@ void stanch_plugin__instance_free(struct stanch_plugin_instance *instance)
     stanch_timer_stop(instance->plugins->loop, &instance->timer);
     stanch_plugin__calls_drop(instance);
     stanch_child_free(instance->child);
+    stanch_plugin__launcher_free(instance);
+    stanch_plugin__link_close(instance);
     json_decref(instance->settings);
     json_decref(instance->declaration);
     json_decref(instance->actions);

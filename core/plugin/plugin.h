@@ -93,5 +93,7 @@ void stanch_plugin_call_cancel(struct stanch_plugin_call *call);
 
 /** The process `stanch plugin-host` (channel on descriptor 3). returns the exit code. */
 int stanch_plugin_host_main(void);
+/** The process `stanch plugin-launch`: runs the commands that an instance's settings name. returns the exit code. */
+int stanch_plugin_launch_main(void);
 
 #endif

@@ -75,10 +75,13 @@ const char *stanch_plugin__state_word(enum stanch_plugin_state state)
 
 void stanch_plugin__note_hosts(struct stanch_plugins *plugins)
 {
-    int pids[MAX_INSTANCES], count = 0;
-    for (struct stanch_plugin_instance *i = plugins->instances; i && count < MAX_INSTANCES; i = i->next)
+    int pids[2 * MAX_INSTANCES], count = 0;
+    for (struct stanch_plugin_instance *i = plugins->instances; i && count < 2 * MAX_INSTANCES - 1; i = i->next) {
         if (i->child)
             pids[count++] = stanch_child_pid(i->child);
+        if (stanch_plugin__launcher_pid(i))
+            pids[count++] = stanch_plugin__launcher_pid(i);
+    }
     stanch_hostlock_note(plugins->lock_fd, pids, count);
 }
 

@@ -8,8 +8,9 @@
 
 #define STANCH_PLUGIN_MAX_CALLS     256
 #define STANCH_PLUGIN_HELLO_MS      15000
-#define STANCH_PLUGIN_LATE_MS       800 /* after the deadline: the host is hung, and is killed */
-#define STANCH_PLUGIN_LATE_AGAIN_MS 150 /* ... and answered for, even if it has not died yet */
+#define STANCH_PLUGIN_LATE_MS       800  /* after the deadline: the host is hung, and is killed */
+#define STANCH_PLUGIN_LATE_AGAIN_MS 150  /* ... and answered for, even if it has not died yet */
+#define STANCH_PLUGIN_LAUNCHER_MS   2000 /* a launcher ends with its host by itself; then it is killed */
 #define STANCH_PLUGIN_MAX_DEATHS    5
 #define STANCH_PLUGIN_DEATH_WINDOW  (10 * 60 * 1000)
 
@@ -36,6 +37,8 @@ struct stanch_plugin_instance {
     int64_t deaths_mono_ms[STANCH_PLUGIN_MAX_DEATHS];
     int death_count; /* within the window */
     struct stanch_child *child;
+    int link_fd;                             /* for a launcher, until it is known whether one is needed; 0: none */
+    struct stanch_plugin_launcher *launcher; /* runs its commands; NULL: it has none */
     bool has_exited, has_closed;
     struct stanch_timer *timer; /* hello, drain or restart, by state */
     int64_t log_since_mono_ms;
@@ -89,6 +92,20 @@ int stanch_plugin__start(struct stanch_plugin_instance *instance, struct stanch_
 void stanch_plugin__kill(struct stanch_plugin_instance *instance, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 void stanch_plugin__instance_free(struct stanch_plugin_instance *instance);
+
+/** Its launcher is gone: with a host that is dying that is the rest of its death, else the host goes too. */
+void stanch_plugin__launcher_gone(struct stanch_plugin_instance *instance);
+
+/* launcher.c */
+/** A new link; the host's end is the caller's to pass on and close. */
+int stanch_plugin__link_new(struct stanch_plugin_instance *instance, int *ret_host_fd, struct stanch_err *err);
+void stanch_plugin__link_close(struct stanch_plugin_instance *instance);
+/** Start one when the settings name commands; the link is used up in any case. returns 0 | STANCH_E_SYSTEM */
+int stanch_plugin__launcher_start(struct stanch_plugin_instance *instance, struct stanch_err *err);
+void stanch_plugin__launcher_kill(struct stanch_plugin_instance *instance);
+void stanch_plugin__launcher_free(struct stanch_plugin_instance *instance);
+/** 0: there is none */
+int stanch_plugin__launcher_pid(const struct stanch_plugin_instance *instance);
 
 /* call.c */
 /** An answer frame. returns 0 | STANCH_E_PROTOCOL */

@@ -55,6 +55,9 @@ void stanch_child_kill(struct stanch_child *child);
  *  Accepts NULL. */
 void stanch_child_free(struct stanch_child *child);
 
+/** Let go of one that ends by itself when its channel closes: as stanch_child_free, but it is not killed. */
+void stanch_child_leave(struct stanch_child *child);
+
 /** The path of the running executable, for argv[0]. new. */
 char *stanch_self_path(void);
 

@@ -102,16 +102,21 @@ void stanch_child_kill(struct stanch_child *child)
     uv_process_kill(&child->process, SIGKILL);
 }
 
-void stanch_child_free(struct stanch_child *child)
+void stanch_child_leave(struct stanch_child *child)
 {
     if (!child || child->gone)
         return;
     child->gone = true;
     stanch_channel_close(child->channel);
-    if (child->running)
-        stanch_child_kill(child);
-    else
+    if (!child->running)
         uv_close((uv_handle_t *)&child->process, on_process_closed);
+}
+
+void stanch_child_free(struct stanch_child *child)
+{
+    if (child && !child->gone)
+        stanch_child_kill(child);
+    stanch_child_leave(child);
 }
 
 char *stanch_self_path(void)

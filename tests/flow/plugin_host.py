@@ -34,8 +34,11 @@ def find_plugin(name):
 
 
 class Host:
-    def __init__(self, plugin, settings=None, secrets=None, instance="test", wrapper=(), state_dir=None):
+    def __init__(self, plugin, settings=None, secrets=None, instance="test", wrapper=(), state_dir=None,
+                 commands=None):
         """state_dir: the folder that an instance which "needs" one gets for its own; None: a temporary one."""
+        self.commands = commands  # what its launcher may run, as core reads it out of the settings; None: no launcher
+        self.launcher = None
         self.scratch = tempfile.TemporaryDirectory(prefix="stanch-host-") if state_dir is None else None
         self.state_dir = f"{self.scratch.name}/plugins/{instance}" if self.scratch else state_dir
         self.logs = []
@@ -56,19 +59,27 @@ class Host:
             fds.append(fd)
             listed.append({"setting": name, "fd": 4 + number})
         self.stderr = tempfile.TemporaryFile()
+        if self.commands is not None:
+            link, their_link = socket.socketpair()
+            fds.append(their_link.fileno())
+            self._start_launcher(link, instance)
         # the shell puts the descriptors where a host expects them: 3, 4, 5, ...
         high = [os.dup2(fd, 100 + i, inheritable=True) for i, fd in enumerate(fds)]
         moves = " ".join(f"{3 + i}<&{fd} {fd}<&-" for i, fd in enumerate(high))
         self.process = subprocess.Popen(
             wrapper + ["/bin/bash", "-c", f'exec "$0" plugin-host {moves}', BIN], env={}, stderr=self.stderr,
             stdout=self.stderr, stdin=subprocess.DEVNULL, pass_fds=high, start_new_session=True)
-        for fd in fds[1:] + high:
+        for fd in fds[1:1 + len(secrets)] + high:
             os.close(fd)
+        if self.commands is not None:
+            their_link.close()
         theirs.close()
         self.socket = ours
         head = {"t": "open", "so": path, "instance": instance, "settings": settings, "secrets": listed}
         if self.state_dir:
             head["state_dir"] = str(self.state_dir)
+        if self.commands is not None:
+            head["launch_fd"] = 4 + len(secrets)
         self.send(head)
         self.hello = self._wait(lambda: next((f for f in self.frames if f["t"] in ("hello", "failed")), None), 20)
         if not self.hello or self.hello["t"] == "failed":
@@ -76,6 +87,20 @@ class Host:
             self.close()
             raise Refused(text)
         self.declaration = self.hello["declaration"]
+
+    def _start_launcher(self, link, instance):
+        self.core_link, theirs = socket.socketpair()
+        high = [os.dup2(fd, 150 + i, inheritable=True) for i, fd in enumerate((theirs.fileno(), link.fileno()))]
+        moves = " ".join(f"{3 + i}<&{fd} {fd}<&-" for i, fd in enumerate(high))
+        self.launcher = subprocess.Popen(
+            ["/bin/bash", "-c", f'exec "$0" plugin-launch {moves}', BIN], env={}, stderr=self.stderr, stdout=self.stderr,
+            stdin=subprocess.DEVNULL, pass_fds=high, start_new_session=True)
+        for fd in high:
+            os.close(fd)
+        theirs.close()
+        link.close()
+        text = json.dumps({"t": "open", "commands": [str(c) for c in self.commands], "dir": "/"}).encode()
+        self.core_link.sendall(struct.pack("<II", len(text), 0) + text)
 
     def send(self, head, body=b""):
         text = json.dumps(head).encode()
@@ -149,11 +174,20 @@ class Host:
                 self.scratch.cleanup()
 
     def _end(self):
+        code = self._wait_for(self.process)
+        if self.launcher:  # ends with its host
+            launched = self._wait_for(self.launcher)
+            self.core_link.close()
+            code = code or launched
+        return code
+
+    @staticmethod
+    def _wait_for(process):
         try:
-            return self.process.wait(10)
+            return process.wait(10)
         except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+            process.kill()
+            process.wait()
             return -9
 
     def __enter__(self):

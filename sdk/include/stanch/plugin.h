@@ -178,7 +178,7 @@ struct stanch_host {
 
     /* since 0.3 */
     /** Run a command that the settings name: its process group alone, no shell, an environment of what the order
-     *  says, its working directory the instance's own (or /). All that it leaves behind is ended with it. Only in an
+     *  says, its working directory /. All that it leaves behind is ended with it. Only in an
      *  instance that has a setting with "format":"command". on_ended: later, at most once, not after the answer;
      *  a call that is answered ends its commands. */
     void (*run)(struct stanch_call *call, const struct stanch_run_order *order,

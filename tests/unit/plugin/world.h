@@ -119,7 +119,8 @@ static inline void world_registry(struct world *world)
 {
     struct stanch_err err = {0};
     STANCH_AUTO_FREE char *plugin_dir = stanch_asprintf("%s/plugins-test", getenv("STANCH_BUILD"));
-    if (stanch_plugins_new(world->loop, getenv("STANCH_BIN"), plugin_dir, world->dir, world->lock, &world->plugins, &err) < 0)
+    if (stanch_plugins_new(world->loop, getenv("STANCH_BIN"), plugin_dir, world->dir, world->lock, &world->plugins,
+                           &err) < 0)
         fail_msg("%s", err.text);
     stanch_plugins_on_change(world->plugins, on_world_change, world);
 }
@@ -154,6 +155,10 @@ static inline int world_free(void **state)
         (void)unlinkat(dirfd(dir), entry->d_name, 0);
     if (dir)
         closedir(dir);
+    STANCH_AUTO_FREE char *folders = stanch_asprintf("%s/plugins", world->dir);
+    STANCH_AUTO_FREE char *own = stanch_asprintf("%s/effects", folders);
+    (void)rmdir(own);
+    (void)rmdir(folders);
     (void)rmdir(world->dir);
     free(world);
     return 0;
