@@ -1,6 +1,8 @@
-/* flow_parts.h: the sentence's own parts, as its files share them: flow.c (events in, match), flow_book.c
- * (commits), flow_command.c (what people ask for), flow_wait.c (who waits for a commit), flow_status.c (how things stand). Doors include flow.h
- * only. Thread: loop thread.
+/* flow_parts.h: the sentence's own parts, as its files share them. Doors include flow.h only.
+ * Files    flow.c (events in), flow_match.c, flow_turn.c and flow_storm.c (runs begin), flow_door.c (webhooks), flow_book.c
+ *          (commits), flow_command.c (what people ask for), flow_wait.c (who waits for a commit), flow_status.c (how
+ *          things stand), flow_life.c (from new to free, and every second).
+ * Thread   loop thread.
  */
 #ifndef STANCH_FLOW_PARTS_H
 #define STANCH_FLOW_PARTS_H
@@ -19,6 +21,25 @@ struct stanch_wait {
     stanch_flow_done done; /* NULL: told already */
     void *ctx;
     int64_t until_mono_ms;
+};
+
+/* flow_door.c: a webhook from the door to its commit. */
+struct stanch_delivery {
+    struct stanch_delivery *next; /* while its source has not answered */
+    struct stanch_wait wait;      /* from append on */
+    struct stanch_flow *flow;
+    stanch_flow_done done;
+    void *ctx;
+    char source[64];
+    char remote[64];
+    char id[27];
+    int64_t received_ms;
+    char raw_hex[65];
+    void *body;
+    size_t body_len;
+    json_t *result; /* {"delivery","events":[...]} */
+    json_t *began;  /* data of run.started */
+    json_t *events; /* as the source gave them, while they wait for a turn of the loop */
 };
 
 struct stanch_flow_config {
@@ -79,9 +100,9 @@ struct stanch_flow {
     int64_t wall_minus_mono_ms; /* a jump of it is a step of the wall clock */
     bool stopped;               /* as the last look at the switch said */
     bool draining;
-    struct delivery *receiving; /* flow.c: their sources have not answered */
+    struct stanch_delivery *receiving; /* flow_door.c: their sources have not answered */
     int receiving_count;
-    struct delivery *answered, *answered_last; /* their sources have; they wait for a turn of the loop */
+    struct stanch_delivery *answered, *answered_last; /* their sources have; they wait for a turn of the loop */
     bool turn_open;
     int64_t turn_began_ms;
     struct stanch_wait *waits; /* flow_wait.c */
@@ -139,6 +160,17 @@ void stanch_wait__end(struct stanch_wait *wait, const json_t *result);
 void stanch_wait__forget(struct stanch_wait *wait);
 /** Now and then: tell those who have waited too long. */
 void stanch_wait__look(struct stanch_flow *flow);
+
+/* flow.c */
+void stanch_delivery__free(struct stanch_delivery *delivery);
+/** Answer it with the error, log it, free it. */
+void stanch_delivery__refuse(struct stanch_delivery *delivery, const struct stanch_err *err);
+/** Its events become one batch; it is answered, and freed, when that is committed. events: borrowed */
+void stanch_flow__store(struct stanch_delivery *delivery, const json_t *events);
+
+/* flow_door.c */
+/** Refuse what is on its way: the plugins are about to go. */
+void stanch_flow__close_door(struct stanch_flow *flow);
 
 /* flow_match.c */
 /** Events are put into a new batch from here on. */

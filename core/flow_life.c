@@ -1,0 +1,171 @@
+/* flow_life.c: from new to free, and what is looked at every second: repeats, the switch, the clock, the queue. */
+#include "base/json.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "flow_parts.h"
+#include "run/stop.h"
+#include <string.h>
+
+#define TICK_MS       1000
+#define CLOCK_JUMP_MS 60000
+
+/* ---- every second: repeats, the switch, the clock ---- */
+
+static void flush_repeats(struct stanch_flow *flow)
+{
+    if (json_object_size(flow->repeats) == 0)
+        return;
+    struct stanch_batch *batch = stanch_batch_new();
+    const char *event;
+    json_t *count;
+    json_object_foreach(flow->repeats, event, count)
+    {
+        STANCH_AUTO_JSON json_t *doc = stanch_journal_get(flow->journal, STANCH_VIEW_APPENDED, "event", event);
+        stanch_batch_add(
+            batch, stanch_json_str(doc, "incident", STANCH_CHAIN_NONE), "event.repeated", STANCH_BY_STANCH, NULL,
+            json_pack("{s:s, s:O, s:s}", "event", event, "count", count, "name", stanch_json_str(doc, "name", "")));
+    }
+    struct stanch_err err;
+    if (stanch_journal_append(flow->journal, batch, NULL, NULL, &err) == 0)
+        json_object_clear(flow->repeats);
+}
+
+static void append_one(struct stanch_flow *flow, const char *kind, const char *by, json_t *data)
+{
+    struct stanch_batch *batch = stanch_batch_new();
+    stanch_batch_add(batch, STANCH_CHAIN_NONE, kind, by, NULL, data);
+    struct stanch_err err;
+    if (stanch_journal_append(flow->journal, batch, NULL, NULL, &err) < 0)
+        stanch_log(STANCH_LOG_ERROR, "flow", "%s could not be recorded: %s", kind, err.text);
+}
+
+/* The switch may be set by hand: then this is where it is said. */
+static void look_at_switch(struct stanch_flow *flow)
+{
+    bool set = stanch_stop_is_set(flow->state_dir);
+    if (set == flow->stopped)
+        return;
+    flow->stopped = set;
+    STANCH_AUTO_JSON json_t *said = stanch_stop_read(flow->state_dir);
+    if (set)
+        append_one(flow, "stop.engaged", STANCH_BY_STANCH,
+                   json_pack("{s:s, s:s}", "reason", stanch_json_str(said, "reason", ""), "set_by",
+                             stanch_json_str(said, "by", "")));
+    else
+        append_one(flow, "stop.released", STANCH_BY_STANCH,
+                   json_pack("{s:s}", "reason", "the file was removed by hand"));
+}
+
+static void look_at_clock(struct stanch_flow *flow)
+{
+    int64_t offset = stanch_flow__now(flow) - stanch_loop_mono_ms(flow->loop);
+    int64_t jump = offset - flow->wall_minus_mono_ms;
+    flow->wall_minus_mono_ms = offset;
+    if (jump > CLOCK_JUMP_MS || jump < -CLOCK_JUMP_MS)
+        append_one(flow, "daemon.clock-jumped", STANCH_BY_STANCH, json_pack("{s:I}", "jump_ms", (json_int_t)jump));
+}
+
+static void on_tick(void *ctx)
+{
+    struct stanch_flow *flow = ctx;
+    flow->tick = stanch_timer_start(flow->loop, TICK_MS, on_tick, flow);
+    flush_repeats(flow);
+    look_at_switch(flow);
+    look_at_clock(flow);
+    stanch_wait__look(flow);
+    stanch_flow__storm_tick(flow);
+    stanch_flow__give_turns(flow);
+}
+
+static void on_room(void *ctx)
+{
+    stanch_flow__give_turns(ctx);
+}
+
+/* ---- life ---- */
+
+int stanch_flow_new(struct stanch_loop *loop, struct stanch_journal *journal, struct stanch_plugins *plugins,
+                    struct stanch_world *world, struct stanch_engine *engine, const struct stanch_flow_config *config,
+                    struct stanch_flow **ret, struct stanch_err *err)
+{
+    struct stanch_flow *flow = STANCH_NEW(struct stanch_flow);
+    flow->loop = loop;
+    flow->journal = journal;
+    flow->plugins = plugins;
+    flow->world = world;
+    flow->engine = engine;
+    flow->config = config->config;
+    flow->state_dir = stanch_strdup(config->state_dir);
+    flow->exe = stanch_strdup(config->exe);
+    flow->counters = json_object();
+    flow->repeats = json_object();
+    flow->buckets = json_object();
+    flow->starts = json_object();
+    flow->draft = json_object();
+    flow->began_mono_ms = stanch_loop_mono_ms(loop);
+    flow->wall_minus_mono_ms = stanch_flow__now(flow) - flow->began_mono_ms;
+    (void)snprintf(flow->book_state, sizeof flow->book_state, "none");
+    int rc = stanch_incidents_new(journal, json_object_get(flow->config, "incidents"), &flow->incidents, err);
+    if (rc < 0) {
+        stanch_flow_free(flow);
+        return rc;
+    }
+    stanch_flow__recall_starts(flow);
+    *ret = flow;
+    return 0;
+}
+
+int stanch_flow_start(struct stanch_flow *flow, struct stanch_err *err)
+{
+    static const struct stanch_engine_hooks hooks = {on_room, stanch_flow__storm_decided};
+    stanch_engine_hook(flow->engine, &hooks, flow);
+    stanch_flow__recall_waiting(flow);
+    stanch_flow__storm_recall(flow);
+    look_at_switch(flow);
+    flow->tick = stanch_timer_start(flow->loop, TICK_MS, on_tick, flow);
+    return stanch_flow__follow(flow, err);
+}
+
+void stanch_flow_drain(struct stanch_flow *flow)
+{
+    flow->draining = true;
+    stanch_timer_stop(flow->loop, &flow->tick);
+    flush_repeats(flow);
+    stanch_engine_drain(flow->engine);
+}
+
+int stanch_flow_receiving(const struct stanch_flow *flow)
+{
+    return flow->receiving_count;
+}
+
+void stanch_flow_halt(struct stanch_flow *flow)
+{
+    flow->draining = true;
+    stanch_book_free(flow->book);
+    flow->book = NULL;
+    flow->plugins = NULL; /* they go before the doors do */
+    stanch_flow__close_door(flow);
+}
+
+void stanch_flow_free(struct stanch_flow *flow)
+{
+    if (!flow)
+        return;
+    stanch_timer_stop(flow->loop, &flow->tick);
+    stanch_book_free(flow->book);
+    stanch_catalogue_free(flow->catalogue);
+    stanch_incidents_free(flow->incidents);
+    json_decref(flow->counters);
+    json_decref(flow->repeats);
+    json_decref(flow->buckets);
+    json_decref(flow->starts);
+    json_decref(flow->draft);
+    stanch_flow__waiting_free(flow);
+    json_decref(flow->candidate);
+    json_decref(flow->instances);
+    free(flow->instances_text);
+    free(flow->state_dir);
+    free(flow->exe);
+    free(flow);
+}
