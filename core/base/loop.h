@@ -35,7 +35,8 @@ static inline int64_t stanch_loop_mono_ms(struct stanch_loop *loop)
 {
     return loop->ops->mono_ms(loop);
 }
-/** Call `fn` once after `delay_ms` (0 or less: as soon as possible). The timer is gone when `fn` is called.
+/** Call `fn` once after `delay_ms` of the boot clock (0 or less: as soon as possible): no step of the wall clock moves
+ *  it, a suspended machine does. The timer is gone when `fn` is called.
  *  returns: shared handle, valid until it fires or is stopped */
 static inline struct stanch_timer *stanch_timer_start(struct stanch_loop *loop, int64_t delay_ms, stanch_loop_fn fn,
                                                       void *ctx)

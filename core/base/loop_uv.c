@@ -1,11 +1,16 @@
 /* loop_uv.c: the real loop. Deferred and posted calls share one queue under a mutex, woken by one uv_async;
- * a batch is taken whole, so a deferred call that defers again cannot starve the poll. */
+ * a batch is taken whole, so a deferred call that defers again cannot starve the poll.
+ *
+ * libuv's timers stand still while the machine is suspended. After each poll the loop looks whether the boot clock has
+ * run away from libuv's; if so, it has slept, and every timer comes that much sooner. */
 #include "base/loop.h"
 #include "base/mem.h"
 #include "base/times.h"
 #include <pthread.h>
 #include <signal.h>
 #include <uv.h>
+
+#define SLEPT_MS 1000 /* less is only the time between two looks at two clocks */
 
 struct deferred {
     struct deferred *next;
@@ -17,6 +22,9 @@ struct loop_uv {
     struct stanch_loop base;
     uv_loop_t uv;
     uv_async_t wake;
+    uv_check_t polled;
+    int64_t suspended_ms; /* the boot clock minus libuv's */
+    struct stanch_timer *timers;
     pthread_mutex_t lock;
     struct deferred *first, **last;
     struct deferred *running; /* the batch that is being called; loop thread only */
@@ -24,6 +32,7 @@ struct loop_uv {
 
 struct stanch_timer {
     uv_timer_t uv;
+    struct stanch_timer *next, **at; /* in the loop's list */
     stanch_loop_fn fn;
     void *ctx;
 };
@@ -50,9 +59,17 @@ static void on_timer_closed(uv_handle_t *handle)
     free(container_of((uv_timer_t *)handle, struct stanch_timer, uv));
 }
 
+static void unlink_timer(struct stanch_timer *timer)
+{
+    *timer->at = timer->next;
+    if (timer->next)
+        timer->next->at = timer->at;
+}
+
 static void on_timer(uv_timer_t *uv)
 {
     struct stanch_timer *timer = container_of(uv, struct stanch_timer, uv);
+    unlink_timer(timer);
     stanch_loop_fn fn = timer->fn;
     void *ctx = timer->ctx;
     uv_close((uv_handle_t *)uv, on_timer_closed);
@@ -64,6 +81,11 @@ static struct stanch_timer *start_timer(struct stanch_loop *loop, int64_t delay_
     struct stanch_timer *timer = STANCH_NEW(struct stanch_timer);
     timer->fn = fn;
     timer->ctx = ctx;
+    timer->next = of(loop)->timers;
+    timer->at = &of(loop)->timers;
+    if (timer->next)
+        timer->next->at = &timer->next;
+    of(loop)->timers = timer;
     uv_timer_init(&of(loop)->uv, &timer->uv);
     uv_update_time(&of(loop)->uv);
     /* at least 1 ms: a 0 ms timer that is armed again in its own callback starves libuv 1.44 */
@@ -74,8 +96,48 @@ static struct stanch_timer *start_timer(struct stanch_loop *loop, int64_t delay_
 static void stop_timer(struct stanch_loop *loop, struct stanch_timer *timer)
 {
     (void)loop;
+    unlink_timer(timer);
     uv_timer_stop(&timer->uv);
     uv_close((uv_handle_t *)&timer->uv, on_timer_closed);
+}
+
+static int64_t measure_suspended(void)
+{
+    return stanch_mono_now_ms() - (int64_t)(uv_hrtime() / 1000000);
+}
+
+static int by_due(const void *a, const void *b)
+{
+    uint64_t x = uv_timer_get_due_in(&(*(struct stanch_timer *const *)a)->uv);
+    uint64_t y = uv_timer_get_due_in(&(*(struct stanch_timer *const *)b)->uv);
+    return x < y ? -1 : x > y;
+}
+
+/* Those that came due meanwhile fire in the order in which they did. */
+static void hasten_timers(struct loop_uv *loop, int64_t slept_ms)
+{
+    size_t count = 0, i = 0;
+    for (struct stanch_timer *timer = loop->timers; timer; timer = timer->next)
+        count++;
+    STANCH_AUTO_FREE struct stanch_timer **timers = stanch_alloc((count + 1) * sizeof(struct stanch_timer *));
+    for (struct stanch_timer *timer = loop->timers; timer; timer = timer->next)
+        timers[i++] = timer;
+    qsort(timers, count, sizeof *timers, by_due);
+    for (i = 0; i < count; i++) {
+        int64_t left = (int64_t)uv_timer_get_due_in(&timers[i]->uv) - slept_ms;
+        uv_timer_start(&timers[i]->uv, on_timer, left < 1 ? 1 : (uint64_t)left, 0);
+    }
+}
+
+static void on_polled(uv_check_t *check)
+{
+    struct loop_uv *loop = container_of(check, struct loop_uv, polled);
+    int64_t suspended = measure_suspended(), slept = suspended - loop->suspended_ms;
+    if (slept < SLEPT_MS)
+        return;
+    loop->suspended_ms = suspended;
+    uv_update_time(&loop->uv);
+    hasten_timers(loop, slept);
 }
 
 static void run_deferred(struct loop_uv *loop)
@@ -155,11 +217,17 @@ struct stanch_loop *stanch_loop_new(struct stanch_err *err)
     int rc = uv_loop_init(&self->uv);
     if (rc == 0)
         rc = uv_async_init(&self->uv, &self->wake, on_wake);
+    if (rc == 0)
+        rc = uv_check_init(&self->uv, &self->polled);
+    if (rc == 0)
+        rc = uv_check_start(&self->polled, on_polled);
     if (rc < 0) {
         stanch_err_set(err, STANCH_E_SYSTEM, "no event loop: %s", uv_strerror(rc));
         free(self);
         return NULL;
     }
+    uv_unref((uv_handle_t *)&self->polled);
+    self->suspended_ms = measure_suspended();
     pthread_mutex_init(&self->lock, NULL);
     signal(SIGPIPE, SIG_IGN); /* libuv writes with write(2); a peer that died is an error value, not our end */
     return &self->base;
@@ -171,6 +239,7 @@ void stanch_loop_free(struct stanch_loop *loop)
         return;
     struct loop_uv *self = of(loop);
     uv_close((uv_handle_t *)&self->wake, NULL);
+    uv_close((uv_handle_t *)&self->polled, NULL);
     uv_run(&self->uv, UV_RUN_DEFAULT);
     while (self->first) {
         struct deferred *d = self->first;
