@@ -28,6 +28,12 @@ static void set_book(struct stanch_flow *flow, const char *state, const char *wh
     (void)snprintf(flow->book_why, sizeof flow->book_why, "%s", why);
 }
 
+/* The repository has told where its branch is. */
+static void note_contact(struct stanch_flow *flow)
+{
+    flow->contact_mono_ms = stanch_loop_mono_ms(flow->loop);
+}
+
 static void swap_in(struct stanch_flow *flow, struct stanch_catalogue *catalogue)
 {
     bool first = !flow->catalogue;
@@ -140,6 +146,7 @@ static void check_candidate(void *ctx)
 static void on_candidate(void *ctx, const struct stanch_revision *revision)
 {
     struct stanch_flow *flow = ctx;
+    note_contact(flow);
     json_decref(flow->candidate);
     json_t *files = json_array();
     for (int i = 0; i < revision->file_count; i++) {
@@ -168,6 +175,8 @@ static void on_fault(void *ctx, const char *commit, const struct stanch_err *err
 {
     struct stanch_flow *flow = ctx;
     bool refused = err->code == STANCH_E_REFUSED;
+    if (refused)
+        note_contact(flow);
     stanch_log(STANCH_LOG_WARN, "flow", "runbooks: %s", err->text);
     set_book(flow, refused ? "refused" : "away", err->text);
     json_t *data = json_pack("{s:s, s:s}", "why", err->text, "kind", stanch_err_word(err->code));
@@ -178,6 +187,7 @@ static void on_fault(void *ctx, const char *commit, const struct stanch_err *err
 static void on_current(void *ctx, const char *commit)
 {
     struct stanch_flow *flow = ctx;
+    note_contact(flow);
     if (strcmp(flow->accepted_commit, commit) == 0)
         set_book(flow, "ok", "");
 }
@@ -197,7 +207,7 @@ static int start_book(struct stanch_flow *flow, struct stanch_err *err)
         .branch = stanch_json_str(config, "branch", "main"),
         .folder = stanch_json_str(config, "folder", ""),
         .poll_ms = stanch_json_int(config, "poll_ms", 30000),
-        .deadline_ms = 60000,
+        .deadline_ms = stanch_json_int(config, "deadline_ms", 60000),
         .allow_rewrite = stanch_json_bool(config, "allow_rewrite", false),
         .accepted = flow->accepted_commit[0] ? flow->accepted_commit : NULL,
     };
@@ -252,6 +262,8 @@ int stanch_flow__follow(struct stanch_flow *flow, struct stanch_err *err)
         return rc;
     if (!flow->accepted_commit[0])
         return start_book(flow, err);
+    int64_t age = stanch_flow__now(flow) - flow->accepted_at_ms; /* all that is known of earlier lives */
+    flow->contact_mono_ms = stanch_loop_mono_ms(flow->loop) - (age > 0 ? age : 0);
     struct stanch_revision_files *kept = NULL;
     rc = stanch_revision_load(flow->journal, flow->accepted_commit, &kept, err);
     if (rc < 0)

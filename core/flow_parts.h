@@ -115,7 +115,8 @@ struct stanch_flow {
     char book_why[1200];
     char accepted_commit[72];
     int64_t accepted_at_ms;
-    json_t *candidate; /* files of the commit that is being checked: {"commit","summary","files":[...]} */
+    int64_t contact_mono_ms; /* when the repository was last heard of */
+    json_t *candidate;       /* files of the commit that is being checked: {"commit","summary","files":[...]} */
 };
 
 /** ret: new. All are borrowed and must outlive it. Reads counters of limits back. */

@@ -19,6 +19,7 @@ static json_t *book_status(const struct stanch_flow *flow)
     if (flow->accepted_commit[0]) {
         json_object_set_new(book, "commit", json_string(flow->accepted_commit));
         json_object_set_new(book, "accepted_at", json_string(at));
+        json_object_set_new(book, "age_ms", json_integer(stanch_loop_mono_ms(flow->loop) - flow->contact_mono_ms));
     }
     if (flow->book_why[0])
         json_object_set_new(book, "why", json_string(flow->book_why));

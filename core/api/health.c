@@ -52,6 +52,8 @@ struct figure {
 static const struct figure figures[] = {
     {"ready", "stanch_ready", "gauge", "1 when stanch takes and handles events.", 1},
     {"stopped", "stanch_stopped", "gauge", "1 while the stop switch holds all automation back.", 1},
+    {"book.age_ms", "stanch_book_age_seconds", "gauge", "Time since the repository of runbooks was last heard of.",
+     0.001},
     {"uptime_ms", "stanch_uptime_seconds", "gauge", "Time since the start.", 0.001},
     {"runs.open", "stanch_runs_open", "gauge", "Runs that are open.", 1},
     {"runs.parked", "stanch_runs_parked", "gauge", "Runs that wait for a person.", 1},
@@ -138,19 +140,44 @@ static void write_label(struct stanch_buf *out, const char *text)
     }
 }
 
-static void write_plugins(struct stanch_buf *out, const json_t *plugins)
+static void write_each(struct stanch_buf *out, const json_t *plugins, const char *name, const char *type,
+                       const char *help, int64_t (*number)(const json_t *plugin))
 {
     size_t i;
     json_t *plugin;
     if (json_array_size(plugins) == 0)
         return;
-    write_head(out, "stanch_plugin_up", "gauge", "1 when the plugin instance answers.");
+    write_head(out, name, type, help);
     json_array_foreach((json_t *)(uintptr_t)plugins, i, plugin)
     {
-        stanch_buf_text(out, "stanch_plugin_up{instance=\"");
+        stanch_buf_printf(out, "%s{instance=\"", name);
         write_label(out, stanch_json_str(plugin, "name", ""));
-        stanch_buf_printf(out, "\"} %d\n", strcmp(stanch_json_str(plugin, "state", ""), "up") == 0);
+        stanch_buf_printf(out, "\"} %lld\n", (long long)number(plugin));
     }
+}
+
+static int64_t is_up(const json_t *plugin)
+{
+    return strcmp(stanch_json_str(plugin, "state", ""), "up") == 0;
+}
+
+static int64_t is_disabled(const json_t *plugin)
+{
+    return strcmp(stanch_json_str(plugin, "state", ""), "disabled") == 0;
+}
+
+static int64_t restarts(const json_t *plugin)
+{
+    return stanch_json_int(plugin, "restarts", 0);
+}
+
+static void write_plugins(struct stanch_buf *out, const json_t *plugins)
+{
+    write_each(out, plugins, "stanch_plugin_up", "gauge", "1 when the plugin instance answers.", is_up);
+    write_each(out, plugins, "stanch_plugin_disabled", "gauge", "1 when it died too often and waits for a person.",
+               is_disabled);
+    write_each(out, plugins, "stanch_plugin_restarts_total", "counter", "How often its host was started again.",
+               restarts);
 }
 
 void stanch_api__metrics(struct stanch_api__call *call)

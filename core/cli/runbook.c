@@ -2,6 +2,7 @@
 #include "cli/room.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/times.h"
 #include <dirent.h>
 #include <errno.h>
 #include <string.h>
@@ -19,6 +20,13 @@ static int run_list(struct stanch_cli *cli)
     stanch_cli__field(cli, "commit", json_object_get(book, "commit"));
     stanch_cli__field(cli, "state", json_object_get(book, "state"));
     stanch_cli__field(cli, "why", json_object_get(book, "why"));
+    if (json_object_get(book, "age_ms")) {
+        char age[32];
+        stanch_duration_text(stanch_json_int(book, "age_ms", 0) / 1000 * 1000, age);
+        STANCH_AUTO_FREE char *text = stanch_asprintf("the repository was last heard of %s ago", age);
+        STANCH_AUTO_JSON json_t *shown = json_string(text);
+        stanch_cli__field(cli, "age", shown);
+    }
     struct stanch_cli__table *table = stanch_cli__table_new("NAME OWNER PATH SUMMARY");
     json_array_foreach(json_object_get(answer, "items"), i, item)
         stanch_cli__table_row(table, item, "name owner path summary");

@@ -107,7 +107,7 @@ static void read_checkpoints(struct stanch_check *check, int idx, const struct s
 
 /* ---- sections ---- */
 
-static const struct stanch_bounds poll_bounds = {0, 86400e3}, join_bounds = {0, 7 * 86400e3},
+static const struct stanch_bounds poll_bounds = {0, 86400e3}, deadline_bounds = {1000, 600e3}, join_bounds = {0, 7 * 86400e3},
                                   expires_bounds = {1000, 86400e3}, fresh_bounds = {1000, 86400e3},
                                   drain_bounds = {0, 600e3}, runs_bounds = {1, 10000}, steps_bounds = {1, 100000},
                                   rate_bounds = {1, 1000000}, body_bounds = {1024, 64 << 20}, queue_bounds = {0, 10000},
@@ -122,6 +122,8 @@ const struct stanch_section stanch_section_repository = {
         {"folder", NULL, read_folder, NULL, "\"\"", false, "text", "a folder inside; empty: the whole repository"},
         {"poll", "poll_ms", stanch_read_duration, &poll_bounds, "\"30s\"", false, "duration",
          "how often it is fetched; \"0s\": only when told to (`stanch runbook sync`)"},
+        {"deadline", "deadline_ms", stanch_read_duration, &deadline_bounds, "\"60s\"", false, "duration",
+         "a fetch that takes longer is given up"},
         {"allow_rewrite", NULL, stanch_read_boolean, NULL, "false", false, "true or false",
          "follow also what is not a fast-forward (a forced push)"},
         {0}}};
