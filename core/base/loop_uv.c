@@ -5,6 +5,7 @@
  * run away from libuv's; if so, it has slept, and every timer comes that much sooner. */
 #include "base/loop.h"
 #include "base/mem.h"
+#include "base/sabotage.h"
 #include "base/times.h"
 #include <pthread.h>
 #include <signal.h>
@@ -103,7 +104,8 @@ static void stop_timer(struct stanch_loop *loop, struct stanch_timer *timer)
 
 static int64_t measure_suspended(void)
 {
-    return stanch_mono_now_ms() - (int64_t)(uv_hrtime() / 1000000);
+    int64_t now = stanch_is_sabotaged("timer-by-wall-clock") ? stanch_wall_now_ms() : stanch_mono_now_ms();
+    return now - (int64_t)(uv_hrtime() / 1000000);
 }
 
 static int by_due(const void *a, const void *b)

@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/sabotage.h"
 #include "plugin/registry.h"
 #include "plugin/schema.h"
 #include "plugin/suggest.h"
@@ -39,6 +40,8 @@ static void deliver(struct stanch_plugin_call *call, struct stanch_plugin_answer
 static void deliver_unknown(struct stanch_plugin_call *call, int code, const char *why)
 {
     struct stanch_plugin_answer answer = {.outcome = STANCH_OUTCOME_UNKNOWN};
+    if (stanch_is_sabotaged("unknown-as-failed"))
+        answer.outcome = STANCH_OUTCOME_FAILED;
     stanch_err_set(&answer.err, code, "%s", why);
     deliver(call, &answer);
 }
@@ -128,6 +131,9 @@ static void on_still_late(void *ctx)
 static void on_late(void *ctx)
 {
     struct stanch_plugin_call *call = ctx;
+    call->timer = NULL;
+    if (stanch_is_sabotaged("deadline-ignored"))
+        return;
     call->is_late = true;
     call->timer = stanch_timer_start(call->instance->plugins->loop, 1, on_still_late, call);
 }

@@ -3,7 +3,9 @@
  * mistaken. */
 #include "plugin/hostlock.h"
 #include "base/buf.h"
+#include "base/sabotage.h"
 #include "base/times.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -27,19 +29,24 @@ static size_t read_small(const char *path, char *ret, size_t size)
     return n < 0 ? 0 : (size_t)n;
 }
 
-/* Field 22 of /proc/PID/stat; 0 when there is no such process, or only its remains. */
-static unsigned long long start_time(int pid)
+struct process {
+    int group, session;
+    unsigned long long ticks; /* when it started */
+};
+
+/* /proc/PID/stat; all 0 when there is no such process, or only its remains. */
+static struct process look_at(int pid)
 {
     char path[64], text[1024], state = 0;
-    unsigned long long ticks = 0;
+    struct process found = {0}, none = {0};
     (void)snprintf(path, sizeof path, "/proc/%d/stat", pid);
     if (read_small(path, text, sizeof text) == 0)
-        return 0;
+        return none;
     const char *after = strrchr(text, ')'); /* the name in parentheses may hold anything */
-    if (!after || sscanf(after + 1, " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
-                         &state, &ticks) != 2)
-        return 0;
-    return state == 'Z' || state == 'X' ? 0 : ticks;
+    if (!after || sscanf(after + 1, " %c %*d %d %d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
+                         &state, &found.group, &found.session, &found.ticks) != 4)
+        return none;
+    return state == 'Z' || state == 'X' ? none : found;
 }
 
 static bool is_host(int pid)
@@ -49,6 +56,21 @@ static bool is_host(int pid)
     size_t len = read_small(path, text, sizeof text);
     size_t first = strnlen(text, len) + 1;
     return first < len && (strcmp(text + first, "plugin-host") == 0 || strcmp(text + first, "plugin-launch") == 0);
+}
+
+/* A host that is gone, and a child of it that is not: still in the group and the session that the host led. */
+static bool has_left_children(int host, unsigned long long host_ticks)
+{
+    DIR *dir = opendir("/proc");
+    bool found = false;
+    for (struct dirent *entry; dir && !found && (entry = readdir(dir));) {
+        int pid = atoi(entry->d_name);
+        struct process process = pid > 1 ? look_at(pid) : (struct process){0};
+        found = process.group == host && process.session == host && process.ticks >= host_ticks && is_host(pid);
+    }
+    if (dir)
+        closedir(dir);
+    return found;
 }
 
 /* One pass over the file: kill what an earlier core left. Returns the pid of a core that lives, or 0. */
@@ -63,13 +85,13 @@ static int end_old_hosts(int fd)
         int pid = 0;
         unsigned long long ticks = 0;
         bool is_core_line = sscanf(line, "core %d %llu", &pid, &ticks) == 2;
-        if (!is_core_line && sscanf(line, "host %d %llu", &pid, &ticks) != 2)
+        if ((!is_core_line && sscanf(line, "host %d %llu", &pid, &ticks) != 2) || pid <= 1)
             continue;
-        if (pid <= 1 || start_time(pid) != ticks)
-            continue;
-        if (is_core_line && pid != getpid())
+        unsigned long long now = look_at(pid).ticks;
+        if (is_core_line && now == ticks && pid != getpid())
             core = pid;
-        else if (!is_core_line && core == 0 && is_host(pid))
+        else if (!is_core_line && core == 0 &&
+                 (now == ticks ? is_host(pid) : now == 0 && has_left_children(pid, ticks)))
             (void)kill(-pid, SIGKILL); /* a host leads its own group */
     }
     return core;
@@ -81,7 +103,7 @@ int stanch_hostlock_take(const char *path, int wait_ms, int *ret_fd, struct stan
     int core = 0, fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0)
         return stanch_err_errno(err, STANCH_E_SYSTEM, errno, "%s could not be opened", path);
-    while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+    while (!stanch_is_sabotaged("orphans-live") && flock(fd, LOCK_EX | LOCK_NB) < 0) {
         if (errno != EWOULDBLOCK && errno != EINTR) {
             int rc = stanch_err_errno(err, STANCH_E_SYSTEM, errno, "%s could not be locked", path);
             close(fd);
@@ -108,9 +130,9 @@ int stanch_hostlock_take(const char *path, int wait_ms, int *ret_fd, struct stan
 void stanch_hostlock_note(int fd, const int *host_pids, int count)
 {
     STANCH_AUTO_BUF struct stanch_buf text = {0};
-    stanch_buf_printf(&text, "core %d %llu\n", getpid(), start_time(getpid()));
+    stanch_buf_printf(&text, "core %d %llu\n", getpid(), look_at(getpid()).ticks);
     for (int i = 0; i < count; i++)
-        stanch_buf_printf(&text, "host %d %llu\n", host_pids[i], start_time(host_pids[i]));
+        stanch_buf_printf(&text, "host %d %llu\n", host_pids[i], look_at(host_pids[i]).ticks);
     /* Only a help for the next core: hosts also end with their channel and with their parent. */
     if (pwrite(fd, text.data, text.len, 0) == (ssize_t)text.len)
         (void)!ftruncate(fd, (off_t)text.len);

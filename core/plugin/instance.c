@@ -248,7 +248,7 @@ static void on_closed(void *ctx, const struct stanch_err *why)
 {
     struct stanch_plugin_instance *instance = ctx;
     instance->has_closed = true;
-    if (why->code)
+    if (why->code && why->code != STANCH_E_CRASHED)
         stanch_plugin__kill(instance, "garbage from the host: %s", why->text);
     else if (!instance->has_exited)
         stanch_plugin__kill(instance, "the host closed its channel"); /* or is on its way to exit: on_exit knows more */

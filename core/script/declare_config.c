@@ -107,10 +107,11 @@ static void read_checkpoints(struct stanch_check *check, int idx, const struct s
 
 /* ---- sections ---- */
 
-static const struct stanch_bounds poll_bounds = {0, 86400e3}, deadline_bounds = {1000, 600e3}, join_bounds = {0, 7 * 86400e3},
-                                  expires_bounds = {1000, 86400e3}, fresh_bounds = {1000, 86400e3},
-                                  drain_bounds = {0, 600e3}, runs_bounds = {1, 10000}, steps_bounds = {1, 100000},
-                                  rate_bounds = {1, 1000000}, body_bounds = {1024, 64 << 20}, queue_bounds = {0, 10000},
+static const struct stanch_bounds poll_bounds = {0, 86400e3}, deadline_bounds = {1000, 600e3},
+                                  join_bounds = {0, 7 * 86400e3}, expires_bounds = {1000, 86400e3},
+                                  fresh_bounds = {1000, 86400e3}, drain_bounds = {0, 600e3}, runs_bounds = {1, 10000},
+                                  steps_bounds = {1, 100000}, rate_bounds = {1, 1000000},
+                                  body_bounds = {1024, 64 << 20}, queue_bounds = {0, 10000},
                                   quiet_bounds = {1000, 86400e3}, every_bounds = {1000, 7 * 86400e3};
 
 const struct stanch_section stanch_section_repository = {

@@ -102,7 +102,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
         if (n != UV_EOF && n != UV_ECONNRESET)
             stanch_err_set(&why, STANCH_E_SYSTEM, "the channel could not be read: %s", uv_strerror((int)n));
         else if (channel->reader.in.len > channel->reader.used)
-            stanch_err_set(&why, STANCH_E_PROTOCOL, "the channel closed inside a frame");
+            stanch_err_set(&why, STANCH_E_CRASHED, "the channel closed inside a frame");
         tell_over(channel, &why);
         return;
     }

@@ -12,8 +12,8 @@ struct stanch_channel_events {
     /** One frame. head: borrowed; attachment: borrowed, for the time of the call. fd: a descriptor that came
      *  along (taken), or -1. */
     void (*on_frame)(void *ctx, const json_t *head, const void *attachment, size_t len, int fd);
-    /** The channel is over: the peer closed (code 0), or broke the protocol, or the system failed. Called once,
-     *  never after stanch_channel_close. No frame comes after it. */
+    /** The channel is over: the peer closed (code 0; inside a frame: STANCH_E_CRASHED), or broke the protocol
+     *  (STANCH_E_PROTOCOL), or the system failed. Called once, never after stanch_channel_close. No frame comes after it. */
     void (*on_closed)(void *ctx, const struct stanch_err *why);
 };
 

@@ -11,13 +11,15 @@
  * (medium), set_unprotected (high), each with plan, apply, verify, undo (and reconcile, but for unprotected
  * and convergent); get {"target"} -> {"value"}; page {"text"}: notify Source     webhook: {"alerts":[events
  * of sdk/README.md]} WHAT       crash-before  SIGKILL to itself before the effect       crash-after  ...
- * after it hang          the host's thread blocks before the effect  hang-after  ... after it silent no
- * answer, the host lives                 slow MS      answers (and acts) later fail          failed "remote"
+ * after it hang-after    the host's thread blocks after the effect      silent no
+ * answer, the host lives; segv, exit, stop, close, drip MS, hang, fork, threads, outlive, outlive-child: before the
+ * effect, effects_break.h                 slow MS      answers (and acts) later fail          failed "remote"
  * stale  failed "stale"  retry MS     failed "unavailable", retry unknown       effect, answer unknown
  * unknown-before  no effect, unknown garbage       effect, garbage on the channel            huge effect, a
  * length of 2 GiB twice         answers twice false         VERIFY: does not hold      cannot-tell, done,
  * not-done   RECONCILE: says so
  */
+#include "effects_break.h"
 #include "effects_remote.h"
 #include <signal.h>
 #include <stdio.h>
@@ -71,6 +73,11 @@ static const char *op_word(const struct sdk_call *call)
     return words[sdk_op(call)];
 }
 
+static const char *target_of(const struct sdk_call *call)
+{
+    return sdk_arg_str(call, "target", "");
+}
+
 /* ---- misbehaviour ---- */
 
 struct wish { /* kept with the call */
@@ -90,14 +97,23 @@ static void hang(void)
         (void)pause();
 }
 
+/* Core is gone: no answer, only the effect, whatever is there by now. */
+static void act_late(struct sdk_call *call)
+{
+    remote_change(setting(call, "state"), target_of(call), sdk_arg_int(call, "value", 0), op_word(call),
+                  sdk_action(call), sdk_key(call));
+    _exit(0);
+}
+
 /* Everything that happens instead of an effect. True: the call has been dealt with. */
 static bool misbehave_before(struct sdk_call *call)
 {
     const struct wish *wish = sdk_kept(call);
     if (wants(call, "crash-before"))
         (void)kill(getpid(), SIGKILL);
-    if (wants(call, "hang"))
-        hang();
+    effects_break(wish->what, wish->number, setting(call, "behaviour"));
+    if (wants(call, "outlive") || wants(call, "outlive-child"))
+        act_late(call);
     if (wants(call, "fail"))
         sdk_fail(call, "remote", "the effects plugin was told to fail");
     else if (wants(call, "stale"))
@@ -148,11 +164,6 @@ static void start(struct sdk_call *call, sdk_fn go_on)
 }
 
 /* ---- the actions ---- */
-
-static const char *target_of(const struct sdk_call *call)
-{
-    return sdk_arg_str(call, "target", "");
-}
 
 static int64_t planned(const struct sdk_call *call, const char *member)
 {
@@ -237,8 +248,8 @@ static void reconcile_now(struct sdk_call *call)
 
 static void get_now(struct sdk_call *call)
 {
-    sdk_done(call, json_pack("{s:I}", "value", (json_int_t)remote_get(setting(call, "state"), target_of(call))));
     misbehave_after(call);
+    sdk_done(call, json_pack("{s:I}", "value", (json_int_t)remote_get(setting(call, "state"), target_of(call))));
 }
 
 static void page_now(struct sdk_call *call)
