@@ -6,8 +6,9 @@
 #include "run/stop.h"
 #include <string.h>
 
-#define TICK_MS       1000
-#define CLOCK_JUMP_MS 60000
+#define TICK_MS        1000
+#define CLOCK_JUMP_MS  60000
+#define STOOD_STILL_MS 5000
 
 /* ---- every second: repeats, the switch, the clock ---- */
 
@@ -61,14 +62,54 @@ static void look_at_clock(struct stanch_flow *flow)
     int64_t offset = stanch_flow__now(flow) - stanch_loop_mono_ms(flow->loop);
     int64_t jump = offset - flow->wall_minus_mono_ms;
     flow->wall_minus_mono_ms = offset;
-    if (jump > CLOCK_JUMP_MS || jump < -CLOCK_JUMP_MS)
-        append_one(flow, "daemon.clock-jumped", STANCH_BY_STANCH, json_pack("{s:I}", "jump_ms", (json_int_t)jump));
+    if (jump <= CLOCK_JUMP_MS && jump >= -CLOCK_JUMP_MS)
+        return;
+    stanch_flow__count(flow, "clock_jumps");
+    stanch_log(STANCH_LOG_WARN, "flow", "the wall clock jumped jump_ms=%lld", (long long)jump);
+    append_one(flow, "daemon.clock-jumped", STANCH_BY_STANCH, json_pack("{s:I}", "jump_ms", (json_int_t)jump));
+}
+
+static int keep_time(void *ctx, const struct stanch_entry *entry)
+{
+    *(int64_t *)ctx = entry->at_ms;
+    return 0;
+}
+
+/* What the wall clock did while stanch was down shows only when it was set back: the journal is from later then. */
+int64_t stanch_flow_check_clock(struct stanch_loop *loop, struct stanch_journal *journal, struct stanch_batch *batch)
+{
+    STANCH_AUTO_JSON json_t *heads = stanch_journal_heads(journal);
+    struct stanch_entry_query query = {.limit = 1};
+    int64_t newest = 0;
+    struct stanch_err err;
+    for (size_t i = 0; i < json_array_size(heads); i++)
+        if (strcmp(stanch_json_str(json_array_get(heads, i), "chain", ""), "*") == 0)
+            query.after_seq = stanch_json_int(json_array_get(heads, i), "n", 1) - 1;
+    if (stanch_journal_entries(journal, &query, keep_time, &newest, &err) < 0)
+        return 0; /* whoever needs the entries says that they cannot be read */
+    int64_t jump = stanch_loop_wall_ms(loop) - newest;
+    if (newest && jump < -CLOCK_JUMP_MS)
+        stanch_batch_add(batch, STANCH_CHAIN_NONE, "daemon.clock-jumped", STANCH_BY_STANCH, NULL,
+                         json_pack("{s:I, s:s}", "jump_ms", (json_int_t)jump, "when", "while stanch was down"));
+    return newest;
+}
+
+/* The process was stopped, or the machine suspended: the world went on without us. */
+static void look_whether_awake(struct stanch_flow *flow)
+{
+    int64_t now = stanch_loop_mono_ms(flow->loop), gap = now - flow->ticked_mono_ms - TICK_MS;
+    flow->ticked_mono_ms = now;
+    if (gap < STOOD_STILL_MS)
+        return;
+    stanch_log(STANCH_LOG_WARN, "flow", "stood still ms=%lld", (long long)gap);
+    stanch_engine_stood_still(flow->engine, gap);
 }
 
 static void on_tick(void *ctx)
 {
     struct stanch_flow *flow = ctx;
     flow->tick = stanch_timer_start(flow->loop, TICK_MS, on_tick, flow);
+    look_whether_awake(flow);
     flush_repeats(flow);
     look_at_switch(flow);
     look_at_clock(flow);
@@ -102,7 +143,7 @@ int stanch_flow_new(struct stanch_loop *loop, struct stanch_journal *journal, st
     flow->buckets = json_object();
     flow->starts = json_object();
     flow->draft = json_object();
-    flow->began_mono_ms = stanch_loop_mono_ms(loop);
+    flow->began_mono_ms = flow->ticked_mono_ms = stanch_loop_mono_ms(loop);
     flow->wall_minus_mono_ms = stanch_flow__now(flow) - flow->began_mono_ms;
     (void)snprintf(flow->book_state, sizeof flow->book_state, "none");
     int rc = stanch_incidents_new(journal, json_object_get(flow->config, "incidents"), &flow->incidents, err);
@@ -122,6 +163,7 @@ int stanch_flow_start(struct stanch_flow *flow, struct stanch_err *err)
     stanch_flow__recall_waiting(flow);
     stanch_flow__storm_recall(flow);
     look_at_switch(flow);
+    flow->ticked_mono_ms = stanch_loop_mono_ms(flow->loop);
     flow->tick = stanch_timer_start(flow->loop, TICK_MS, on_tick, flow);
     return stanch_flow__follow(flow, err);
 }

@@ -44,16 +44,16 @@ json_t *stanch_flow__instances(struct stanch_flow *flow)
     return json_incref(flow->instances);
 }
 
-/* ---- limits: cooldown and at_most, from the starts of a runbook ---- */
+/* ---- limits: cooldown and at_most, from the starts of a runbook, on the boot clock ---- */
 
-static void note_start(struct stanch_flow *flow, const char *runbook, int64_t at_ms)
+static void note_start(struct stanch_flow *flow, const char *runbook, int64_t at_mono_ms)
 {
     json_t *starts = json_object_get(flow->starts, runbook);
     if (!starts) {
         starts = json_array();
         json_object_set_new(flow->starts, runbook, starts);
     }
-    json_array_append_new(starts, json_integer(at_ms));
+    json_array_append_new(starts, json_integer(at_mono_ms));
     if (json_array_size(starts) > 1000)
         json_array_remove(starts, 0);
 }
@@ -67,10 +67,12 @@ void stanch_flow__recall_starts(struct stanch_flow *flow)
         stanch_log(STANCH_LOG_ERROR, "flow", "earlier runs could not be read: %s", err.text);
         return;
     }
+    int64_t now = stanch_flow__now(flow), mono = stanch_loop_mono_ms(flow->loop);
     for (size_t i = json_array_size(runs); i > 0; i--) {
         const json_t *run = json_array_get(runs, i - 1);
+        int64_t age = now - stanch_json_int(run, "created_ms", 0); /* below 0: the clock was set back meanwhile */
         if (strcmp(stanch_json_str(run, "state", ""), "held") != 0)
-            note_start(flow, stanch_json_str(run, "runbook", ""), stanch_json_int(run, "created_ms", 0));
+            note_start(flow, stanch_json_str(run, "runbook", ""), mono - (age > 0 ? age : 0));
     }
 }
 
@@ -85,7 +87,7 @@ static bool is_over_limit(struct stanch_flow *flow, const json_t *declared, char
         (void)snprintf(why, 200, "%s holds %s", holder, holds);
         return true;
     }
-    int64_t now = stanch_flow__now(flow), cooldown = stanch_json_int(limits, "cooldown_ms", 0);
+    int64_t now = stanch_loop_mono_ms(flow->loop), cooldown = stanch_json_int(limits, "cooldown_ms", 0);
     int64_t within = stanch_json_int(at_most, "within_ms", 0), allowed = stanch_json_int(at_most, "count", 0),
             inside = 0;
     for (size_t i = 0; i < json_array_size(starts); i++) {
@@ -148,7 +150,7 @@ static json_t *run_data(struct stanch_flow *flow, const struct stanch_runbook *r
 static void put_run(struct stanch_flow *flow, const char *kind, const char *incident, const char *by, json_t *data,
                     struct stanch_batch *batch, json_t *began)
 {
-    note_start(flow, stanch_json_str(data, "runbook", ""), stanch_flow__now(flow));
+    note_start(flow, stanch_json_str(data, "runbook", ""), stanch_loop_mono_ms(flow->loop));
     stanch_batch_add(batch, incident, kind, by, stanch_json_str(data, "run", ""), json_incref(data));
     stanch_batch_blob(batch, flow->instances_hex, flow->instances_text, strlen(flow->instances_text));
     stanch_flow__began(flow, began, kind, incident, data);

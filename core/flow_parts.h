@@ -91,12 +91,13 @@ struct stanch_flow {
     json_t *counters;
     json_t *repeats;      /* event id -> count, not yet in the journal */
     json_t *buckets;      /* source -> {"tokens","at_ms"} */
-    json_t *starts;       /* runbook -> [started_ms]: for cooldown and at_most */
+    json_t *starts;       /* runbook -> [boot clock of its starts]: for cooldown and at_most */
     json_t *instances;    /* what workers may know of the plugins; NULL: to be made anew */
     char *instances_text; /* the same, canonical: kept once as a blob, named by runs */
     char instances_hex[65];
     struct stanch_timer *tick;
     int64_t began_mono_ms;
+    int64_t ticked_mono_ms;
     int64_t wall_minus_mono_ms; /* a jump of it is a step of the wall clock */
     bool stopped;               /* as the last look at the switch said */
     bool draining;
@@ -118,6 +119,10 @@ struct stanch_flow {
     int64_t contact_mono_ms; /* when the repository was last heard of */
     json_t *candidate;       /* files of the commit that is being checked: {"commit","summary","files":[...]} */
 };
+
+/** Before anything else is appended: daemon.clock-jumped into the batch when the journal ends later than now. Returns when
+ *  its newest entry was written; 0: it has none. */
+int64_t stanch_flow_check_clock(struct stanch_loop *loop, struct stanch_journal *journal, struct stanch_batch *batch);
 
 /** ret: new. All are borrowed and must outlive it. Reads counters of limits back. */
 int stanch_flow_new(struct stanch_loop *loop, struct stanch_journal *journal, struct stanch_plugins *plugins,

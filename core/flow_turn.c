@@ -152,7 +152,7 @@ static bool join(struct stanch_flow *flow, const struct stanch_runbook *runbook,
         return false;
     STANCH_AUTO_JSON json_t *run = run_of_group(flow, group);
     int64_t created = stanch_json_int(run, "created_ms", 0);
-    if (!run || now - created >= within)
+    if (!run || now - created >= within || now < created) /* the clock was set back: how long ago is not known */
         return false;
     const char *id = stanch_json_str(run, "id", "");
     int64_t joined = stanch_json_int(run, "joined", 0) + 1, firing = stanch_json_int(run, "firing", 1) + 1;

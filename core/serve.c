@@ -56,6 +56,7 @@ struct stanch_daemon {
     bool damaged; /* the store is: it is shown, and nothing is done */
     bool found_damage;
     int64_t epoch;
+    int64_t newest_ms; /* of the journal, when it was opened */
 };
 
 static error_t on_option(int key, char *arg, struct argp_state *state)
@@ -130,6 +131,8 @@ static void append_life(struct stanch_daemon *daemon, const char *kind)
 {
     struct stanch_batch *batch = stanch_batch_new();
     struct stanch_err err;
+    if (!daemon->flow)
+        daemon->newest_ms = stanch_flow_check_clock(daemon->loop, daemon->journal, batch);
     stanch_batch_add(batch, STANCH_CHAIN_NONE, kind, STANCH_BY_STANCH, NULL,
                      json_pack("{s:s, s:i, s:I}", "version", STANCH_VERSION, "pid", (int)getpid(), "epoch",
                                (json_int_t)daemon->epoch));
@@ -307,6 +310,7 @@ static int start_engine(struct stanch_daemon *daemon, struct stanch_err *err)
         .max_steps = stanch_json_int(limits, "max_steps", 1000),
         .worker_idle_ms = 2000,
         .epoch = daemon->epoch,
+        .newest_ms = daemon->newest_ms,
     };
     daemon->world = stanch_world_production(daemon->loop, daemon->plugins, daemon->runner);
     daemon->engine = stanch_engine_new(daemon->journal, daemon->world, daemon->policy, &config);

@@ -33,6 +33,7 @@ static void answer_done(struct stanch_op *op, bool verified)
     }
     if (op->run) {
         op->run->gap_ms = 0;
+        op->run->gap_unknown = false;
     }
     if (!verified) {
         stanch_op__answer_error(
@@ -407,6 +408,8 @@ static void on_read(void *ctx, const struct stanch_plugin_answer *answer)
                                 stanch_action__name(op), answer->err.text);
 }
 
+static void on_host_awaited(void *ctx);
+
 static void on_may_read(void *ctx)
 {
     struct stanch_op *op = ctx;
@@ -421,10 +424,20 @@ static void on_may_read(void *ctx)
                                                 stanch_json_int(stanch_action__declared(op), "deadline_ms", 10000)};
     struct stanch_err err;
     stanch_op__away(op);
-    if (op->engine->world->call(op->engine->world->ctx, &request, on_read, op, NULL, &err) < 0) {
-        stanch_op__returned(op);
+    int rc = op->engine->world->call(op->engine->world->ctx, &request, on_read, op, NULL, &err);
+    if (rc == 0)
+        return;
+    stanch_op__returned(op);
+    if (!stanch_action__await_host(op, rc, on_host_awaited))
         stanch_op__answer_error(op, stanch_err_word(err.code), "%s", err.text);
-    }
+}
+
+static void on_host_awaited(void *ctx)
+{
+    struct stanch_op *op = ctx;
+    op->timer = NULL;
+    stanch_op__away(op);
+    on_may_read(op);
 }
 
 void stanch_action__read(struct stanch_op *op)

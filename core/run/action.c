@@ -5,6 +5,8 @@
 #include <string.h>
 
 #define PLAN_DEADLINE_MS 10000
+#define HOST_EVERY_MS    250
+#define HOST_TRIES       40
 
 static void ask_for_plan(struct stanch_op *op);
 
@@ -201,9 +203,10 @@ static const char *why_void(const struct stanch_op *op, const struct stanch_gate
         return "the plan was made again, and it differs from the approved one";
     if (!same_rules(doc, gate))
         return "other rules of the policy match than when it was approved";
-    if (now > stanch_json_int(doc, "expires_ms", 0))
+    if (stanch_engine__steady(op->engine) > stanch_json_int(doc, "due_ms", stanch_json_int(doc, "expires_ms", 0)))
         return "the approval had expired before it could be used";
-    if (now - stanch_json_int(doc, "updated_ms", 0) > stanch_gate__fresh_for(op->run))
+    if ((op->engine->set_back && stanch_json_int(doc, "updated_ms", 0) > now) ||
+        now - stanch_json_int(doc, "updated_ms", 0) > stanch_gate__fresh_for(op->run))
         return "the approval was given too long ago";
     if (op->run->resolved && !stanch_json_bool(doc, "resolved", false))
         return "the alert has resolved since the question was asked";
@@ -297,6 +300,24 @@ static void on_planned(void *ctx, const struct stanch_plugin_answer *answer)
         pass_gate(op);
 }
 
+bool stanch_action__await_host(struct stanch_op *op, int rc, stanch_loop_fn again)
+{
+    const json_t *described = op->engine->world->describe(op->engine->world->ctx, stanch_action__instance(op));
+    const char *state = stanch_json_str(described, "state", "");
+    bool returns = strcmp(state, "down") == 0 || strcmp(state, "starting") == 0;
+    if (rc != STANCH_E_UNAVAILABLE || !returns || op->cancelled || ++stanch_action__of(op)->waits > HOST_TRIES)
+        return false;
+    op->timer = stanch_timer_start(op->engine->loop, HOST_EVERY_MS, again, op);
+    return true;
+}
+
+static void on_host_awaited(void *ctx)
+{
+    struct stanch_op *op = ctx;
+    op->timer = NULL;
+    ask_for_plan(op);
+}
+
 static void on_may_plan(void *ctx)
 {
     struct stanch_op *op = ctx;
@@ -312,10 +333,12 @@ static void on_may_plan(void *ctx)
     struct stanch_err err;
     action->effects_before = op->engine->effects;
     stanch_op__away(op);
-    if (op->engine->world->call(op->engine->world->ctx, &request, on_planned, op, NULL, &err) < 0) {
-        stanch_op__returned(op);
+    int rc = op->engine->world->call(op->engine->world->ctx, &request, on_planned, op, NULL, &err);
+    if (rc == 0)
+        return;
+    stanch_op__returned(op);
+    if (!stanch_action__await_host(op, rc, on_host_awaited))
         fail(op, &err);
-    }
 }
 
 static void ask_for_plan(struct stanch_op *op)

@@ -19,6 +19,7 @@ struct stanch_action {
     bool planned;           /* step.planned is appended for this digest */
     int verify_tries;
     bool unknown; /* a person is asked what happened */
+    int waits;    /* how often it waited for its host to come back */
     char mitigation[32];
     json_t *value; /* what apply answered */
 };
@@ -30,6 +31,9 @@ const json_t *stanch_action__args(const struct stanch_op *op);
 /** The declaration of the action; NULL: the instance or action is gone. borrowed until the loop turns. */
 const json_t *stanch_action__declared(const struct stanch_op *op);
 struct stanch_action *stanch_action__of(struct stanch_op *op);
+/** A read that was refused with rc, nothing of it was sent: when its host is coming back by itself, call `again` in a
+ *  while (bounded: 10 s in all) and return true. */
+bool stanch_action__await_host(struct stanch_op *op, int rc, stanch_loop_fn again);
 
 /* act.c */
 /** Commit the intent and go on to the answer. The targets are held. */

@@ -10,6 +10,7 @@
 #include "base/digest.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "model/fold.h"
 #include "base/sabotage.h"
 #include "run/stop.h"
 #include <string.h>
@@ -162,8 +163,11 @@ int stanch_approval__expire(struct stanch_engine *engine, const char *id)
     struct stanch_op *op = stanch_op__by_approval(engine, id);
     struct stanch_batch *batch = stanch_batch_new();
     bool is_moot = !op && is_of_ended_run(engine, doc);
-    stanch_approval__close(engine, id, "approval.expired",
-                           is_moot ? "its run has ended" : "nobody answered in time; asked again", batch);
+    const char *why = is_moot ? "its run has ended"
+                      : stanch_fold_due("approval", doc) < engine->began_ms
+                          ? "it came due while stanch was down; asked again"
+                          : "nobody answered in time; asked again";
+    stanch_approval__close(engine, id, "approval.expired", why, batch);
     if ((!is_ask || !op) && !is_moot && !stanch_is_sabotaged("expired-is-forgotten"))
         ask_anew(engine, op, doc, batch);
     rc = stanch_engine__append(engine, batch, NULL, NULL, NULL);
@@ -193,7 +197,7 @@ static int check_decision(struct stanch_engine *engine, const json_t *doc, const
     const char *state = stanch_json_str(doc, "state", "");
     if (strcmp(state, "pending") != 0)
         return stanch_err_set(err, STANCH_E_CONFLICT, "%s is no longer open: it is %s", id, state);
-    if (stanch_json_int(doc, "expires_ms", 0) <= stanch_engine__now(engine))
+    if (stanch_fold_due("approval", doc) <= stanch_engine__steady(engine))
         return stanch_err_set(err, STANCH_E_CONFLICT, "%s has expired; a new question is being asked", id);
     if (!is_choice(doc, decision))
         return stanch_err_set(err, STANCH_E_INVALID, "\"%.60s\" is no answer to %s", decision, id);

@@ -63,6 +63,10 @@ struct stanch_engine *stanch_engine_new(struct stanch_journal *journal, struct s
     engine->ready_end = &engine->ready;
     engine->alarm_ms = INT64_MAX;
     engine->began_ms = stanch_engine__now(engine);
+    if (config->newest_ms > engine->began_ms) { /* what is due waits no longer for a clock that was set back */
+        engine->set_back = config->newest_ms - engine->began_ms > STANCH_CLOCK_SLACK_MS;
+        engine->began_ms = config->newest_ms;
+    }
     engine->steady_ms = engine->began_ms - stanch_loop_mono_ms(engine->loop);
     return engine;
 }
@@ -181,6 +185,7 @@ struct stanch_run *stanch_run__new(struct stanch_engine *engine, const json_t *d
     (void)snprintf(run->chain, sizeof run->chain, "%s", incident);
     run->doc = json_deep_copy(doc);
     run->acted_ms = stanch_engine__now(engine);
+    run->acted_mono_ms = stanch_loop_mono_ms(engine->loop);
     run->fed = -1;
     run->applied = json_array();
     run->firing = stanch_json_int(doc, "firing", 1);
@@ -254,6 +259,9 @@ int stanch_run__load(struct stanch_engine *engine, const json_t *doc, struct sta
     stanch_run__recount(run);
     if (run->acted_ms < engine->began_ms)
         run->gap_ms = engine->began_ms - run->acted_ms;
+    if (run->acted_ms < engine->woke_ms && run->gap_ms < engine->stood_ms)
+        run->gap_ms = engine->stood_ms;
+    run->gap_unknown = engine->set_back;
     *ret = run;
     return 0;
 }

@@ -36,6 +36,8 @@
 #include "rule/policy.h"
 #include <stdbool.h>
 
+#define STANCH_CLOCK_SLACK_MS 60000 /* less is no jump of a clock */
+
 struct stanch_op;
 
 struct stanch_op_kind {
@@ -72,7 +74,8 @@ struct stanch_op {
     bool by_person;    /* a person ordered it: passes the stop switch */
     char approval[32]; /* the question that is open, or "" */
     struct stanch_timer *timer;
-    int64_t due_ms; /* a sleep: when it ends, by stanch_engine__steady; 0: its timer is for something else */
+    int64_t late_ms; /* it came due so long before this process began */
+    int64_t due_ms;  /* a sleep: when it ends, by stanch_engine__steady; 0: its timer is for something else */
     struct stanch_hold *hold;
     int calls;   /* plugin calls and barriers under way: it is not freed before they came back */
     bool over;   /* answered; freed when calls is 0 */
@@ -114,7 +117,9 @@ struct stanch_run {
     int64_t firing;             /* alerts of it that still fire: the one that started it, and those that joined */
     bool going;                 /* counted by turn.c */
     int64_t gap_ms;             /* how long it lay still before a restart took it up again; 0: it was fresh */
+    bool gap_unknown;           /* the wall clock was set back while stanch was down: nobody can tell */
     int64_t acted_ms;           /* wall clock of its last step */
+    int64_t acted_mono_ms;      /* boot clock of its last step in this life */
     struct stanch_timer *timer; /* try to start a worker again */
     struct stanch_timer *idle;  /* then: end the worker, rest */
     int64_t stirs;              /* grows with what is appended for its steps and questions */
@@ -139,12 +144,14 @@ struct stanch_engine {
     struct stanch_lease *leases;
     struct stanch_ready *ready, **ready_end;
     int worker_count;
-    int rested;        /* since memory was given back to the system */
-    bool is_serving;   /* a look at `ready` is deferred */
-    int64_t began_ms;  /* wall clock: what acted before lay still while nobody was there */
-    int64_t steady_ms; /* what stanch_engine__steady adds to the boot clock */
-    int64_t swept_ms;  /* all that was due until then has been looked at */
-    int64_t alarm_ms;  /* when the timer below fires */
+    int rested;       /* since memory was given back to the system */
+    bool is_serving;  /* a look at `ready` is deferred */
+    int64_t began_ms; /* wall clock: what acted before lay still while nobody was there */
+    bool set_back;    /* the journal ended later than the wall clock was then: steady goes on from the journal */
+    int64_t woke_ms, stood_ms; /* wall clock of the last time that it had stood still, and for how long */
+    int64_t steady_ms;         /* what stanch_engine__steady adds to the boot clock */
+    int64_t swept_ms;          /* all that was due until then has been looked at */
+    int64_t alarm_ms;          /* when the timer below fires */
     struct stanch_timer *alarm;
     bool is_sweeping;
     struct stanch_watch *samples;           /* outside of runs */

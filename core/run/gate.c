@@ -28,6 +28,9 @@ int64_t stanch_gate__fresh_for(const struct stanch_run *run)
 static void check_freshness(const struct stanch_run *run, struct stanch_gate *gate)
 {
     int64_t gap = stanch_engine__now(run->engine) - run->acted_ms;
+    int64_t still = stanch_loop_mono_ms(run->engine->loop) - run->acted_mono_ms; /* the wall clock may be set back */
+    if (gap < still)
+        gap = still;
     if (gap < run->gap_ms)
         gap = run->gap_ms;
     if (gap > stanch_gate__fresh_for(run)) {
@@ -35,6 +38,9 @@ static void check_freshness(const struct stanch_run *run, struct stanch_gate *ga
         stanch_duration_text(gap / 1000 * 1000, gap_text);
         STANCH_AUTO_FREE char *reason = stanch_asprintf("the run last acted %s ago", gap_text);
         stanch_gate__ask_because(gate, reason);
+    } else if (run->gap_unknown) {
+        stanch_gate__ask_because(gate,
+                                 "the clock was set back while stanch was down: when the run last acted is not known");
     }
     if (run->resolved)
         stanch_gate__ask_because(gate, "its alert has resolved meanwhile");

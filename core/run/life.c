@@ -125,6 +125,15 @@ int stanch_engine_cancel(struct stanch_engine *engine, const char *id, const cha
     return 0;
 }
 
+void stanch_engine_stood_still(struct stanch_engine *engine, int64_t gap_ms)
+{
+    engine->woke_ms = stanch_engine__now(engine);
+    engine->stood_ms = gap_ms;
+    for (struct stanch_run *run = engine->runs; run; run = run->next)
+        if (gap_ms > run->gap_ms)
+            run->gap_ms = gap_ms;
+}
+
 void stanch_engine_joined(struct stanch_engine *engine, const char *id)
 {
     struct stanch_run *run = stanch_engine__run(engine, id);

@@ -145,7 +145,11 @@ static void on_lease_sample(void *ctx, const char *result, const json_t *value)
     if (forgotten)
         return;
     if (strcmp(result, "good") == 0) {
-        stanch_undo__start(engine, doc, STANCH_BY_STANCH, "its lease has ended and the symptom is good", NULL, NULL);
+        bool late = stanch_json_int(doc, "lease_ends_ms", 0) < engine->began_ms;
+        stanch_undo__start(engine, doc, STANCH_BY_STANCH,
+                           late ? "its lease ended while stanch was down and the symptom is good"
+                                : "its lease has ended and the symptom is good",
+                           NULL, NULL);
         return;
     }
     STANCH_AUTO_FREE char *why =

@@ -153,14 +153,17 @@ void stanch_op__answer(struct stanch_op *op, struct stanch_batch *batch, json_t 
         record->order = run->answered + 1;
         stanch_op__ask(op, batch, NULL);
         close_question(op, batch);
-        stanch_batch_add(batch, op->chain, "step.answered", STANCH_BY_STANCH, op->run_id,
-                         json_pack("{s:s, s:s, s:I, s:I, s:O}", "step", op->id, "run", op->run_id, "n",
-                                   (json_int_t)op->n, "order", (json_int_t)record->order, "answer", answer));
+        json_t *data = json_pack("{s:s, s:s, s:I, s:I, s:O}", "step", op->id, "run", op->run_id, "n", (json_int_t)op->n,
+                                 "order", (json_int_t)record->order, "answer", answer);
+        if (op->late_ms)
+            json_object_set_new(data, "late_ms", json_integer(op->late_ms));
+        stanch_batch_add(batch, op->chain, "step.answered", STANCH_BY_STANCH, op->run_id, data);
         int rc = stanch_engine__append(op->engine, batch, NULL, NULL, NULL);
         if (rc == 0) {
             run->answered++;
             run->stirs++;
             run->acted_ms = stanch_engine__now(op->engine);
+            run->acted_mono_ms = stanch_loop_mono_ms(op->engine->loop);
             record->answer = json_incref(answer);
         } else {
             record->order = 0; /* not recorded: the run stays where it is */

@@ -26,6 +26,7 @@ struct stanch_engine_config {
     int64_t max_steps;      /* of one run */
     int64_t worker_idle_ms; /* the worker of a waiting run ends after this */
     int64_t epoch;          /* of the store; goes to the plugin with every effect */
+    int64_t newest_ms;      /* when the journal's newest entry of earlier lives was written; 0: there is none */
 };
 
 typedef void (*stanch_engine_done)(void *ctx, int rc, const struct stanch_err *err, const json_t *result);
@@ -72,6 +73,8 @@ void stanch_engine_begin(struct stanch_engine *engine, const json_t *started, co
 void stanch_engine_joined(struct stanch_engine *engine, const char *run);
 /** An alert of the run has resolved; once none of them fires, `on_resolved` of PROMISES.md 1.14 holds. */
 void stanch_engine_resolved(struct stanch_engine *engine, const char *run);
+/** This process stood still for so long (stopped, or the machine suspended): like a restart after such a gap. */
+void stanch_engine_stood_still(struct stanch_engine *engine, int64_t gap_ms);
 /** returns 0 | STANCH_E_NOT_FOUND | STANCH_E_CONFLICT (ended already) */
 int stanch_engine_cancel(struct stanch_engine *engine, const char *run, const char *by, const char *reason,
                          struct stanch_err *err);

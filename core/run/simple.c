@@ -77,6 +77,9 @@ static void start_sleep(struct stanch_op *op)
 
 static void recover_sleep(struct stanch_op *op, const json_t *doc)
 {
-    sleep_until(op, stanch_json_int(doc, "until_ms", 0));
+    int64_t until = stanch_json_int(doc, "until_ms", 0);
+    if (until < op->engine->began_ms)
+        op->late_ms = op->engine->began_ms - until;
+    sleep_until(op, until);
 }
 const struct stanch_op_kind stanch_op_sleep = {.name = "sleep", .start = start_sleep, .recover = recover_sleep};

@@ -394,6 +394,16 @@ static void decided(struct stanch_op *op, const char *decision, const char *by, 
     stanch_op__answer(op, NULL, stanch_op__error("denied", text));
 }
 
+/* Granted, and not used before stanch went down; it has come due meanwhile. */
+static void ask_anew(struct stanch_op *op)
+{
+    struct stanch_batch *batch = stanch_batch_new();
+    stanch_approval__close(op->engine, op->approval, "approval.voided", "it came due before it could be used", batch);
+    stanch_engine__append(op->engine, batch, NULL, NULL, NULL);
+    op->approval[0] = 0;
+    pass_gate(op);
+}
+
 static void recover(struct stanch_op *op, const json_t *step)
 {
     (void)step;
@@ -417,7 +427,11 @@ static void recover(struct stanch_op *op, const json_t *step)
         STANCH_AUTO_JSON json_t *approval =
             stanch_journal_get(op->engine->journal, STANCH_VIEW_APPENDED, "approval", op->approval);
         const char *decision = stanch_json_str(approval, "decision", NULL);
-        if (decision && strcmp(stanch_json_str(approval, "state", ""), "pending") != 0)
+        int64_t due_ms = stanch_json_int(approval, "due_ms", stanch_json_int(approval, "expires_ms", 0));
+        bool is_over = due_ms <= stanch_engine__steady(op->engine);
+        if (decision && strcmp(stanch_json_str(approval, "state", ""), "pending") != 0 && is_over)
+            ask_anew(op);
+        else if (decision && strcmp(stanch_json_str(approval, "state", ""), "pending") != 0)
             decided(op, decision, stanch_json_str(approval, "decided_by", ""), stanch_json_str(approval, "note", ""));
     }
 }

@@ -356,7 +356,7 @@ static void on_end(void *ctx, int rc, const struct stanch_err *err, const json_t
     } else if (rc == 0) {
         stanch_run__end(run, "run.succeeded", STANCH_BY_STANCH,
                         json_pack("{s:O}", "result", result ? result : json_null()));
-    } else if (rc == STANCH_E_SCRIPT || rc == STANCH_E_PROTOCOL || rc == STANCH_E_TOO_LARGE) {
+    } else if (rc == STANCH_E_SCRIPT || rc == STANCH_E_TOO_LARGE) {
         json_t *what = result ? json_deep_copy(result) : stanch_op__error(stanch_err_word(rc), err->text);
         stanch_run__end(run, "run.failed", STANCH_BY_STANCH, json_pack("{s:o, s:s}", "error", what, "why", err->text));
     } else if (died_too_often(run)) {

@@ -228,10 +228,11 @@ def check_late(tally, watch):
                           ("mitigation.undone", {})):
         watch.first(kind, **members)
     late = [e["data"].get("late_ms", 0) for _, e in watch.seen
-            if e["kind"] == "approval.expired" or (e["kind"] == "step.answered" and e["data"]["step"] == "R-2/2")]
-    tally.hold("late timers marked", len(late) == 2 and min(late) > 20 * 60 * 1000, late)
-    reason = [e["data"]["reason"] for _, e in watch.seen if e["kind"] == "mitigation.undone"]
-    tally.hold("late timers marked", "while stanch was down" in reason[0], reason)
+            if e["kind"] == "step.answered" and e["data"]["step"] == "R-2/2"]
+    tally.hold("late timers marked", len(late) == 1 and late[0] > 20 * 60 * 1000, [e for _, e in watch.seen if e["kind"] == "step.answered"])
+    for kind, member in (("approval.expired", "closed"), ("mitigation.undone", "reason")):
+        said = [e["data"][member] for _, e in watch.seen if e["kind"] == kind]
+        tally.hold("late timers marked", "while stanch was down" in said[0], said)
 
 
 def set_back(tally, daemon, clock, watch, machine):

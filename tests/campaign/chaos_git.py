@@ -203,7 +203,7 @@ def force_push(tally, daemon, world, good):
     tally.hold("a rewritten branch is held and said", "fast-forward" in status["why"] and status["commit"] == good, status)
     run = act_now(tally, daemon, world, "forced push")
     tally.hold("runs on the accepted commit", daemon.get(f"/v1/runs/{run['id']}")["commit"] == good, "forced push")
-    said = [e for e in entries_of(daemon, "-") if e["kind"] == "book.refused"]
+    said = [e for e in entries_of(daemon, "-") if e["kind"] == "book.refused" and "fast-forward" in e["data"]["why"]]
     tally.hold("a rewritten branch is held and said", len(said) == 1, said)
     tally.count("troubles of the repository")
 
