@@ -5,12 +5,14 @@ import hmac
 import http.server
 import json
 import os
+import ssl
 import threading
 import time
 import urllib.parse
 
 import pytest
 
+from hostile import Hostile, certificates, tls_context
 from plugin_host import Host, Refused
 
 
@@ -494,3 +496,27 @@ def test_files_that_may_be_read(tmp_path):
         if read(host, "read_file", path=str(tmp_path / "other" / "f")) == "content":
             pytest.skip("this kernel has no Landlock")
         assert read(host, "read_file", path=str(tmp_path / "other" / "f")) == "EACCES"
+
+
+# ---- client certificates
+
+def test_a_client_certificate(tmp_path):
+    files = certificates(tmp_path)
+    context = tls_context(files["good"])
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(files["ca"][0])
+    with Hostile(lambda server, request: (200, {}, {}), context) as peer:
+        settings = {"url": peer.url, "ca": str(files["ca"][0])}
+
+        def status(more, secrets):
+            with Host("kit", {**settings, **more}, secrets) as host:
+                return read(host, "ask", order={"path": "/"})
+
+        cert = {"cert": str(files["good"][0])}
+        key, other = files["good"][1].read_text(), files["self-signed"][1].read_text()
+        assert status(cert, {"cert_key": key})["status"] == 200
+        assert len(peer.seen) == 1
+        for more, secrets in (({}, {}), (cert, {}), (cert, {"cert_key": other}), (cert, {"cert_key": "no key"}),
+                              ({"cert": str(files["self-signed"][0])}, {"cert_key": other})):
+            assert status(more, secrets)["ended"] != "answered", (more, len(secrets))
+        assert len(peer.seen) == 1
