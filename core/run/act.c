@@ -226,6 +226,13 @@ static void end_unknown(struct stanch_op *op, const struct stanch_err *why, stru
     stanch_engine__append(op->engine, batch, NULL, NULL, NULL);
 }
 
+static void end_doubtful(struct stanch_op *op, const struct stanch_err *why, struct stanch_batch *batch)
+{
+    struct stanch_err err = *why;
+    stanch_err_wrap(&err, "what became of an earlier call is not known, and the last one failed");
+    end_unknown(op, &err, batch);
+}
+
 static void on_ended(struct stanch_effect *effect, enum stanch_outcome outcome, const json_t *value,
                      const struct stanch_err *why, bool retry)
 {
@@ -242,9 +249,7 @@ static void on_ended(struct stanch_effect *effect, enum stanch_outcome outcome, 
     if (may_send_again(op, effect, retry)) {
         send_again(op, batch);
     } else if (failed && effect->doubt) {
-        struct stanch_err err = *why;
-        stanch_err_wrap(&err, "what became of an earlier call is not known, and the last one failed");
-        end_unknown(op, &err, batch);
+        end_doubtful(op, why, batch);
     } else if (failed) {
         end_failed(op, why, batch);
     } else {
@@ -373,6 +378,12 @@ void stanch_action__recover_effect(struct stanch_op *op, const json_t *doc)
         json_t *value = json_object_get(doc, "value");
         action->value = value ? json_deep_copy(value) : NULL;
         prove(op);
+        return;
+    }
+    /* It failed and would have been tried again: not by itself, after who knows how long. */
+    if (action->effect.doubt) {
+        stanch_err_set(&err, STANCH_E_REMOTE, "%s", stanch_json_str(doc, "why", "it failed"));
+        end_doubtful(op, &err, stanch_batch_new());
         return;
     }
     stanch_op__answer_error(op, stanch_json_str(doc, "kind", "remote"), "%s", stanch_json_str(doc, "why", "it failed"));

@@ -241,6 +241,39 @@ static enum sim_fate lose_then_fail(struct sim *sim, const char *op, const char 
     return sim->seed++ == 0 ? SIM_LOST_AFTER : SIM_FAILS_FOR_GOOD;
 }
 
+static enum sim_fate lose_then_be_away(struct sim *sim, const char *op, const char *action)
+{
+    (void)action;
+    if (strcmp(op, "apply") != 0)
+        return SIM_FINE;
+    return sim->seed++ == 0 ? SIM_LOST_AFTER : SIM_AWAY;
+}
+
+/* Nor does it when the process dies before it is sent again. */
+static void a_failure_after_a_lost_call_is_unknown_after_a_crash_too(void **state)
+{
+    (void)state;
+    struct sim sim;
+    sim_init(&sim, "low", NULL);
+    sim.fate = lose_then_be_away;
+    json_t *want = sim_set("set_idempotent", "s1", 7);
+    json_object_set_new(json_object_get(want, "args"), "retry", json_integer(3));
+    sim_want(&sim, want);
+    sim_begin(&sim, "R-1", NULL);
+    for (int i = 0; i < 20000; i++) { /* until it waits to be sent again */
+        STANCH_AUTO_JSON json_t *step = stanch_journal_get(sim.journal, STANCH_VIEW_COMMITTED, "step", "R-1/1");
+        if (strcmp(stanch_json_str(step, "outcome", ""), "failed") == 0)
+            break;
+        stanch_loop_sim_advance(sim.loop, 1);
+    }
+    sim_crash(&sim);
+    sim_advance(&sim, 20000);
+    assert_int_equal(sim.effect_count, 1);
+    assert_state(&sim, "step", "R-1/1", "unknown");
+    assert_state(&sim, "run", "R-1", "parked");
+    sim_done(&sim);
+}
+
 /* A call that fails says nothing of the one before it that was lost. */
 static void a_failure_after_a_lost_call_is_unknown(void **state)
 {
@@ -593,6 +626,7 @@ int main(void)
         cmocka_unit_test(so_does_one_that_waits_for_a_person),
         cmocka_unit_test(an_unknown_outcome_is_recorded_and_asked_on_a_full_disk),
         cmocka_unit_test(a_failure_after_a_lost_call_is_unknown),
+        cmocka_unit_test(a_failure_after_a_lost_call_is_unknown_after_a_crash_too),
         cmocka_unit_test(an_effect_outlives_its_run_and_the_process),
         cmocka_unit_test(an_ordered_undo_survives_a_crash),
         cmocka_unit_test(only_an_approval_makes_stale_grounds_fresh),
