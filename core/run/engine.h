@@ -190,6 +190,8 @@ void stanch_op__recover(struct stanch_op *op, const json_t *doc);
 /** Put step.asked into the batch unless it is appended already. extra: members merged into its data; taken;
  * NULL. */
 void stanch_op__ask(struct stanch_op *op, struct stanch_batch *batch, json_t *extra);
+/** Its run got stuck before anything of this step was recorded: it asks for nothing any more. */
+bool stanch_op__is_stuck(const struct stanch_op *op);
 /** The end of an op: batch (taken; NULL: a new one) gets step.asked if it is missing and step.answered, is
  * appended, the run goes on. answer: taken: {"ok":...} or {"error":{...}}. The op must not be touched
  * afterwards. */

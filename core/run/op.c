@@ -127,6 +127,11 @@ void stanch_op__ask(struct stanch_op *op, struct stanch_batch *batch, json_t *ex
     stanch_batch_add(batch, op->chain, "step.asked", by, op->run_id, data);
 }
 
+bool stanch_op__is_stuck(const struct stanch_op *op)
+{
+    return op->run && op->run->state == STANCH_RUN_PARKED && !op->asked;
+}
+
 /* A step that has its answer asks nobody any more. */
 static void close_question(struct stanch_op *op, struct stanch_batch *batch)
 {
@@ -140,7 +145,7 @@ static void close_question(struct stanch_op *op, struct stanch_batch *batch)
 void stanch_op__answer(struct stanch_op *op, struct stanch_batch *batch, json_t *answer)
 {
     struct stanch_run *run = op->run;
-    if (run && run->state == STANCH_RUN_PARKED && !op->asked) { /* stuck meanwhile: it asks for nothing any more */
+    if (stanch_op__is_stuck(op)) {
         stanch_batch_free(batch);
         json_decref(answer);
         stanch_op__free(op);

@@ -104,6 +104,10 @@ static void finish(struct stanch_watch *watch, const char *result)
         drop(watch);
         return;
     }
+    if (stanch_op__is_stuck(op)) {
+        stanch_op__free(op);
+        return;
+    }
     remember(watch, op->run);
     json_t *answer = json_pack("{s:{s:s, s:o, s:I}}", "ok", "result", result, "value", watch_value(watch), "samples",
                                (json_int_t)watch->samples);
