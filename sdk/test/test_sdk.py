@@ -12,6 +12,7 @@ import urllib.parse
 
 import pytest
 
+from harness import find_fixtures
 from hostile import Hostile, certificates, tls_context
 from plugin_host import Host, Refused
 
@@ -391,10 +392,10 @@ def signature_of(command, path, headers, body, secret, region, service):
     return signed, scope, hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
 
 
-FIXTURES = "/work/shared/fixtures/sigv4"
+FIXTURES = find_fixtures("sigv4")
 
 
-@pytest.mark.skipif(not os.path.isdir(FIXTURES), reason="the signature test suite is not here")
+@pytest.mark.skipif(not FIXTURES.is_dir(), reason="the folder shared/fixtures is not beside this tree")
 def test_the_verifier_itself():
     """The verifier of these tests agrees with the published test suite."""
     count = 0

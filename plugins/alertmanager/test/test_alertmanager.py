@@ -8,22 +8,14 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
-from harness import SOURCE, wait_for
+from harness import find_fixtures, wait_for
 from plugin_host import Host, Refused
 from servers import Alertmanager, Origin
 
 TOKEN = "a-token-that-is-long"
 
 
-def find_fixtures():
-    for parent in [SOURCE, *SOURCE.resolve().parents]:
-        folder = parent / "shared/fixtures/payloads/alertmanager"
-        if folder.is_dir():
-            return folder
-    return Path("/nowhere")
-
-
-FIXTURES = find_fixtures()
+FIXTURES = find_fixtures("payloads/alertmanager")
 
 
 def receive(host, body, headers=None, expect="done", **more):

@@ -4,24 +4,15 @@ import hashlib
 import hmac
 import json
 from datetime import datetime
-from pathlib import Path
 
 import pytest
-from harness import SOURCE
+from harness import find_fixtures
 from plugin_host import Host, Refused
 
 SECRET, NEXT = "It's a Secret to Everybody", "the one that follows it"
 
 
-def find_fixtures():
-    for parent in [SOURCE, *SOURCE.resolve().parents]:
-        folder = parent / "shared/fixtures/payloads"
-        if folder.is_dir():
-            return folder
-    return Path("/nowhere")
-
-
-FIXTURES = find_fixtures()
+FIXTURES = find_fixtures("payloads")
 needs_fixtures = pytest.mark.skipif(not FIXTURES.is_dir(), reason="the folder shared/fixtures is not beside this tree")
 
 
