@@ -189,10 +189,9 @@ def check_said(tally, daemon):
 
 
 def run_of(daemon, name, nth):
-    daemon.post_alert(alert(name, nth=nth))
-    incidents = lambda: [r for r in daemon.get("/v1/runs")["items"] if r["runbook"] == name and r["state"] != "running"]
-    before = len(incidents())
-    return wait_for(lambda: len(now := incidents()) > before and now[0], f"{name} to end")
+    started = daemon.post_alert(alert(name, nth=nth))["events"][0]["runs"][0]
+    over = ("succeeded", "failed", "parked")
+    return wait_for(lambda: (run := daemon.get(f"/v1/runs/{started}"))["state"] in over and run, f"{name} to end")
 
 
 def check_others_work(tally, world, daemon):
