@@ -87,7 +87,7 @@ const char *stanch_incident_severity(const struct stanch_incidents *incidents, c
     const char *label = stanch_json_str(rule, "label", "severity");
     const char *value = stanch_json_str(json_object_get(event, "labels"), label, "");
     const char *otherwise = stanch_json_str(rule, "otherwise", "sev3");
-    return stanch_json_str(json_object_get(rule, "map"), value, otherwise);
+    return stanch_json_str(json_object_get(rule, "map"), value, is_severity(value) ? value : otherwise);
 }
 
 static bool correlation_of(const struct stanch_incidents *incidents, const json_t *event, char ret[65])

@@ -136,7 +136,7 @@ const struct stanch_section stanch_section_severity = {
         {"map", NULL, read_severities, NULL, "{\"critical\":\"sev2\",\"page\":\"sev1\",\"warning\":\"sev3\"}", false,
          "{ value = \"sev1\" }", "its values, and the severity of each: sev1 (the worst) to sev4"},
         {"otherwise", NULL, stanch_read_word, stanch_words_severity, "\"sev3\"", false, "\"sev1\" to \"sev4\"",
-         "for any other value, and when the label is missing"},
+         "for any other value but sev1 to sev4, which stand for themselves, and when the label is missing"},
         {0}}};
 
 const struct stanch_section stanch_section_incidents = {

@@ -45,6 +45,17 @@ def test_an_alert_acts_and_tells_the_story(world):
     assert [(m["id"], m["state"], m["because"]) for m in in_force] == [("M-1", "in-force", "it is failing")]
 
 
+def test_an_alert_that_is_light_opens_no_incident_unless_a_runbook_answers(world):
+    world.repo.commit({"heal.lua": book(set_to(7))})
+    daemon = world.daemon(policy=AUTO, incidents={"declare_from": "sev2"}).start()
+    light = daemon.post_alert(alert("Another"))["events"][0]  # without a severity it is sev3
+    assert light["incident"] is None and light["runs"] == []
+    assert daemon.get(f"/v1/events/{light['id']}")["name"] == "Another"
+    assert daemon.post_alert(alert("Another", severity="sev1"))["events"][0]["incident"] == "INC-1"
+    answered = daemon.post_alert(alert())["events"][0]
+    assert answered["incident"] == "INC-2" and answered["runs"] == ["R-1"]
+
+
 def test_two_posts_of_one_alert_at_once_give_one_incident_and_one_run(world):
     daemon = start(world, set_to(7))
     firing = alert()
