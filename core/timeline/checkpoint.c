@@ -13,8 +13,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* The last line that is not empty. ret: new, or NULL */
-static char *read_last_line(FILE *file)
+/* The last line that is not empty. ret: new, or NULL when there is none. A line before one that could not be read is an
+ * earlier checkpoint: less would be found by it. */
+static int read_last_line(FILE *file, char **ret)
 {
     char *line = NULL, *last = NULL;
     size_t cap = 0;
@@ -25,8 +26,12 @@ static char *read_last_line(FILE *file)
         free(last);
         last = stanch_strndup(line, (size_t)len);
     }
+    int why = feof(file) ? 0 : errno ? errno : EIO;
     free(line);
-    return last;
+    if (why)
+        free(STANCH_TAKE(last));
+    *ret = last;
+    return -why;
 }
 
 int stanch_checkpoint_read(const char *path, json_t **ret, struct stanch_err *err)
@@ -35,8 +40,11 @@ int stanch_checkpoint_read(const char *path, json_t **ret, struct stanch_err *er
     if (!file)
         return stanch_err_errno(err, errno == ENOENT ? STANCH_E_NOT_FOUND : STANCH_E_STORE, errno, "the checkpoint %s",
                                 path);
-    STANCH_AUTO_FREE char *line = read_last_line(file);
+    STANCH_AUTO_FREE char *line = NULL;
+    int why = -read_last_line(file, &line);
     (void)fclose(file);
+    if (why)
+        return stanch_err_errno(err, STANCH_E_STORE, why, "the checkpoint %s could not be read", path);
     STANCH_AUTO_JSON json_t *value = NULL;
     if (line && stanch_json_parse(line, strlen(line), &stanch_json_own_limits, &value, NULL) < 0)
         value = NULL;
