@@ -1,6 +1,7 @@
 /* main.c: pick the subcommand. */
 #include "base/digest.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "book/book.h"
 #include "book/kept.h"
 #include "cli/cli.h"
@@ -12,6 +13,7 @@
 
 int main(int argc, char **argv)
 {
+    stanch_mem_init();
     stanch_digest_init();
     stanch_log_level_from_env();
     const char *command = argc > 1 ? argv[1] : "";

@@ -462,7 +462,8 @@ int stanch_serve_main(int argc, char **argv)
 {
     struct stanch_daemon daemon = {.options = {.config = "/etc/stanch/stanch.lua"}};
     struct stanch_err err = {0};
-    argp_parse(&argp, argc, argv, 0, NULL, &daemon.options);
+    if (argp_parse(&argp, argc, argv, 0, NULL, &daemon.options) != 0)
+        stanch_mem_end(); /* anything else has ended it; without its words it would serve another configuration */
     daemon.exe = stanch_self_path(); /* before we stop being dumpable: then /proc/self/exe is closed to us */
     set_process();
     daemon.loop = stanch_loop_new(&err);

@@ -1,11 +1,14 @@
 /* mem.c: allocation that cannot fail softly; see mem.h for why. */
 #include "base/mem.h"
+#include "base/sabotage.h"
+#include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+#include <uv.h>
 
-static _Noreturn void end_without_memory(void)
+_Noreturn void stanch_mem_end(void)
 {
     static const char text[] = "stanch: out of memory; ending, the journal is safe\n";
     ssize_t ignored = write(STDERR_FILENO, text, sizeof text - 1);
@@ -13,20 +16,49 @@ static _Noreturn void end_without_memory(void)
     _exit(STANCH_EXIT_NOMEM);
 }
 
+/* What an allocation gave; without memory this is where the process ends. */
+static void *there(void *ptr)
+{
+    if (!ptr && !stanch_is_sabotaged("nomem-is-null"))
+        stanch_mem_end();
+    return ptr;
+}
+
+void *stanch_mem_malloc(size_t bytes)
+{
+    return there(malloc(bytes ? bytes : 1));
+}
+
+void *stanch_mem_calloc(size_t count, size_t bytes)
+{
+    return there(calloc(count && bytes ? count : 1, count && bytes ? bytes : 1));
+}
+
+void *stanch_mem_realloc(void *ptr, size_t bytes)
+{
+    return there(realloc(ptr, bytes ? bytes : 1));
+}
+
+char *stanch_mem_strdup(const char *text)
+{
+    return text ? there(strdup(text)) : NULL;
+}
+
+void stanch_mem_init(void)
+{
+    json_set_alloc_funcs(stanch_mem_malloc, free);
+    (void)uv_replace_allocator(stanch_mem_malloc, stanch_mem_realloc, stanch_mem_calloc,
+                               free); /* fails on a NULL only */
+}
+
 void *stanch_alloc(size_t bytes)
 {
-    void *ptr = calloc(1, bytes ? bytes : 1);
-    if (!ptr)
-        end_without_memory();
-    return ptr;
+    return stanch_mem_calloc(1, bytes);
 }
 
 void *stanch_realloc(void *ptr, size_t bytes)
 {
-    void *grown = realloc(ptr, bytes ? bytes : 1);
-    if (!grown)
-        end_without_memory();
-    return grown;
+    return stanch_mem_realloc(ptr, bytes);
 }
 
 char *stanch_strdup(const char *text)
@@ -50,7 +82,7 @@ char *stanch_asprintf(const char *fmt, ...)
     int n = vasprintf(&text, fmt, ap);
     va_end(ap);
     if (n < 0)
-        end_without_memory();
+        stanch_mem_end();
     return text;
 }
 

@@ -286,7 +286,8 @@ static void on_exit_of_process(void *ctx, int status)
     if (status > 128)
         stanch_err_set(&why, STANCH_E_CRASHED, "the book process was ended by signal %d", status - 128);
     else
-        stanch_err_set(&why, STANCH_E_CRASHED, "the book process ended with exit code %d", status);
+        stanch_err_set(&why, STANCH_E_CRASHED, "the book process ended with exit code %d%s", status,
+                       status == STANCH_EXIT_NOMEM ? " (out of memory)" : "");
     if (book->state == FETCHING) {
         end_without_process(book, &why);
         return;

@@ -35,7 +35,7 @@ int stanch_remote__git_err(struct stanch_err *err, int code, const char *url, co
 
 int stanch_remote_init(struct stanch_err *err)
 {
-    if (git_libgit2_init() < 0)
+    if (stanch_remote__use_memory() < 0 || git_libgit2_init() < 0)
         return stanch_remote__git_err(err, STANCH_E_SYSTEM, "", "libgit2 did not start");
     /* The operator's configuration names the repository, whoever owns its files; nothing of it is executed here. */
     git_libgit2_opts(GIT_OPT_SET_OWNER_VALIDATION, 0);

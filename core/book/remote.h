@@ -18,6 +18,8 @@ int stanch_remote_fetch(git_repository *repo, const char *url, const char *branc
 /** returns 0 when `head` is `accepted` or comes after it | STANCH_E_REFUSED not a fast-forward | STANCH_E_CORRUPT */
 int stanch_remote_check_follows(git_repository *repo, const git_oid *head, const char *accepted,
                                 struct stanch_err *err);
+/** Without memory libgit2 ends the process too. Before anything of it is used. returns 0 | an error of libgit2 */
+int stanch_remote__use_memory(void);
 /** Set `err` to `code` with the formatted text and libgit2's own; credentials are scrubbed. returns code */
 int stanch_remote__git_err(struct stanch_err *err, int code, const char *url, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));

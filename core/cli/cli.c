@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "cli/room.h"
 #include <argp.h>
+#include <errno.h>
 #include <curl/curl.h>
 #include <locale.h>
 #include <stdlib.h>
@@ -219,7 +220,10 @@ int stanch_cli_main(int argc, char **argv)
     struct words words = {.cli = &cli};
     const struct argp argp = {.options = options, .parser = on_option};
     look_around(&cli);
-    if (argp_parse(&argp, argc, argv, ARGP_NO_HELP | ARGP_NO_EXIT, NULL, &words) != 0)
+    int parsed = argp_parse(&argp, argc, argv, ARGP_NO_HELP | ARGP_NO_EXIT, NULL, &words);
+    if (parsed == ENOMEM)
+        stanch_mem_end(); /* it says nothing of that */
+    if (parsed != 0)
         return 2;
     if (words.version) {
         (void)printf("stanch %s\n", STANCH_VERSION);
@@ -240,7 +244,8 @@ int stanch_cli_main(int argc, char **argv)
     if (!cli.command)
         return unknown_command(&cli, &words);
     int rc = check_words(&cli, &words);
-    curl_global_init(CURL_GLOBAL_DEFAULT);
+    (void)curl_global_init_mem(CURL_GLOBAL_DEFAULT, stanch_mem_malloc, free, stanch_mem_realloc, stanch_mem_strdup,
+                               stanch_mem_calloc);
     if (rc == 0)
         rc = cli.command->run(&cli);
     rc = finish(&cli, rc);

@@ -2,6 +2,7 @@
  * later wakes the connection, and the library asks the handler again. */
 #include "http/exchange.h"
 #include "base/json.h"
+#include "base/mem.h"
 #include <string.h>
 
 static struct MHD_Response *make(const char *type, const void *body, size_t len)
@@ -9,6 +10,8 @@ static struct MHD_Response *make(const char *type, const void *body, size_t len)
     /* MUST_COPY does not write to the bytes; the parameter's type is older than const */
     struct MHD_Response *response =
         MHD_create_response_from_buffer(len, (void *)(uintptr_t)(len ? body : ""), MHD_RESPMEM_MUST_COPY);
+    if (!response)
+        stanch_mem_end(); /* the library takes no allocator */
     MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
     MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
     MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");

@@ -41,6 +41,8 @@ void stanch_http_stream_start(struct stanch_http_request *request, void (*on_gon
     request->status = 200;
     stanch_buf_text(&request->out, ":\n\n"); /* the head goes out at once */
     request->response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16384, on_read, request, NULL);
+    if (!request->response)
+        stanch_mem_end();
     MHD_add_response_header(request->response, MHD_HTTP_HEADER_CONTENT_TYPE, "text/event-stream");
     MHD_add_response_header(request->response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
     if (!request->in_handler)

@@ -201,7 +201,8 @@ int stanch_plugin_host_main(void)
     }
     (void)fcntl(CHANNEL_FD, F_SETFD, FD_CLOEXEC);
     stanch_digest_init();
-    (void)curl_global_init(CURL_GLOBAL_DEFAULT);
+    (void)curl_global_init_mem(CURL_GLOBAL_DEFAULT, stanch_mem_malloc, free, stanch_mem_realloc, stanch_mem_strdup,
+                               stanch_mem_calloc);
     instance->scrub = stanch_scrub_new();
     instance->secret_names = json_object();
     instance->loop = stanch_loop_new(&err);

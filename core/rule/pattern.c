@@ -4,6 +4,7 @@
 #include "rule/pattern.h"
 #include "base/mem.h"
 #include <pcre2.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define MAX_EXPRESSION_BYTES 4096
@@ -17,6 +18,18 @@ struct stanch_pattern {
     pcre2_match_context *limits;
 };
 
+static void *allocate(PCRE2_SIZE bytes, void *ctx)
+{
+    (void)ctx;
+    return stanch_mem_malloc(bytes);
+}
+
+static void release(void *ptr, void *ctx)
+{
+    (void)ctx;
+    free(ptr);
+}
+
 int stanch_pattern_new(const char *expression, struct stanch_pattern **ret, struct stanch_err *err)
 {
     size_t len = strlen(expression);
@@ -28,8 +41,15 @@ int stanch_pattern_new(const char *expression, struct stanch_pattern **ret, stru
         PCRE2_ANCHORED | PCRE2_ENDANCHORED | PCRE2_UTF | PCRE2_DOTALL | PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_BACKSLASH_C;
     int number = 0;
     PCRE2_SIZE at = 0;
-    pcre2_code *code = pcre2_compile((PCRE2_SPTR)expression, len, options, &number, &at, NULL);
+    /* what is made of this context, and of the code, allocates as it does */
+    pcre2_general_context *memory = pcre2_general_context_create(allocate, release, NULL);
+    pcre2_compile_context *compiling = pcre2_compile_context_create(memory);
+    pcre2_match_context *limits = pcre2_match_context_create(memory);
+    pcre2_code *code = pcre2_compile((PCRE2_SPTR)expression, len, options, &number, &at, compiling);
+    pcre2_compile_context_free(compiling);
+    pcre2_general_context_free(memory);
     if (!code) {
+        pcre2_match_context_free(limits);
         char why[200] = "";
         (void)pcre2_get_error_message(number, (PCRE2_UCHAR *)why, sizeof why);
         return stanch_err_set(err, STANCH_E_INVALID, "%s (at character %zu)", why, (size_t)at + 1);
@@ -37,9 +57,7 @@ int stanch_pattern_new(const char *expression, struct stanch_pattern **ret, stru
     struct stanch_pattern *pattern = STANCH_NEW(struct stanch_pattern);
     pattern->code = code;
     pattern->data = pcre2_match_data_create_from_pattern(code, NULL);
-    pattern->limits = pcre2_match_context_create(NULL);
-    if (!pattern->data || !pattern->limits)
-        abort();
+    pattern->limits = limits;
     (void)pcre2_set_match_limit(pattern->limits, MATCH_LIMIT);
     (void)pcre2_set_depth_limit(pattern->limits, DEPTH_LIMIT);
     (void)pcre2_set_heap_limit(pattern->limits, HEAP_LIMIT_KIB);

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/sabotage.h"
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,9 +51,42 @@ static int on_wal(void *ctx, sqlite3 *db, const char *name, int frames)
     return SQLITE_OK;
 }
 
+static sqlite3_mem_methods memory; /* SQLite's own, of which two are replaced */
+
+static void *allocate(int bytes)
+{
+    void *ptr = memory.xMalloc(bytes);
+    if (!ptr)
+        stanch_mem_end();
+    return ptr;
+}
+
+static void *reallocate(void *ptr, int bytes)
+{
+    void *grown = memory.xRealloc(ptr, bytes);
+    if (!grown)
+        stanch_mem_end();
+    return grown;
+}
+
+/* A text that SQLite has no memory for comes back as NULL, like one that is not there. Where SQLite runs already (a test
+ * put its VFS in) it stays as it is. */
+static void end_without_memory(void)
+{
+    sqlite3_mem_methods ending;
+    if (sqlite3_config(SQLITE_CONFIG_GETMALLOC, &memory) != SQLITE_OK)
+        return;
+    ending = memory;
+    ending.xMalloc = allocate;
+    ending.xRealloc = reallocate;
+    (void)sqlite3_config(SQLITE_CONFIG_MALLOC, &ending);
+}
+
 static int open_connection(struct stanch_sqlite *self, const char *path, int flags, sqlite3 **ret,
                            struct stanch_err *err)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    (void)pthread_once(&once, end_without_memory);
     int rc = sqlite3_open_v2(path, ret, flags | SQLITE_OPEN_NOMUTEX, *self->vfs ? self->vfs : NULL);
     if (rc != SQLITE_OK)
         return stanch_sqlite__error(*ret, rc, err, "the database cannot be opened");

@@ -16,6 +16,11 @@ POLICY = 'policy { auto = "none", approve = { low = { role = "ic" }, medium = { 
 RUNBOOK = book('note "begins"; ' + set_to(7, target="s1") + "; " + set_to(8, action="set_unprotected", target="s2")
                + '; note "ends"')
 DOCUMENTED = {0, 1, 7, 8, 74}  # core/cli/README.md, core/timeline/journal.h
+NO_MEMORY = 71                 # core/base/mem.h
+
+
+def is_documented(fault, code):
+    return code in DOCUMENTED or (code == NO_MEMORY and fault.startswith("memory:"))
 
 
 @dataclass
@@ -80,7 +85,7 @@ class Faulty:
         code = self.daemon.wait_end()
         _, faulted, at_ns = self.seen.read()
         self.life.codes.append(code)
-        if code not in DOCUMENTED or not faulted:
+        if not is_documented(self.life.fault, code) or not faulted:
             self.life.harm("crashes", f"ended with {code}\n{self.daemon.log()[-1500:]}")
         if self.life.fault.startswith("sync-") and code == 74:
             self.life.end_ms = ((self.ended_ns or time.monotonic_ns()) - at_ns) / 1e6
@@ -163,7 +168,7 @@ def end(faulty):
     code = daemon.wait_end()
     life.calls, faulted, _ = faulty.seen.read()
     life.faulted = bool(faulted)
-    if code != 0 and (not faulted or code not in DOCUMENTED):
+    if code != 0 and (not faulted or not is_documented(life.fault, code)):
         life.harm("crashes", f"ended with {code} at SIGTERM\n{daemon.log()[-1500:]}")
     if code != 0:
         life.codes.append(code)

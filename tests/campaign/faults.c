@@ -1,11 +1,14 @@
-/* faults.c: faults of the disk in the real daemon: preloaded (LD_PRELOAD) into `stanch serve`; its children start with an
+/* faults.c: faults of the disk and of memory in the real daemon: preloaded (LD_PRELOAD) into `stanch serve`; its children start with an
  * environment of their own and know nothing of it.
  *   STANCH_FAULT=CLASS:N[:COUNT]  the Nth call of that class fails, COUNT in a row (1). Classes: the VFS's (vfs_faulty.h),
- *                                 and file-full, file-error, file-short for the files beside the database. N 0: only count
+ *                                 and file-full, file-error, file-short for the files beside the database, and memory: the
+ *                                 Nth allocation. N 0: only count
+ *   STANCH_FAULT_IN=any           in every process that has this environment, a command too; else in `serve` only
  *   STANCH_FAULT_DIR=DIR          where those files are
  *   STANCH_FAULT_SEEN=FILE        16 bytes: calls so far, 1 when a fault came, CLOCK_MONOTONIC in ns of the first one */
 #include "timeline/vfs_faulty.h"
 #include "libc_faulty.h"
+#include "malloc_faulty.h"
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -25,8 +28,11 @@ static void note_fault(void)
         seen->at_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-static bool is_serve(void)
+static bool is_wanted_here(void)
 {
+    const char *in = getenv("STANCH_FAULT_IN");
+    if (in && strcmp(in, "any") == 0)
+        return true;
     char words[4096] = {0};
     int fd = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/cmdline", O_RDONLY | O_CLOEXEC, 0);
     ssize_t len = fd < 0 ? 0 : read(fd, words, sizeof words - 1);
@@ -43,6 +49,15 @@ static void fail_files(const char *class, int at, int count)
     libc_fault.at = at;
     libc_fault.count = count;
     libc_fault.dir = getenv("STANCH_FAULT_DIR");
+}
+
+static void fail_memory(int at, int count)
+{
+    malloc_fault.calls = &seen->calls;
+    malloc_fault.on_fault = note_fault;
+    malloc_fault.at = at;
+    malloc_fault.count = count;
+    malloc_fault.counts = true;
 }
 
 static void fail_database(enum vfs_fault fault, int at, int count)
@@ -64,13 +79,15 @@ __attribute__((constructor)) static void begin(void)
     const char *wanted = getenv("STANCH_FAULT"), *path = getenv("STANCH_FAULT_SEEN");
     char class[32] = "";
     int at = 0, count = 1;
-    if (!wanted || !path || !is_serve() || sscanf(wanted, "%31[^:]:%d:%d", class, &at, &count) < 2)
+    if (!wanted || !path || !is_wanted_here() || sscanf(wanted, "%31[^:]:%d:%d", class, &at, &count) < 2)
         return;
     int fd = (int)syscall(SYS_openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC, 0);
     seen = fd < 0 ? MAP_FAILED : mmap(NULL, sizeof *seen, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (seen == MAP_FAILED)
         _exit(99);
     close(fd);
+    if (strcmp(class, "memory") == 0)
+        fail_memory(at, count);
     if (strncmp(class, "file-", 5) == 0)
         fail_files(class, at, count);
     for (int i = 1; i < VFS_FAULT_COUNT; i++)

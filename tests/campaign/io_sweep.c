@@ -1,5 +1,5 @@
-/* io_sweep.c: the engine on the real store, and every call to the disk fails in its turn (campaign D3).
- *   io_sweep CLASS COUNT FROM STEP      CLASS: a fault of the VFS (vfs_faulty.h) or of the files beside the database
+/* io_sweep.c: the engine on the real store, and every call to the disk (campaign D3) or for memory (D13) fails in its turn.
+ *   io_sweep CLASS COUNT FROM STEP      CLASS: a fault of the VFS (vfs_faulty.h), of the files beside the database, memory
  * The scenario: an incident, a run with a note, a mitigation, one that a person approves, and an undo by a person; the
  * stop switch set and released; checkpoints in between. For each point: one life in which the Nth call fails (COUNT of them
  * in a row), and one without faults that goes on from what is there; then what happened is held against what was promised.
@@ -16,6 +16,10 @@
 #include "timeline/verify.h"
 #include "timeline/vfs_faulty.h"
 #include "libc_faulty.h"
+#include "malloc_faulty.h"
+#ifdef STANCH_ASAN
+#include <sanitizer/lsan_interface.h>
+#endif
 #include <signal.h>
 #include <sys/wait.h>
 
@@ -26,6 +30,7 @@
 enum life_end {
     LIFE_DONE = 0,
     LIFE_STORE = STANCH_EXIT_STORE,
+    LIFE_NOMEM = STANCH_EXIT_NOMEM,
     LIFE_REFUSED = 97, /* said at the opening; nothing was promised */
     /* what must not be */
     LIFE_DAMAGED = 31, /* a fault of the disk was taken for damage, or has made some */
@@ -35,6 +40,7 @@ enum life_end {
     LIFE_TWICE,
     LIFE_UNVERIFIED,
     LIFE_SWITCH,
+    LIFE_LEAKS,
 };
 
 static const struct {
@@ -46,6 +52,7 @@ static const struct {
     {"sync-error", VFS_SYNC_ERROR, 0},   {"sync-kept", VFS_SYNC_KEPT, 0},     {"sync-torn", VFS_SYNC_TORN, 0},
     {"read-error", VFS_READ_ERROR, 0},   {"lock-busy", VFS_LOCK_BUSY, 0},     {"truncate-error", VFS_TRUNCATE_ERROR, 0},
     {"file-full", VFS_NO_FAULT, ENOSPC}, {"file-error", VFS_NO_FAULT, EIO},   {"file-short", VFS_NO_FAULT, -1},
+    {"memory", VFS_NO_FAULT, 0},
 };
 
 /* What outlives a life: what was told, and the world outside. */
@@ -59,6 +66,7 @@ static struct shared {
 } * shared;
 
 static struct sim *sim; /* of this life */
+static void disarm(void);
 
 static void note_fault(void)
 {
@@ -82,7 +90,7 @@ static void do_nothing(void *ctx)
 static struct stanch_store *open_inline(const char *dir)
 {
     static struct stanch_store_ops ops;
-    struct stanch_sqlite_options options = {.vfs = "faulty", .reserve_bytes = 65536, .busy_ms = 1};
+    struct stanch_sqlite_options options = {.vfs = vfs.under ? "faulty" : NULL, .reserve_bytes = 65536, .busy_ms = 1};
     struct stanch_store *store;
     struct stanch_err err = {0};
     int rc = stanch_store_sqlite_open_with(dir, 1, 0, &options, &store, &err);
@@ -264,6 +272,17 @@ static void check_store(const char *dir)
 
 /* ---- lives ---- */
 
+/* A fault that was survived has left nothing behind. */
+static bool is_leaking(void)
+{
+#ifdef STANCH_ASAN
+    disarm();
+    return __lsan_do_recoverable_leak_check() != 0;
+#else
+    return false;
+#endif
+}
+
 static _Noreturn void live(const char *dir, int life)
 {
     alarm(60);
@@ -287,7 +306,7 @@ static _Noreturn void live(const char *dir, int life)
     sim_done(sim);
     if (life == 1)
         check_store(dir);
-    _exit(LIFE_DONE);
+    _exit(life == 0 && is_leaking() ? LIFE_LEAKS : LIFE_DONE);
 }
 
 /* returns its exit code; 1000 and more: the signal that ended it */
@@ -300,6 +319,11 @@ static int begin_life(const char *dir, int life)
     if (pid < 0 || waitpid(pid, &status, 0) != pid)
         exit(2);
     return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+}
+
+static bool is_memory(size_t class)
+{
+    return classes[class].fault == VFS_NO_FAULT && classes[class].errnum == 0;
 }
 
 static void arm(size_t class, const char *dir, int at, int count)
@@ -315,12 +339,18 @@ static void arm(size_t class, const char *dir, int at, int count)
     libc_fault.count = count;
     libc_fault.calls = &shared->calls;
     libc_fault.on_fault = note_fault;
+    malloc_fault.at = at;
+    malloc_fault.count = count;
+    malloc_fault.calls = &shared->calls;
+    malloc_fault.on_fault = note_fault;
+    malloc_fault.counts = is_memory(class);
 }
 
 static void disarm(void)
 {
     vfs.fault = VFS_NO_FAULT;
     libc_fault.dir = NULL;
+    malloc_fault.counts = false;
 }
 
 static char *new_dir(void)
@@ -355,9 +385,11 @@ static bool try_point(size_t class, int at, int count, struct sweep *sweep)
     int again = begin_life(dir, 1);
     sweep->points++;
     sweep->faulted += faulted;
-    sweep->ended += code == LIFE_STORE;
+    sweep->ended += code == LIFE_STORE || code == LIFE_NOMEM;
     sweep->refused += code == LIFE_REFUSED;
-    bool good = (code == LIFE_DONE || code == LIFE_STORE || code == LIFE_REFUSED) && again == LIFE_DONE;
+    bool good =
+        code == LIFE_DONE || code == LIFE_STORE || code == LIFE_REFUSED || (code == LIFE_NOMEM && is_memory(class));
+    good = good && again == LIFE_DONE;
     if (!good) {
         sweep->harms++;
         (void)printf("HARM %s:%d:%d ended with %d, then %d\n", classes[class].name, at, count, code, again);
@@ -380,8 +412,10 @@ int main(int argc, char **argv)
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (shared == MAP_FAILED)
         return 2;
+    stanch_mem_init();
     stanch_digest_init();
-    vfs_register();
+    if (!is_memory(class))
+        vfs_register(); /* SQLite runs from here on: too late for its memory */
     struct sweep sweep = {0};
     int at = from;
     while (try_point(class, at, count, &sweep) && sweep.harms < 20)

@@ -1,0 +1,53 @@
+/* malloc_faulty.h: the Nth allocation of the process fails, whoever asks: stanch, a library, the C library itself. For the
+ * executable or the preloaded object that includes it: what it defines comes before the C library's, or a sanitizer's. */
+#ifndef TEST_CAMPAIGN_MALLOC_FAULTY_H
+#define TEST_CAMPAIGN_MALLOC_FAULTY_H
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#ifdef STANCH_ASAN
+#define UNDER(name) __interceptor_##name
+#else
+#define UNDER(name) __libc_##name
+#endif
+extern void *UNDER(malloc)(size_t bytes);
+extern void *UNDER(calloc)(size_t count, size_t bytes);
+extern void *UNDER(realloc)(void *ptr, size_t bytes);
+
+static struct {
+    bool counts;   /* false: nothing fails, nothing is counted */
+    int at, count; /* the Nth allocation from now fails, and so many in a row; at 0: they are only counted */
+    int *calls;    /* allocations so far */
+    void (*on_fault)(void);
+} malloc_fault;
+
+static bool malloc_is_due(void)
+{
+    if (!malloc_fault.counts)
+        return false;
+    int n = __atomic_add_fetch(malloc_fault.calls, 1, __ATOMIC_SEQ_CST);
+    bool due = malloc_fault.at > 0 && n >= malloc_fault.at && n - malloc_fault.at < malloc_fault.count;
+    if (due && malloc_fault.on_fault)
+        malloc_fault.on_fault();
+    if (due)
+        errno = ENOMEM;
+    return due;
+}
+
+__attribute__((visibility("default"))) void *malloc(size_t bytes)
+{
+    return malloc_is_due() ? NULL : UNDER(malloc)(bytes);
+}
+
+__attribute__((visibility("default"))) void *calloc(size_t count, size_t bytes)
+{
+    return malloc_is_due() ? NULL : UNDER(calloc)(count, bytes);
+}
+
+__attribute__((visibility("default"))) void *realloc(void *ptr, size_t bytes)
+{
+    return malloc_is_due() ? NULL : UNDER(realloc)(ptr, bytes);
+}
+
+#endif
