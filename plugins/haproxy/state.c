@@ -177,6 +177,35 @@ static const char *parse_stat(struct sdk_call *call, char *block, struct haproxy
     return NULL;
 }
 
+/* ---- show info ---- */
+
+static int64_t info_count(const char *block, const char *name)
+{
+    const char *at = strstr(block, name);
+    return at ? strtoll(at + strlen(name), NULL, 10) : 0;
+}
+
+struct haproxy_process haproxy_parse_info(char *text, int64_t now_ms)
+{
+    bool is_alone = strncmp(text, "\nName: ", 7) == 0; /* behind an empty block */
+    char *block = is_alone ? text : strstr(text, "\n\nName: ");
+    struct haproxy_process process = {0, 0};
+    size_t len = strlen(text);
+    if (!block || len < 2 || strcmp(text + len - 2, "\n\n") != 0)
+        return process; /* not there, or cut */
+    process.pid = info_count(block, "\nPid: ");
+    process.started_at_ms = now_ms - info_count(block, "\nUptime_sec: ") * 1000;
+    block[is_alone ? 1 : 2] = '\0';
+    return process;
+}
+
+bool haproxy_is_other_process(struct haproxy_process a, struct haproxy_process b)
+{
+    if (a.pid <= 0 || b.pid <= 0)
+        return false;
+    return a.pid != b.pid || llabs((long long)(a.started_at_ms - b.started_at_ms)) > 5000;
+}
+
 const char *haproxy_parse(struct sdk_call *call, char *text, struct haproxy_backend *ret, const char **ret_kind)
 {
     char *rest = strstr(text, "\n\n");

@@ -32,6 +32,10 @@ struct haproxy_backend {
     struct haproxy_server *servers; /* in the order of the configuration */
     size_t count;
 };
+/* Which process answered, to tell one from its successor: a reload forgets what was set at run time. */
+struct haproxy_process {
+    int64_t pid, started_at_ms; /* 0: it did not say */
+};
 /* What really takes new requests. */
 struct haproxy_capacity {
     int64_t weight;
@@ -39,6 +43,10 @@ struct haproxy_capacity {
     bool is_backup; /* all of it is a backup server's */
 };
 
+/** Cut the answer to "show info", the last one, off a text: the blocks before it stay. */
+struct haproxy_process haproxy_parse_info(char *text, int64_t now_ms);
+/** Whether it is another process: its pid, or its start by more than 5 s. Not known: no. */
+bool haproxy_is_other_process(struct haproxy_process a, struct haproxy_process b);
 /** Parse the answer to "show servers state B;show stat B 4 -1". text: writable, is cut into pieces that the
  * backend points into. returns NULL, or what is wrong with it; *ret_kind is then the error's kind. */
 const char *haproxy_parse(struct sdk_call *call, char *text, struct haproxy_backend *ret, const char **ret_kind);
