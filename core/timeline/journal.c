@@ -159,6 +159,9 @@ int stanch_journal_list(struct stanch_journal *journal, const struct stanch_noun
 {
     struct stanch_noun_query bounded = *query;
     bounded.limit = query->limit < 1 ? 1 : query->limit > 1000 ? 1000 : query->limit;
+    bool by_id_only = strcmp(query->noun, "key") == 0 || strcmp(query->noun, "step") == 0;
+    if (by_id_only && !query->id_prefix)
+        return stanch_err_set(err, STANCH_E_INVALID, "%ss are listed by the beginning of their id", query->noun);
     int rc = journal->store->ops->list(journal->store, &bounded, ret, err);
     return rc < 0 ? stanch_journal__unreadable(journal, rc, err) : rc;
 }

@@ -78,7 +78,7 @@ json_t *stanch_journal_see(struct stanch_journal *journal, const char *noun, con
 struct stanch_noun_query {
     const char *noun;      /* "incident", "run", "step", "approval", "mitigation", "event", ... */
     const char *chain;     /* only of this incident; NULL: all */
-    const char *id_prefix; /* only ids that begin so ("R-3/"); NULL: all */
+    const char *id_prefix; /* only ids that begin so ("R-3/"); NULL: all; steps and keys are listed with one only */
     int open;              /* 1 only open, 0 only ended, -1 both */
     int64_t before_seq;    /* only documents whose "seq" (of creation) is lower: the next page; 0: from the newest */
     int limit;             /* 1..1000 */

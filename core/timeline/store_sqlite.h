@@ -13,6 +13,10 @@
 #define STANCH_SQLITE_CHECKPOINT  1000 /* frames */
 #define STANCH_SQLITE_RESERVE     (16 * 1024 * 1024)
 
+/* What is in the indices of listings. Keys are only looked up, steps only found by the id of their run: there are most of
+ * these, and each would cost three more pages. */
+#define STANCH_SQLITE_LISTED "noun <> 'key' AND noun <> 'step'"
+
 struct stanch_sqlite_options {
     const char *vfs;       /* NULL: the default one */
     int64_t reserve_bytes; /* 0: no reserve */

@@ -193,18 +193,19 @@ static int list(struct stanch_store *store, const struct stanch_noun_query *quer
 {
     struct stanch_sqlite *self = stanch_sqlite__of(store);
     bool by_prefix = query->id_prefix && *query->id_prefix;
-    STANCH_AUTO_FREE char *sql = stanch_asprintf(
-        "SELECT text, sum FROM doc INDEXED BY %s WHERE noun = :noun%s%s%s%s ORDER BY seq DESC"
-        " LIMIT :limit",
-        by_prefix          ? "doc_key"
-        : query->chain     ? "doc_chain"
-        : query->open == 1 ? "doc_open"
-                           : "doc_seq",
-        by_prefix ? " AND id >= :from AND id < :to" : " AND noun <> 'key'", query->chain ? " AND chain = :chain" : "",
-        query->open < 0 ? ""
-        : query->open   ? " AND open = 1"
-                        : " AND open = 0",
-        query->before_seq > 0 ? " AND seq < :before" : "");
+    STANCH_AUTO_FREE char *sql =
+        stanch_asprintf("SELECT text, sum FROM doc INDEXED BY %s WHERE noun = :noun%s%s%s%s ORDER BY seq DESC"
+                        " LIMIT :limit",
+                        by_prefix          ? "doc_key"
+                        : query->chain     ? "doc_chain"
+                        : query->open == 1 ? "doc_open"
+                                           : "doc_seq",
+                        by_prefix ? " AND id >= :from AND id < :to" : " AND " STANCH_SQLITE_LISTED,
+                        query->chain ? " AND chain = :chain" : "",
+                        query->open < 0 ? ""
+                        : query->open   ? " AND open = 1"
+                                        : " AND open = 0",
+                        query->before_seq > 0 ? " AND seq < :before" : "");
     STANCH_CLEANUP(end_statement) struct statement st = {0};
     int rc = begin_statement(self, sql, &st, err);
     if (rc < 0)
@@ -225,7 +226,7 @@ static int count_open(struct stanch_store *store, const char *noun, int64_t *ret
     STANCH_CLEANUP(end_statement) struct statement st = {0};
     int rc = begin_statement(self,
                              "SELECT count(*) FROM doc INDEXED BY doc_open"
-                             " WHERE noun = :noun AND noun <> 'key' AND open = 1",
+                             " WHERE noun = :noun AND " STANCH_SQLITE_LISTED " AND open = 1",
                              &st, err);
     if (rc < 0)
         return rc;

@@ -22,10 +22,10 @@ static const char schema[] =
     "CREATE TABLE doc ("
     "  noun TEXT NOT NULL, id TEXT NOT NULL, chain TEXT NOT NULL, open INTEGER NOT NULL, seq INTEGER NOT NULL,"
     "  text TEXT NOT NULL, sum TEXT NOT NULL, due INTEGER) STRICT;"
-    "CREATE UNIQUE INDEX doc_key ON doc (noun, id);" /* keys are only found by their id, or its beginning */
-    "CREATE INDEX doc_seq ON doc (noun, seq) WHERE noun <> 'key';"
-    "CREATE INDEX doc_open ON doc (noun, seq) WHERE noun <> 'key' AND open = 1;"
-    "CREATE INDEX doc_chain ON doc (chain, noun, seq) WHERE noun <> 'key';" DOC_DUE
+    "CREATE UNIQUE INDEX doc_key ON doc (noun, id);"
+    "CREATE INDEX doc_seq ON doc (noun, seq) WHERE " STANCH_SQLITE_LISTED ";"
+    "CREATE INDEX doc_open ON doc (noun, seq) WHERE " STANCH_SQLITE_LISTED " AND open = 1;"
+    "CREATE INDEX doc_chain ON doc (chain, noun, seq) WHERE " STANCH_SQLITE_LISTED ";" DOC_DUE
     "CREATE TABLE blob (id TEXT PRIMARY KEY, bytes BLOB NOT NULL) STRICT;"
     "CREATE TABLE counter (prefix TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID, STRICT;";
 
