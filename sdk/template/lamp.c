@@ -56,7 +56,7 @@ static void on_plan_read(struct sdk_call *call, const struct sdk_http_answer *an
     int on = is_on(call, answer), want = sdk_arg_bool(call, "on", false);
     const char *lamp = sdk_arg_str(call, "lamp", ""), *name = sdk_instance_name(sdk_instance(call));
     const char *url = sdk_setting(sdk_instance(call), "url", "");
-    const char *command = "curl -X PUT -d '{\"on\":%s}' %s/lamps/%s";
+    static const char command[] = "curl -X PUT -d '{\"on\":%s}' %s/lamps/%s";
     if (on < 0)
         return;
     sdk_plan(call, &(struct sdk_plan){
