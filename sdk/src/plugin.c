@@ -187,6 +187,11 @@ bool sdk_has_secret(const struct sdk_instance *instance, const char *name)
     return instance->host->secret(instance->handle, sdk_span(name)).len > 0;
 }
 
+const char *sdk_secret(struct sdk_call *call, const char *name)
+{
+    return sdk__copy(call, call->instance->host->secret(call->instance->handle, sdk_span(name)));
+}
+
 bool sdk_keep_secret(struct sdk_instance *instance, const char *name, const char *value)
 {
     return instance->host->secret_keep(instance->handle, sdk_span(name), sdk_span(value)) != 0;

@@ -7,6 +7,7 @@ struct http_wait {
     struct sdk_call *call;
     sdk__http_fn fn;
     void *ctx;
+    bool is_read;
 };
 
 static void on_http_ended(struct stanch_call *handle, void *ctx, const struct stanch_http_exchange *exchange)
@@ -23,6 +24,7 @@ static void on_http_ended(struct stanch_call *handle, void *ctx, const struct st
         .body = sdk__copy(call, exchange->body),
         .body_len = exchange->body.len,
         .why = sdk__copy(call, exchange->why),
+        .is_read = wait->is_read,
     };
     wait->fn(call, wait->ctx, &answer);
 }
@@ -74,6 +76,7 @@ void sdk__http_at(struct sdk_call *call, const struct sdk_http_order *order, con
     wait->call = call;
     wait->fn = fn;
     wait->ctx = ctx;
+    wait->is_read = order->is_read;
     json_t *headers = order->headers ? order->headers : json_object();
     const char *type = order->json ? "application/json" : order->content_type;
     if (type)
@@ -126,9 +129,9 @@ static const char *excerpt(struct sdk_call *call, const struct sdk_http_answer *
     return sdk_text(call, ": %s", text);
 }
 
-static void answer_not_answered(struct sdk_call *call, uint32_t ended, const char *why)
+static void answer_not_answered(struct sdk_call *call, uint32_t ended, const char *why, bool is_change)
 {
-    if (ended == STANCH_HTTP_LOST && sdk_is_change(call))
+    if (ended == STANCH_HTTP_LOST && is_change)
         sdk_unknown(call, "unreachable", "%s", why);
     else
         sdk_fail_retry(call, 0, "unreachable", "%s", why);
@@ -173,15 +176,16 @@ const char *sdk__http_meaning(struct sdk_call *call, const struct sdk_http_answe
 
 bool sdk_http_ok(struct sdk_call *call, const struct sdk_http_answer *answer)
 {
+    bool is_change = sdk_is_change(call) && !answer->is_read;
     if (answer->ended != STANCH_HTTP_ANSWERED) {
-        answer_not_answered(call, answer->ended, answer->why);
+        answer_not_answered(call, answer->ended, answer->why, is_change);
         return false;
     }
     if (answer->status >= 200 && answer->status <= 299)
         return true;
     struct meaning meaning = meaning_of(answer->status);
     const char *text = sdk__http_meaning(call, answer);
-    if (meaning.may_have_happened && sdk_is_change(call))
+    if (meaning.may_have_happened && is_change)
         sdk_unknown(call, meaning.kind, "%s: it may or may not have happened", text);
     else if (meaning.can_retry)
         sdk_fail_retry(call, answer->retry_after_ms, meaning.kind, "%s", text);
@@ -202,7 +206,7 @@ const json_t *sdk_http_json(struct sdk_call *call, const struct sdk_http_answer 
         return sdk_hold(call, value);
     const char *text = sdk_text(call, "the remote answered %u with what is not JSON: %s%s", answer->status, error.text,
                                 excerpt(call, answer));
-    if (sdk_is_change(call))
+    if (sdk_is_change(call) && !answer->is_read)
         sdk_unknown(call, "protocol", "%s", text);
     else
         sdk_fail(call, "protocol", "%s", text);
@@ -235,7 +239,7 @@ bool sdk_exchange_ok(struct sdk_call *call, uint32_t ended, const char *why)
 {
     if (ended == STANCH_HTTP_ANSWERED)
         return true;
-    answer_not_answered(call, ended, why);
+    answer_not_answered(call, ended, why, sdk_is_change(call));
     return false;
 }
 

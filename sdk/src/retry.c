@@ -30,7 +30,7 @@ struct retry {
 static bool is_read(const struct sdk_call *call, const struct sdk_http_order *order)
 {
     const char *method = order->method ? order->method : "GET";
-    return !sdk_is_change(call) && (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0);
+    return order->is_read || (!sdk_is_change(call) && (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0));
 }
 
 static bool can_ask_again(const struct sdk_call *call, const struct sdk_http_order *order,

@@ -23,6 +23,19 @@ const char *sdk_escape(struct sdk_call *call, const char *part)
     return out;
 }
 
+const char *sdk_shell_word(struct sdk_call *call, const char *word)
+{
+    char *out = sdk_memory(call, strlen(word) * 4 + 3), *at = out;
+    *at++ = '\'';
+    for (const char *p = word; *p; p++) {
+        if (*p == '\'')
+            at = stpcpy(at, "'\\'");
+        *at++ = *p;
+    }
+    *at = '\'';
+    return out;
+}
+
 /* ---- queries ---- */
 
 struct pair {

@@ -87,6 +87,9 @@ const json_t *sdk_settings(const struct sdk_instance *instance);
 const char *sdk_setting(const struct sdk_instance *instance, const char *name, const char *otherwise);
 /** Whether that secret setting is set. (sdk_http sends secrets by name: a plugin seldom needs a value.) */
 bool sdk_has_secret(const struct sdk_instance *instance, const char *name);
+/** The value of a secret setting, or of one that was kept; "" when it is not set. Only for a request that carries it in
+ * its body: headers and signatures take secrets by name. Lives as long as the call; never put it into an answer. */
+const char *sdk_secret(struct sdk_call *call, const char *name);
 /** Keep a secret that came up while working (a session's token) under a name that begins with "."; it can stand
  * wherever the name of a secret setting can. NULL or "" removes it. returns false when the name is none. */
 bool sdk_keep_secret(struct sdk_instance *instance, const char *name, const char *value);
@@ -201,6 +204,9 @@ struct sdk_http_order {
     const char *content_type;      /* of `body` */
     uint32_t deadline_ms;          /* 0: what is left of the call's time */
     uint64_t max_body;             /* of the answer; 0: 4 MiB */
+    /** It changes nothing, whatever the method and the operation: asked again when it got lost, and what it cannot
+     * tell is failed, not unknown. Only before the first request of a call that changes something. */
+    bool is_read;
 };
 struct sdk_http_answer {
     uint32_t ended;  /* STANCH_HTTP_ANSWERED | _NOT_SENT | _LOST */
@@ -210,30 +216,34 @@ struct sdk_http_answer {
     const char *body;      /* with a NUL behind it */
     size_t body_len;
     const char *why; /* for people, when it was not answered; else "" */
+    bool is_read;    /* of its order */
 };
 /** Ask. fn: called later, exactly once unless the call was answered before. Redirects are not followed, TLS
  * is verified, and only hosts that a setting names are reached. */
 void sdk_http(struct sdk_call *call, const struct sdk_http_order *order,
               void (*fn)(struct sdk_call *call, const struct sdk_http_answer *answer));
-/** True when it was answered with 2xx. Otherwise answers the call and returns false:
+/** True when it was answered with 2xx. Otherwise answers the call and returns false (a change here is one in an
+ * operation that changes, whose order was not is_read):
  *    not sent                    failed, "unreachable", try again
- *    lost                        unknown when sdk_is_change(call), else failed "unreachable", try again
+ *    lost                        unknown for a change, else failed "unreachable", try again
  *    401, 403                    failed "unauthorized" / "forbidden"      404  failed "not-found"
  *    409, 412                    failed "stale"                           429  failed "rate", try again
  *    503                         failed "unavailable", try again
- *    500, 502, 504, other 5xx    unknown when sdk_is_change(call), else failed "remote", try again
+ *    500, 502, 504, other 5xx    unknown for a change, else failed "remote", try again
  *    other                       failed "remote", with the beginning of the body */
 bool sdk_http_ok(struct sdk_call *call, const struct sdk_http_answer *answer);
 /** The body as JSON, borrowed from the call; NULL when it is none, and then the call was answered
  * ("protocol"). */
 const json_t *sdk_http_json(struct sdk_call *call, const struct sdk_http_answer *answer);
+/** One word of a command line for a shell, in quotes: for by_hand. */
+const char *sdk_shell_word(struct sdk_call *call, const char *word);
 /** Escape one part of a path or query. */
 const char *sdk_escape(struct sdk_call *call, const char *part);
 /** `path` (escaped already) with a query of these parameters, sorted by name and escaped. query: {"name":value},
  * borrowed; a value is a text, a number, true, false, or an array of such (repeated); null is left out. */
 const char *sdk_url(struct sdk_call *call, const char *path, const json_t *query);
 /** As sdk_http, and asks again what is safe to ask again: always after "not sent", 429 and 503, since nothing
- * happened; a GET or HEAD in an operation that changes nothing also after "lost", 500, 502 and 504. A change that got
+ * happened; a GET or HEAD in an operation that changes nothing, and what is_read, also after "lost", 500, 502 and 504. A change that got
  * lost is never repeated. Waits with full jitter (up to 0.25 s, doubling to 8 s), at least what Retry-After says.
  * fn gets the last answer when the call's time would not do for another one. Each one gets order->deadline_ms at most. */
 void sdk_http_retry(struct sdk_call *call, const struct sdk_http_order *order,
