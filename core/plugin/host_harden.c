@@ -174,13 +174,15 @@ static bool is_read_format(const char *format)
     return false;
 }
 
-/* The folder of a path that a setting names: the plugin may read there, and write when it is a "path". A folder, since
+/* The folder of a path that a setting names (or that it is itself): the plugin may read there, and write when it is a "path". A folder, since
  * what is replaced (a rotated token, a certificate) is another file of that name. */
 static int on_format(void *ctx, const char *format, const char *text, const char *where, struct stanch_err *err)
 {
     int rules = *(int *)ctx;
     STANCH_AUTO_FREE char *folder = stanch_strdup(text);
-    char *slash = strrchr(folder, '/');
+    struct stat st;
+    bool is_folder = strcmp(format, "path") == 0 && stat(text, &st) == 0 && S_ISDIR(st.st_mode);
+    char *slash = is_folder ? NULL : strrchr(folder, '/');
     (void)where;
     (void)err;
     if (strcmp(format, "path") != 0 && !is_read_format(format))

@@ -46,6 +46,20 @@ static void check_freshness(const struct stanch_run *run, struct stanch_gate *ga
         stanch_gate__ask_because(gate, "its alert has resolved meanwhile");
 }
 
+/* What the plugin says of its action, or of this plan when that is more. */
+static const char *declared_risk(const json_t *action, const json_t *plan)
+{
+    static const char *const words[] = {"low", "medium", "high"};
+    const char *declared = stanch_json_str(action, "risk", "high"), *planned = stanch_json_str(plan, "risk", NULL);
+    for (size_t i = 0; planned && i < sizeof words / sizeof *words; i++) {
+        if (strcmp(words[i], declared) == 0)
+            return planned;
+        if (strcmp(words[i], planned) == 0)
+            return declared;
+    }
+    return planned ? "high" : declared;
+}
+
 void stanch_gate__decide(struct stanch_op *op, const char *effect, const json_t *plan, const json_t *declared,
                          const char *action, const char *raised, struct stanch_gate *ret)
 {
@@ -66,11 +80,11 @@ void stanch_gate__decide(struct stanch_op *op, const char *effect, const json_t 
         .runbook = op->run ? stanch_json_str(op->run->doc, "runbook", "") : "",
         .targets = json_object_get(plan, "targets"),
         .reach = stanch_json_real(plan, "reach", -1),
-        .declared_risk = stanch_json_str(act, "risk", "high"),
+        .declared_risk = declared_risk(act, plan),
         .raised_risk = raised,
     };
     if (undo)
-        question.declared_risk = stanch_json_str(act, "undo_risk", question.declared_risk);
+        question.declared_risk = stanch_json_str(act, "undo_risk", stanch_json_str(act, "risk", "high"));
     stanch_policy_decide(engine->policy, &question, &ret->policy);
     if (ret->policy.forbidden) {
         ret->refused = true;

@@ -223,6 +223,7 @@ void sdk_plan(struct sdk_call *call, const struct sdk_plan *plan)
     set_text(value, "by_hand", plan->by_hand);
     set_text(value, "undo_by_hand", plan->undo_by_hand);
     set_text(value, "impact", plan->impact);
+    set_text(value, "risk", plan->risk);
     set_value(value, "reach", plan->reach < 0 ? json_null() : json_real(plan->reach));
     set_value(value, "observed", plan->observed);
     set_value(value, "no_change", json_boolean(plan->no_change));

@@ -192,6 +192,14 @@ const char *sdk_secret(struct sdk_call *call, const char *name)
     return sdk__copy(call, call->instance->host->secret(call->instance->handle, sdk_span(name)));
 }
 
+const char *sdk_instance_secret(const struct sdk_instance *instance, const char *name, size_t *ret_len)
+{
+    struct stanch_text secret = instance->host->secret(instance->handle, sdk_span(name));
+    if (ret_len)
+        *ret_len = (size_t)secret.len;
+    return secret.len > 0 ? secret.data : NULL;
+}
+
 bool sdk_keep_secret(struct sdk_instance *instance, const char *name, const char *value)
 {
     return instance->host->secret_keep(instance->handle, sdk_span(name), sdk_span(value)) != 0;

@@ -90,6 +90,9 @@ bool sdk_has_secret(const struct sdk_instance *instance, const char *name);
 /** The value of a secret setting, or of one that was kept; "" when it is not set. Only for a request that carries it in
  * its body: headers and signatures take secrets by name. Lives as long as the call; never put it into an answer. */
 const char *sdk_secret(struct sdk_call *call, const char *name);
+/** The same outside of a call, for a library that has to have it (a private key). Lives as long as the instance, unless
+ * the setting's format is "secret-file". ret_len: may be NULL. returns NULL when it is not set */
+const char *sdk_instance_secret(const struct sdk_instance *instance, const char *name, size_t *ret_len);
 /** Keep a secret that came up while working (a session's token) under a name that begins with "."; it can stand
  * wherever the name of a secret setting can. NULL or "" removes it. returns false when the name is none. */
 bool sdk_keep_secret(struct sdk_instance *instance, const char *name, const char *value);
@@ -169,6 +172,7 @@ struct sdk_plan {
     const char *by_hand;      /* the command a person would type */
     const char *undo_by_hand; /* ... to take it back */
     const char *impact;       /* one line for the approver: "serving capacity 3 -> 2 servers" */
+    const char *risk;         /* "medium", "high": raises what was declared, never lowers it; NULL: as declared */
     double reach;             /* share of the whole that is affected, 0..1; negative: not known */
     json_t *observed;         /* what was seen and matters to the approver */
     bool no_change;           /* it is so already: apply would change nothing */
