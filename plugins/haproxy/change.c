@@ -20,27 +20,15 @@ static bool check_value(const struct sdk_call *call, const json_t *value)
            json_is_integer(weight) && json_integer_value(weight) >= 0 && json_integer_value(weight) <= 256;
 }
 
-/* With servers, a value has one of each. */
-static bool check_values(const struct sdk_call *call, const json_t *value)
-{
-    const json_t *list = json_object_get(sdk_args(call), "servers");
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        const char *name = json_string_value(json_array_get(list, i));
-        if (!name || !check_value(call, json_object_get(value, name)))
-            return false;
-    }
-    return list || check_value(call, value);
-}
-
 static bool check_plan(struct sdk_call *call)
 {
-    if (check_values(call, sdk_plan_member(call, "from")) && check_values(call, sdk_plan_member(call, "to")))
+    if (check_value(call, sdk_plan_member(call, "from")) && check_value(call, sdk_plan_member(call, "to")))
         return true;
     sdk_fail(call, "invalid", "plan: from and to with the action's values were expected; make the plan again");
     return false;
 }
 
-static const char *part_text(struct sdk_call *call, const json_t *value)
+static const char *value_text(struct sdk_call *call, const json_t *value)
 {
     const json_t *entry = json_object_get(value, "value");
     if (entry)
@@ -49,51 +37,15 @@ static const char *part_text(struct sdk_call *call, const json_t *value)
                     (long long)json_integer_value(json_object_get(value, "weight")));
 }
 
-static const char *value_text(struct sdk_call *call, const struct haproxy_work *work, const json_t *value)
-{
-    const char *text = "";
-    for (size_t i = 0; work->is_many && i < work->name_count; i++)
-        text = sdk_text(call, "%s%s%s %s", text, i ? ", " : "", work->names[i],
-                        part_text(call, haproxy_part(work, value, i)));
-    return work->is_many ? text : part_text(call, value);
-}
-
-/* Whether the field of name number `at` is that of `value`. */
-static bool has_part_of(const struct sdk_call *call, const struct haproxy_work *work, size_t at, const json_t *now,
-                        const json_t *value)
+static bool has_field_of(const struct sdk_call *call, const json_t *now, const json_t *value)
 {
     const char *field = haproxy_field(call);
-    return json_equal(json_object_get(haproxy_part(work, now, at), field),
-                      json_object_get(haproxy_part(work, value, at), field)) != 0;
+    return json_equal(json_object_get(now, field), json_object_get(value, field)) != 0;
 }
 
-static bool has_field_of(const struct sdk_call *call, const struct haproxy_work *work, const json_t *now,
-                         const json_t *value)
+static const char *subject(const struct haproxy_work *work)
 {
-    for (size_t i = 0; i < work->name_count; i++)
-        if (!has_part_of(call, work, i, now, value))
-            return false;
-    return true;
-}
-
-/* Whether each name has the field of the one value or of the other. */
-static bool has_either(const struct sdk_call *call, const struct haproxy_work *work, const json_t *now,
-                       const json_t *from, const json_t *to)
-{
-    for (size_t i = 0; i < work->name_count; i++)
-        if (!has_part_of(call, work, i, now, from) && !has_part_of(call, work, i, now, to))
-            return false;
-    return true;
-}
-
-/* The same of whole values: what an apply that stopped half-way leaves, of many servers or many processes. */
-static bool is_half_way(const struct haproxy_work *work, const json_t *now, const json_t *from, const json_t *to)
-{
-    for (size_t i = 0; i < work->name_count; i++)
-        if (!json_equal(haproxy_part(work, now, i), haproxy_part(work, from, i)) &&
-            !json_equal(haproxy_part(work, now, i), haproxy_part(work, to, i)))
-            return false;
-    return work->count > 1 || work->is_many;
+    return work->map_name ? work->map_key : work->server_name;
 }
 
 /* How many sockets have the field of that value. */
@@ -101,7 +53,7 @@ static size_t count_of(const struct sdk_call *call, const struct haproxy_work *w
 {
     size_t count = 0;
     for (size_t i = 0; i < work->count; i++)
-        count += has_field_of(call, work, work->views[i].now, value);
+        count += has_field_of(call, work->views[i].now, value);
     return count;
 }
 
@@ -146,10 +98,10 @@ static void tell_parts(struct sdk_call *call, const struct haproxy_work *work, c
     const char *text = "";
     for (size_t i = 0; i < work->count; i++) {
         const struct haproxy_view *view = &work->views[i];
-        const char *how = has_field_of(call, work, view->now, work->wanted) ? "was so already"
-                          : i < work->at                                    ? "changed"
-                          : i == work->at                                   ? why
-                                                                            : "not tried";
+        const char *how = has_field_of(call, view->now, work->wanted) ? "was so already"
+                          : i < work->at                              ? "changed"
+                          : i == work->at                             ? why
+                                                                      : "not tried";
         text = sdk_text(call, "%s%s%s: %s", text, *text ? "; " : "", view->address, how);
     }
     sdk_unknown(call, "remote", "it is only made in part: %s. An undo puts all of them back", text);
@@ -162,7 +114,7 @@ static void fail_set(struct sdk_call *call, const struct haproxy_work *work, con
                                                                                     : "remote";
     const char *text = sdk_text(call, "HAProxy refused it: %s%s", trimmed(call, sentence),
                                 strcmp(kind, "forbidden") == 0 ? " (the stats socket needs \"level admin\")" : "");
-    if (is_partly(call, work) || (work->name_count > 1 && strcmp(kind, "forbidden") != 0))
+    if (is_partly(call, work))
         tell_parts(call, work, text);
     else
         sdk_fail(call, kind, "%s%s", text, haproxy_where(call, work, &work->views[work->at]));
@@ -192,7 +144,7 @@ static void on_set(struct sdk_call *call, uint32_t ended, const char *answer, si
 static void set_next(struct sdk_call *call)
 {
     struct haproxy_work *work = sdk_kept(call);
-    while (work->at < work->count && has_field_of(call, work, work->views[work->at].now, work->wanted))
+    while (work->at < work->count && has_field_of(call, work->views[work->at].now, work->wanted))
         work->at++; /* it is so already: what a half-made change left */
     if (work->at < work->count) {
         const struct haproxy_view *view = &work->views[work->at];
@@ -225,18 +177,19 @@ static void on_read_for_apply(struct sdk_call *call, struct haproxy_work *work)
     size_t fresh = 0;
     for (size_t i = 0; i < work->count; i++) {
         const struct haproxy_view *view = &work->views[i];
-        fresh += json_equal(view->now, from) || !json_equal(view->now, to);
-        if (json_equal(view->now, from) || is_half_way(work, view->now, from, to))
-            continue;
-        sdk_fail(call, "stale", "%s%s is now %s; the plan was made for %s", haproxy_subject(call, work),
-                 haproxy_where(call, work, view), value_text(call, work, view->now), value_text(call, work, from));
+        bool is_from = json_equal(view->now, from), is_to = json_equal(view->now, to);
+        fresh += is_from;
+        if (is_from || (is_to && work->count > 1))
+            continue; /* of many, some can be so already, by an apply that stopped half-way */
+        sdk_fail(call, "stale", "%s%s is now %s; the plan was made for %s", subject(work),
+                 haproxy_where(call, work, view), value_text(call, view->now), value_text(call, from));
         return;
     }
     if (json_equal(from, to))
         sdk_done(call, json_pack("{s:b, s:O}", "no_change", 1, "was", from));
     else if (fresh == 0)
-        sdk_fail(call, "stale", "%s is %s already, everywhere; the plan was made for %s", haproxy_subject(call, work),
-                 value_text(call, work, to), value_text(call, work, from));
+        sdk_fail(call, "stale", "%s is %s already, everywhere; the plan was made for %s", subject(work),
+                 value_text(call, to), value_text(call, from));
     else
         set_value(call, work, to, "now, changing");
 }
@@ -254,11 +207,11 @@ static const char *why_not(struct sdk_call *call, const struct haproxy_work *wor
 {
     const struct haproxy_view *view = &work->views[at];
     const char *where = haproxy_where(call, work, view), *by_hand;
-    if (has_field_of(call, work, view->now, sdk_plan_member(call, "to")))
+    if (has_field_of(call, view->now, sdk_plan_member(call, "to")))
         return NULL;
     if (!is_reloaded(call, view))
-        return sdk_text(call, "%s%s is now %s: somebody changed it since", haproxy_subject(call, work), where,
-                        value_text(call, work, view->now));
+        return sdk_text(call, "%s%s is now %s: somebody changed it since", subject(work), where,
+                        value_text(call, view->now));
     by_hand = haproxy_by_hand(call, work, haproxy_command(call, work, view->now, sdk_plan_member(call, "to")));
     return sdk_text(
         call,
@@ -267,10 +220,10 @@ static const char *why_not(struct sdk_call *call, const struct haproxy_work *wor
         where, by_hand);
 }
 
-static json_t *seen_json(const struct haproxy_work *work, const struct haproxy_view *view)
+static json_t *seen_json(const struct haproxy_view *view)
 {
-    return work->map_name || work->is_many ? json_deep_copy(view->now)
-                                           : haproxy_server_json(&view->backend, view->servers[0]);
+    json_t *seen = view->server ? haproxy_server_json(&view->backend, view->server) : json_deep_copy(view->now);
+    return seen;
 }
 
 static void on_read_for_verify(struct sdk_call *call, struct haproxy_work *work)
@@ -282,7 +235,7 @@ static void on_read_for_verify(struct sdk_call *call, struct haproxy_work *work)
         const char *wrong = why_not(call, work, i);
         if (!seen || (wrong && !why)) {
             json_decref(seen);
-            seen = seen_json(work, &work->views[i]);
+            seen = seen_json(&work->views[i]);
         }
         was_reloaded = was_reloaded || (wrong && is_reloaded(call, &work->views[i]));
         why = why ? why : wrong;
@@ -313,13 +266,12 @@ static void on_read_for_undo(struct sdk_call *call, struct haproxy_work *work)
     }
     for (size_t i = 0; i < work->count; i++) {
         const struct haproxy_view *view = &work->views[i];
-        if (has_either(call, work, view->now, from, to))
+        if (has_field_of(call, view->now, from) || has_field_of(call, view->now, to))
             continue;
         sdk_fail(call, "stale",
                  "%s%s is now %s, and not as this left it (%s): %s. "
                  "Nothing was written; by hand: %s",
-                 haproxy_subject(call, work), haproxy_where(call, work, view), value_text(call, work, view->now),
-                 value_text(call, work, to),
+                 subject(work), haproxy_where(call, work, view), value_text(call, view->now), value_text(call, to),
                  is_reloaded(call, view) ? "HAProxy was reloaded since, and is as its configuration says"
                                          : "somebody changed it since",
                  haproxy_by_hand(call, work, haproxy_command(call, work, view->now, from)));

@@ -7,9 +7,6 @@
 #define SERVER_PARAMS                                                                                                  \
     "\"backend\":{" NAME_RULE ",\"summary\":\"the backend's name\"},"                                                  \
     "\"server\":{" NAME_RULE ",\"summary\":\"the server's name in that backend\"}"
-#define SOME_SERVERS                                                                                                   \
-    SERVER_PARAMS ",\"servers\":{\"type\":\"array\",\"minItems\":1,\"maxItems\":50,\"items\":{" NAME_RULE              \
-                  "},\"summary\":\"or several of them, as one mitigation\"}"
 #define CHANGES                                                                                                        \
     "\"class\":\"convergent\",\"deadline_ms\":5000,"                                                                   \
     "\"ops\":[\"plan\",\"apply\",\"verify\",\"undo\",\"reconcile\"]"
@@ -34,14 +31,14 @@ static const char declaration[] =
     "\"effect\":\"read\",\"class\":\"read-only\",\"deadline_ms\":5000,"
     "\"params\":{\"backend\":{" NAME_RULE ",\"summary\":\"the backend's name\"}},\"required\":[\"backend\"]},"
     "\"drain\":{\"summary\":\"no new requests to a server; what runs there finishes\","
-    "\"effect\":\"mitigate\",\"risk\":\"low\"," CHANGES ",\"params\":{" SOME_SERVERS "},"
-    "\"required\":[\"backend\"]},"
+    "\"effect\":\"mitigate\",\"risk\":\"low\"," CHANGES ",\"params\":{" SERVER_PARAMS "},"
+    "\"required\":[\"backend\",\"server\"]},"
     "\"maintenance\":{\"summary\":\"take a server out, its checks too; clients that stick to it move\","
-    "\"effect\":\"mitigate\",\"risk\":\"medium\"," CHANGES ",\"params\":{" SOME_SERVERS "},"
-    "\"required\":[\"backend\"]},"
+    "\"effect\":\"mitigate\",\"risk\":\"medium\"," CHANGES ",\"params\":{" SERVER_PARAMS "},"
+    "\"required\":[\"backend\",\"server\"]},"
     "\"ready\":{\"summary\":\"bring a server back into rotation, with the weight it has\","
-    "\"effect\":\"mitigate\",\"risk\":\"low\",\"undo_risk\":\"medium\"," CHANGES ",\"params\":{" SOME_SERVERS
-    "},\"required\":[\"backend\"]},"
+    "\"effect\":\"mitigate\",\"risk\":\"low\",\"undo_risk\":\"medium\"," CHANGES ",\"params\":{" SERVER_PARAMS
+    "},\"required\":[\"backend\",\"server\"]},"
     "\"weight\":{\"summary\":\"set a server's weight, 0 to 256\","
     "\"effect\":\"mitigate\",\"risk\":\"low\"," CHANGES ",\"params\":{" SERVER_PARAMS
     ",\"weight\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":256,\"summary\":\"absolute; 0: no new requests\"}},"

@@ -15,18 +15,16 @@ struct haproxy_view {
     const char *address;
     struct haproxy_process process;
     struct haproxy_backend backend;
-    struct haproxy_server **servers; /* those of the call's names; none when it is about a map */
-    json_t *now;                     /* the value; held by the call. NULL: the whole backend */
-    bool is_wide;                    /* "show stat" was asked for all proxies */
+    struct haproxy_server *server; /* NULL: the whole backend is asked for, or an entry of a map */
+    json_t *now;                   /* the value; held by the call. NULL: the whole backend */
+    bool is_wide;                  /* "show stat" was asked for all proxies */
 };
 
 /* One call: what it is about. Lives as long as the call (sdk_kept). */
 struct haproxy_work {
     const char *backend_name;
-    const char **names;   /* of the servers, or the key of the map */
-    size_t name_count;    /* 0: the whole backend is asked for */
-    bool is_many;         /* servers were given: a value has the value of each one, by its name */
-    const char *map_name; /* NULL: it is about servers */
+    const char *server_name;        /* NULL: the whole backend is asked for */
+    const char *map_name, *map_key; /* NULL: it is about a server */
     struct haproxy_view *views;
     size_t count, at;
     void (*on_read)(struct sdk_call *call, struct haproxy_work *work);
@@ -44,10 +42,6 @@ bool haproxy_is_name(const char *name);
 /** The sockets of the instance. */
 size_t haproxy_socket_count(struct sdk_instance *instance);
 const char *haproxy_socket(struct sdk_instance *instance, size_t at);
-/** "s1, s2": what the call is about. */
-const char *haproxy_subject(struct sdk_call *call, const struct haproxy_work *work);
-/** The value of the call's name number `at`, in a value. */
-const json_t *haproxy_part(const struct haproxy_work *work, const json_t *value, size_t at);
 /** " on unix:/run/a.sock" when there are many sockets, else "". */
 const char *haproxy_where(struct sdk_call *call, const struct haproxy_work *work, const struct haproxy_view *view);
 
@@ -73,7 +67,7 @@ const char *haproxy_by_hand(struct sdk_call *call, const struct haproxy_work *wo
 /** {"state":"ready","weight":100}: what is there now. new */
 json_t *haproxy_value(const struct haproxy_server *server);
 /** What the call's action makes of `from`. new */
-json_t *haproxy_target(struct sdk_call *call, const struct haproxy_work *work, const json_t *from);
+json_t *haproxy_target(struct sdk_call *call, const json_t *from);
 /** The member of a value that the call's action sets. */
 const char *haproxy_field(const struct sdk_call *call);
 /** Whether writing `value` there would take the last serving capacity. Answers the call when so ("refused"). */

@@ -60,8 +60,8 @@ const char *haproxy_map_command(struct sdk_call *call, const struct haproxy_work
     const char *to = json_string_value(json_object_get(value, "value"));
     bool is_there = json_is_string(json_object_get(now, "value"));
     if (!to)
-        return sdk_text(call, "del map %s %s", work->map_name, work->names[0]);
-    return sdk_text(call, "%s map %s %s %s", is_there ? "set" : "add", work->map_name, work->names[0], to);
+        return sdk_text(call, "del map %s %s", work->map_name, work->map_key);
+    return sdk_text(call, "%s map %s %s %s", is_there ? "set" : "add", work->map_name, work->map_key, to);
 }
 
 static const char *show_value(struct sdk_call *call, const json_t *value)
@@ -76,12 +76,12 @@ void haproxy_plan_map(struct sdk_call *call, struct haproxy_work *work, const js
     sdk_plan(call,
              &(struct sdk_plan){
                  .targets = json_pack("[o]", json_sprintf("haproxy:%s/%s/%s", sdk_instance_name(sdk_instance(call)),
-                                                          work->map_name, work->names[0])),
+                                                          work->map_name, work->map_key)),
                  .undo = json_pack("{s:O, s:{s:O}}", "value", json_object_get(from, "value"), "only_if", "value",
                                    json_object_get(to, "value")),
                  .by_hand = haproxy_by_hand(call, work, haproxy_command(call, work, from, to)),
                  .undo_by_hand = haproxy_by_hand(call, work, haproxy_command(call, work, to, from)),
-                 .impact = sdk_text(call, "%s of map %s: %s -> %s%s", work->names[0], work->map_name,
+                 .impact = sdk_text(call, "%s of map %s: %s -> %s%s", work->map_key, work->map_name,
                                     show_value(call, from), show_value(call, to), many),
                  .reach = -1,
                  .observed = json_pack("{s:I, s:o}", "as_of_ms", (json_int_t)sdk_now_ms(call), "processes",

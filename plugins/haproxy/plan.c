@@ -18,7 +18,7 @@ json_t *haproxy_value(const struct haproxy_server *server)
     return json_pack("{s:s, s:I}", "state", haproxy_state_word(server), "weight", (json_int_t)server->weight);
 }
 
-static json_t *target_of(struct sdk_call *call, const json_t *from)
+json_t *haproxy_target(struct sdk_call *call, const json_t *from)
 {
     const char *action = sdk_action(call);
     json_t *to = json_deep_copy(from);
@@ -31,38 +31,18 @@ static json_t *target_of(struct sdk_call *call, const json_t *from)
     return to;
 }
 
-json_t *haproxy_target(struct sdk_call *call, const struct haproxy_work *work, const json_t *from)
-{
-    json_t *to = work->is_many ? json_object() : target_of(call, from);
-    for (size_t i = 0; work->is_many && i < work->name_count; i++)
-        json_object_set_new(to, work->names[i], target_of(call, haproxy_part(work, from, i)));
-    return to;
-}
-
-static const char *server_command(struct sdk_call *call, const struct haproxy_work *work, size_t at,
-                                  const json_t *value)
-{
-    const json_t *member = json_object_get(haproxy_part(work, value, at), haproxy_field(call));
-    if (json_is_integer(member))
-        return sdk_text(call, "set server %s/%s weight %lld", work->backend_name, work->names[at],
-                        (long long)json_integer_value(member));
-    return sdk_text(call, "set server %s/%s state %s", work->backend_name, work->names[at], json_string_value(member));
-}
-
 const char *haproxy_command(struct sdk_call *call, const struct haproxy_work *work, const json_t *now,
                             const json_t *value)
 {
-    const char *field = haproxy_field(call), *line = "";
-    bool is_same = json_equal(now, value) != 0;
+    const char *field = haproxy_field(call);
     if (work->map_name)
         return haproxy_map_command(call, work, now, value);
-    for (size_t i = 0; i < work->name_count; i++) {
-        const json_t *is = json_object_get(haproxy_part(work, now, i), field);
-        const json_t *wanted = json_object_get(haproxy_part(work, value, i), field);
-        if (is_same || !work->is_many || !json_equal(is, wanted)) /* of many, only what is to change */
-            line = sdk_text(call, "%s%s%s", line, *line ? ";" : "", server_command(call, work, i, value));
-    }
-    return line;
+    const json_t *member = json_object_get(value, field);
+    if (json_is_integer(member))
+        return sdk_text(call, "set server %s/%s weight %lld", work->backend_name, work->server_name,
+                        (long long)json_integer_value(member));
+    return sdk_text(call, "set server %s/%s state %s", work->backend_name, work->server_name,
+                    json_string_value(member));
 }
 
 /* For a shell: as it is when that is safe, else in single quotes. */
@@ -116,14 +96,9 @@ static struct haproxy_backend after_writing(struct sdk_call *call, const struct 
                                             const struct haproxy_view *view, const json_t *value)
 {
     bool is_weight = strcmp(haproxy_field(call), "weight") == 0;
-    struct haproxy_backend after = view->backend;
-    for (size_t i = 0; i < work->name_count; i++) {
-        const json_t *part = haproxy_part(work, value, i);
-        after = haproxy_project(call, &after, work->names[i],
-                                is_weight ? NULL : json_string_value(json_object_get(part, "state")),
-                                is_weight ? json_integer_value(json_object_get(part, "weight")) : -1);
-    }
-    return after;
+    return haproxy_project(call, &view->backend, work->server_name,
+                           is_weight ? NULL : json_string_value(json_object_get(value, "state")),
+                           is_weight ? json_integer_value(json_object_get(value, "weight")) : -1);
 }
 
 static const char *capacity_text(struct sdk_call *call, const struct haproxy_backend *backend)
@@ -134,12 +109,10 @@ static const char *capacity_text(struct sdk_call *call, const struct haproxy_bac
 }
 
 /* Whether it asks the server to take more than now: never a reason to refuse when nothing serves anyway. */
-static bool gives_more(const struct sdk_call *call, const struct haproxy_work *work, const struct haproxy_view *view,
-                       const json_t *all)
+static bool gives_more(const struct sdk_call *call, const struct haproxy_view *view, const json_t *value)
 {
-    const json_t *value = haproxy_part(work, all, 0);
     if (strcmp(haproxy_field(call), "weight") == 0)
-        return json_integer_value(json_object_get(value, "weight")) > view->servers[0]->weight;
+        return json_integer_value(json_object_get(value, "weight")) > view->server->weight;
     return strcmp(json_string_value(json_object_get(value, "state")), "ready") == 0;
 }
 
@@ -149,12 +122,12 @@ bool haproxy_would_starve(struct sdk_call *call, const struct haproxy_work *work
     struct haproxy_backend after = after_writing(call, work, view, value);
     if (haproxy_capacity(&after).weight > 0)
         return false;
-    if (haproxy_capacity(&view->backend).weight == 0 && gives_more(call, work, view, value))
+    if (haproxy_capacity(&view->backend).weight == 0 && gives_more(call, view, value))
         return false;
     sdk_fail(call, "refused",
              "%s %s would leave backend %s without a serving server%s (serving now: %s); bring another server back "
              "first",
-             verb, haproxy_subject(call, work), work->backend_name, haproxy_where(call, work, view),
+             verb, work->server_name, work->backend_name, haproxy_where(call, work, view),
              capacity_text(call, &view->backend));
     return true;
 }
@@ -174,39 +147,33 @@ json_t *haproxy_processes(const struct haproxy_work *work)
 static const char *what_happens(struct sdk_call *call, const struct haproxy_work *work, const struct haproxy_view *view,
                                 const json_t *to)
 {
-    const char *action = sdk_action(call), *name = haproxy_subject(call, work);
-    bool is_one = work->name_count == 1;
+    const char *action = sdk_action(call), *name = work->server_name;
     if (strcmp(action, "weight") == 0)
-        return sdk_text(call, "Weight of %s from %lld to %lld", name, (long long)view->servers[0]->weight,
+        return sdk_text(call, "Weight of %s from %lld to %lld", name, (long long)view->server->weight,
                         (long long)json_integer_value(json_object_get(to, "weight")));
     if (strcmp(action, "drain") == 0)
-        return sdk_text(call, "%s %s no new requests", name, is_one ? "takes" : "take");
+        return sdk_text(call, "%s takes no new requests", name);
     if (strcmp(action, "maintenance") == 0)
-        return sdk_text(call, "%s %s into maintenance and %s checks stop", name, is_one ? "goes" : "go",
-                        is_one ? "its" : "their");
-    return sdk_text(call, "%s %s back", name, is_one ? "comes" : "come");
+        return sdk_text(call, "%s goes into maintenance and its checks stop", name);
+    return sdk_text(call, "%s comes back", name);
 }
 
 static int64_t all_sessions(const struct haproxy_work *work)
 {
     int64_t sum = 0;
     for (size_t i = 0; i < work->count; i++)
-        for (size_t j = 0; j < work->name_count; j++)
-            sum += work->views[i].servers[j]->sessions;
+        sum += work->views[i].server->sessions;
     return sum;
 }
 
 static const char *what_remains(struct sdk_call *call, const struct haproxy_work *work, const struct haproxy_view *view,
                                 const json_t *to, const struct haproxy_backend *after)
 {
-    for (size_t i = 0; i < work->name_count && gives_more(call, work, view, to); i++) {
-        const struct haproxy_server *server = haproxy_find(after, work->names[i]);
-        const char *it = work->is_many ? server->name : "it", *its = work->is_many ? "the" : "its";
-        if (strcmp(haproxy_state_word(server), "ready") != 0 || haproxy_is_usable(server))
-            continue;
+    const struct haproxy_server *server = haproxy_find(after, work->server_name);
+    if (strcmp(haproxy_state_word(server), "ready") == 0 && !haproxy_is_usable(server) && gives_more(call, view, to)) {
         if (server->weight == 0)
-            return sdk_text(call, "; %s weight is 0: %s takes no requests yet", its, it);
-        return sdk_text(call, "; %s will not serve yet: HAProxy says %s of it", it, server->check);
+            return "; its weight is 0: it takes no requests yet";
+        return sdk_text(call, "; it will not serve yet: HAProxy says %s of it", server->check);
     }
     if (all_sessions(work) == 0)
         return "";
@@ -249,9 +216,8 @@ static double reach_of(struct sdk_call *call, const struct haproxy_work *work, c
     for (size_t i = 0; i < work->count; i++) {
         const struct haproxy_view *view = &work->views[i];
         struct haproxy_backend after = after_writing(call, work, view, to);
-        for (size_t j = 0; j < work->name_count; j++)
-            moved += fabs(haproxy_share(&view->backend, view->servers[j]) -
-                          haproxy_share(&after, haproxy_find(&after, work->names[j])));
+        moved += fabs(haproxy_share(&view->backend, view->server) -
+                      haproxy_share(&after, haproxy_find(&after, work->server_name)));
     }
     return round(moved / (double)work->count * 10000) / 10000;
 }
@@ -272,41 +238,16 @@ static const struct haproxy_view *find_worst(struct sdk_call *call, const struct
     return worst;
 }
 
-/* What undo has to write back, and on which condition. new */
-static json_t *undo_of(const struct sdk_call *call, const struct haproxy_work *work, const json_t *from,
-                       const json_t *to)
-{
-    const char *field = haproxy_field(call);
-    json_t *out = json_object();
-    for (size_t i = 0; i < work->name_count; i++) {
-        json_t *one = json_pack("{s:O, s:{s:O}}", field, json_object_get(haproxy_part(work, from, i), field), "only_if",
-                                field, json_object_get(haproxy_part(work, to, i), field));
-        if (!work->is_many) {
-            json_decref(out);
-            return one;
-        }
-        json_object_set_new(out, work->names[i], one);
-    }
-    return out;
-}
-
-/* new */
-static json_t *targets_of(struct sdk_call *call, const struct haproxy_work *work)
-{
-    json_t *out = json_array();
-    for (size_t i = 0; i < work->name_count; i++)
-        json_array_append_new(out, json_sprintf("haproxy:%s/%s/%s", sdk_instance_name(sdk_instance(call)),
-                                                work->backend_name, work->names[i]));
-    return out;
-}
-
 static void answer_plan(struct sdk_call *call, const struct haproxy_work *work, json_t *from, json_t *to)
 {
     const struct haproxy_view *view = find_worst(call, work, to);
     struct haproxy_backend after = after_writing(call, work, view, to);
+    const char *field = haproxy_field(call);
     struct sdk_plan plan = {
-        .targets = targets_of(call, work),
-        .undo = undo_of(call, work, from, to),
+        .targets = json_pack("[o]", json_sprintf("haproxy:%s/%s/%s", sdk_instance_name(sdk_instance(call)),
+                                                 work->backend_name, work->server_name)),
+        .undo = json_pack("{s:O, s:{s:O}}", field, json_object_get(from, field), "only_if", field,
+                          json_object_get(to, field)),
         .by_hand = haproxy_by_hand(call, work, haproxy_command(call, work, from, to)),
         .undo_by_hand = haproxy_by_hand(call, work, haproxy_command(call, work, to, from)),
         .impact = impact(call, work, view, to, &after),
@@ -334,7 +275,7 @@ static bool agree(struct sdk_call *call, const struct haproxy_work *work)
         sdk_fail(call, "refused",
                  "the processes disagree on %s (%s): one of them was reloaded, or changed by hand; "
                  "make them alike first",
-                 haproxy_subject(call, work), text);
+                 work->map_name ? work->map_key : work->server_name, text);
     return is_same;
 }
 
@@ -346,14 +287,13 @@ static bool check_servers(struct sdk_call *call, const struct haproxy_work *work
                                                                   : "stopping";
     for (size_t i = 0; i < work->count; i++) {
         const struct haproxy_view *view = &work->views[i];
-        for (size_t j = 0; j < work->name_count; j++)
-            if ((view->servers[j]->admin & both) == both) {
-                sdk_fail(call, "refused",
-                         "%s%s is drained and in maintenance at once, which could not be put back exactly; settle it "
-                         "by hand first",
-                         work->names[j], haproxy_where(call, work, view));
-                return false;
-            }
+        if ((view->server->admin & both) == both) {
+            sdk_fail(call, "refused",
+                     "%s%s is drained and in maintenance at once, which could not be put back exactly; settle it by "
+                     "hand first",
+                     work->server_name, haproxy_where(call, work, view));
+            return false;
+        }
         if (!json_equal(from, to) && haproxy_would_starve(call, work, view, to, verb))
             return false;
     }
@@ -363,7 +303,7 @@ static bool check_servers(struct sdk_call *call, const struct haproxy_work *work
 static void on_read(struct sdk_call *call, struct haproxy_work *work)
 {
     json_t *from = work->views[0].now;
-    json_t *to = sdk_hold(call, haproxy_target(call, work, from));
+    json_t *to = sdk_hold(call, haproxy_target(call, from));
     if (!agree(call, work))
         return;
     if (work->map_name)

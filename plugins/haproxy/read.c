@@ -32,19 +32,6 @@ const char *haproxy_where(struct sdk_call *call, const struct haproxy_work *work
     return work->count > 1 ? sdk_text(call, " on %s", view->address) : "";
 }
 
-const char *haproxy_subject(struct sdk_call *call, const struct haproxy_work *work)
-{
-    const char *text = "";
-    for (size_t i = 0; i < work->name_count; i++)
-        text = sdk_text(call, "%s%s%s", text, i ? ", " : "", work->names[i]);
-    return text;
-}
-
-const json_t *haproxy_part(const struct haproxy_work *work, const json_t *value, size_t at)
-{
-    return work->is_many ? json_object_get(value, work->names[at]) : value;
-}
-
 /* ---- arguments ---- */
 
 /* A text as it may stand in a message: short, printable. */
@@ -82,33 +69,6 @@ static bool check_map(struct sdk_call *call)
     return check_text(call, "map", haproxy_is_map_file, "no name of a map's file") &&
            check_text(call, "key", haproxy_is_map_word, expected) &&
            check_text(call, "value", haproxy_is_map_word, expected);
-}
-
-/* The names that the call is about: of one server, of some, or the key; else the call was answered. */
-static bool take_names(struct sdk_call *call, struct haproxy_work *work)
-{
-    const json_t *list = json_object_get(sdk_args(call), "servers");
-    work->is_many = list != NULL;
-    work->name_count = list ? json_array_size(list) : 1;
-    work->names = sdk_memory(call, (work->name_count + 1) * sizeof *work->names);
-    work->names[0] = sdk_arg_str(call, work->map_name ? "key" : "server", "");
-    if (work->map_name || !list)
-        return work->map_name || check_name(call, "server");
-    for (size_t i = 0; i < work->name_count; i++) {
-        const json_t *one = json_array_get(list, i);
-        work->names[i] = json_string_value(one);
-        bool is_good = haproxy_is_name(work->names[i]) && strlen(work->names[i]) == json_string_length(one);
-        for (size_t j = 0; is_good && j < i; j++)
-            is_good = strcmp(work->names[i], work->names[j]) != 0;
-        if (!is_good) {
-            sdk_fail(call, "invalid", "servers[%zu]: no name of HAProxy, or there twice; nothing was sent", i + 1);
-            return false;
-        }
-    }
-    if (work->name_count > 0 && !json_object_get(sdk_args(call), "server"))
-        return true;
-    sdk_fail(call, "invalid", "server: one name, or servers: a list of them, was expected: one of the two");
-    return false;
 }
 
 static bool is_listed(struct sdk_call *call, const char *setting, const char *name)
@@ -159,15 +119,6 @@ static void fail_parse(struct sdk_call *call, const struct haproxy_work *work, c
         sdk_fail(call, kind, "%s%s", why, where);
 }
 
-/* new */
-static json_t *value_of(const struct haproxy_work *work, const struct haproxy_view *view)
-{
-    json_t *now = work->is_many ? json_object() : haproxy_value(view->servers[0]);
-    for (size_t i = 0; work->is_many && i < work->name_count; i++)
-        json_object_set_new(now, work->names[i], haproxy_value(view->servers[i]));
-    return now;
-}
-
 /* returns true when this socket has been read; else the call was answered, or is asked again */
 static bool take_backend(struct sdk_call *call, struct haproxy_work *work, struct haproxy_view *view)
 {
@@ -182,17 +133,14 @@ static bool take_backend(struct sdk_call *call, struct haproxy_work *work, struc
                        work->backend_name);
         return false;
     }
-    view->servers = sdk_memory(call, (work->name_count + 1) * sizeof *view->servers);
-    for (size_t i = 0; i < work->name_count; i++) {
-        view->servers[i] = haproxy_find(&view->backend, work->names[i]);
-        if (!view->servers[i]) {
-            sdk_fail(call, "not-found", "backend \"%s\" of HAProxy%s has no server \"%s\"", work->backend_name, where,
-                     work->names[i]);
-            return false;
-        }
-    }
-    view->now = work->name_count ? sdk_hold(call, value_of(work, view)) : NULL;
-    return true;
+    view->server = work->server_name ? haproxy_find(&view->backend, work->server_name) : NULL;
+    if (view->server)
+        view->now = sdk_hold(call, haproxy_value(view->server));
+    if (!work->server_name || view->server)
+        return true;
+    sdk_fail(call, "not-found", "backend \"%s\" of HAProxy%s has no server \"%s\"", work->backend_name, where,
+             work->server_name);
+    return false;
 }
 
 static void on_answer(struct sdk_call *call, uint32_t ended, const char *answer, size_t len, const char *why)
@@ -207,7 +155,7 @@ static void on_answer(struct sdk_call *call, uint32_t ended, const char *answer,
     char *text = sdk_memory(call, len + 1);
     memcpy(text, answer, len);
     view->process = haproxy_parse_info(text, sdk_now_ms(call));
-    const char *wrong = work->map_name ? haproxy_parse_map(call, text, work->names[0], &view->now, &kind)
+    const char *wrong = work->map_name ? haproxy_parse_map(call, text, work->map_key, &view->now, &kind)
                                        : haproxy_parse(call, text, &view->backend, &kind);
     if (wrong)
         fail_parse(call, work, kind, wrong);
@@ -237,12 +185,12 @@ void haproxy_read(struct sdk_call *call, void (*fn)(struct sdk_call *call, struc
 {
     struct haproxy_work *work = sdk_memory(call, sizeof *work);
     bool is_whole = sdk_op(call) == STANCH_OP_READ, is_map = strcmp(sdk_action(call), "map_set") == 0;
-    if (is_map ? !check_map(call) : !check_name(call, "backend"))
+    if (is_map ? !check_map(call) : !check_name(call, "backend") || (!is_whole && !check_name(call, "server")))
         return;
     work->backend_name = sdk_arg_str(call, "backend", "");
+    work->server_name = is_map || is_whole ? NULL : sdk_arg_str(call, "server", "");
     work->map_name = is_map ? sdk_arg_str(call, "map", "") : NULL;
-    if (!is_whole && !take_names(call, work))
-        return;
+    work->map_key = is_map ? sdk_arg_str(call, "key", "") : NULL;
     work->on_read = fn;
     work->count = haproxy_socket_count(sdk_instance(call));
     work->views = sdk_memory(call, work->count * sizeof *work->views);

@@ -4,13 +4,13 @@ from edge_kit import client
 from servers import Haproxy, Origin
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def origins():
     with Origin("a") as a, Origin("b") as b, Origin("c") as c:
         yield {"a": a, "b": b, "c": c}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def shared_proxy(origins):
     """One HAProxy for most tests: `shop` with three servers, put back as it was after each test."""
     ports = {name: origin.port for name, origin in origins.items()}
