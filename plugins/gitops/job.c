@@ -36,7 +36,7 @@ static int64_t mono_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-static const char *keep_text(struct gitops_job *job, const char *fmt, va_list ap)
+__attribute__((format(printf, 2, 0))) static const char *keep_text(struct gitops_job *job, const char *fmt, va_list ap)
 {
     va_list again;
     va_copy(again, ap);

@@ -1,6 +1,8 @@
 """From an alert to a deploy repository that is as it was, by the real daemon; git judges."""
-from gitrepo import Deploy
-from harness import alert, default_config, lua, wait_for, world  # noqa: F401
+import shutil
+
+from gitrepo import Deploy, free_port
+from harness import SOURCE, alert, default_config, lua, wait_for, world  # noqa: F401
 
 BOOK = '''local deploy, fx = gitops "deploy", effects "fx"
 runbook "rollback" {
@@ -95,6 +97,18 @@ def test_a_migration_in_between_asks(world):  # noqa: F811
     question = pending(daemon)
     assert question["risk"] == "high" and "db/7.sql" in question["plan"]["impact"], question
     assert deploy.show("version") == "2"
+
+
+def test_the_example_runbook_fits_the_plugin(world, tmp_path):  # noqa: F811
+    deploy = Deploy(world.dir)
+    deploy.commit({"checkout/version": "1\n"}, "Deploy 1")
+    world.repo.commit({"rollback.lua": BOOK})
+    settings = lua({"directory": deploy.bare, "branch": "main", "freeze_file": "FREEZE"})
+    prometheus = f'prometheus "main" {{ url = "http://127.0.0.1:{free_port()}" }}'
+    daemon = world.daemon(default_config(world, policy=POLICY, instances=[f'gitops "deploy" {settings}', prometheus]))
+    daemon.start()
+    shutil.copy(SOURCE / "runbooks/rollback.lua", tmp_path)
+    daemon.cli("runbook", "lint", tmp_path)
 
 
 def test_the_check_is_there_for_the_command_line(world):  # noqa: F811
