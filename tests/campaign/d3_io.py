@@ -18,6 +18,7 @@ DEFECTS = {
 }
 
 ALWAYS = 100000
+AGAIN = "again/read-error"  # fault_life.py
 VFS = ("write-full", "write-error", "write-torn", "sync-error", "sync-kept", "sync-torn", "read-error", "lock-busy",
        "truncate-error")
 FILES = ("file-full", "file-error", "file-short")
@@ -59,7 +60,7 @@ def sweep(job):
 
 def calls_of(pool):
     """How many calls of each class a life has."""
-    names = ("write-full", "sync-error", "read-error", "lock-busy", "file-full")
+    names = ("write-full", "sync-error", "read-error", "lock-busy", "file-full", AGAIN)
     counted = pool.map(live, [f"{name}:0" for name in names], chunksize=1)
     for life in counted:
         if life.harms or life.calls == 0:
@@ -83,6 +84,11 @@ def daemon_faults(context, calls):
                 yield f"{name}:{at}:{60 if name == 'lock-busy' else ALWAYS}"
 
 
+def reads_again(context, calls):
+    """In the second life: on the first reads it decides what the alert is."""
+    return [f"{AGAIN}:{at}" for at in range(1, context.limit(min(calls[AGAIN], 5), calls[AGAIN]) + 1)]
+
+
 def live(fault):
     from fault_life import live_once  # in the worker: it adopts orphans and ends what is left, so each has its own
     return live_once(fault)
@@ -91,7 +97,8 @@ def live(fault):
 def run(context):
     with multiprocessing.Pool(2) as pool:
         swept = pool.map(sweep, [(context.build, one) for one in sweeps(context)], chunksize=1)
-        lives = pool.map(live, list(daemon_faults(context, calls_of(pool))), chunksize=1)
+        calls = calls_of(pool)
+        lives = pool.map(live, [*daemon_faults(context, calls), *reads_again(context, calls)], chunksize=1)
     return sweep_figures(context, swept) + life_figures(context, lives)
 
 
