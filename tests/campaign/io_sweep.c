@@ -216,6 +216,8 @@ static bool has_entry(const char *kind, const char *member, const char *value)
 {
     STANCH_AUTO_JSON json_t *steps = NULL;
     struct stanch_noun_query query = {.noun = kind, .open = -1, .limit = 100};
+    if (strcmp(kind, "step") == 0)
+        query.id_prefix = "R-1/";
     if (stanch_journal_list(sim->journal, &query, &steps, NULL) < 0)
         return false;
     for (size_t i = 0; i < json_array_size(steps); i++)
