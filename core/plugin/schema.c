@@ -25,7 +25,7 @@ static const struct {
 
 static const char *const formats[] = {"url",         "address",     "path",       "file",   "ca-file",
                                       "secret-file", "client-cert", "client-key", "command"};
-static const char *const types[] = {"string", "integer", "number", "boolean", "array", "object"};
+static const char *const types[] = {"string", "integer", "number", "boolean", "array", "object", "any"};
 
 static bool is_word(const char *const *words, size_t count, const char *word)
 {
@@ -187,14 +187,14 @@ static bool has_type(const char *type, const json_t *value)
            (strcmp(type, "number") == 0 && json_is_number(value)) ||
            (strcmp(type, "boolean") == 0 && json_is_boolean(value)) ||
            (strcmp(type, "array") == 0 && json_is_array(value)) ||
-           (strcmp(type, "object") == 0 && json_is_object(value));
+           (strcmp(type, "object") == 0 && json_is_object(value)) || strcmp(type, "any") == 0;
 }
 
 static const char *with_article(const char *type)
 {
     static const char *const pairs[][2] = {
-        {"string", "a string"},   {"integer", "an integer"}, {"number", "a number"},
-        {"boolean", "a boolean"}, {"array", "an array"},     {"object", "an object"},
+        {"string", "a string"}, {"integer", "an integer"}, {"number", "a number"}, {"boolean", "a boolean"},
+        {"array", "an array"},  {"object", "an object"},   {"any", "a value"},
     };
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
         if (strcmp(pairs[i][0], type) == 0)
@@ -351,6 +351,8 @@ int stanch_schema_check(const json_t *schema, const json_t *value, const char *w
     int rc = allowed ? check_enum(allowed, value, where, err) : 0;
     if (rc < 0)
         return rc;
+    if (strcmp(type, "any") == 0)
+        return 0;
     if (json_is_number(value))
         return check_number(schema, value, where, err);
     if (json_is_string(value))

@@ -43,9 +43,9 @@ struct places {
 
 static const char *check_template(const json_t *action, const char *template, const char *where, struct places may)
 {
-    char name[EXEC_NAME_ROOM];
+    char name[SDK_PLACE_ROOM];
     const char *end;
-    for (const char *at = template; exec_next_place(at, name, &end); at = end) {
+    for (const char *at = template; sdk_next_place(at, name, &end); at = end) {
         bool is_from = strcmp(name, "from") == 0 || strncmp(name, "from.", 5) == 0;
         if (json_object_get(json_object_get(action, "params"), name) || strcmp(name, "instance") == 0)
             continue;
@@ -152,7 +152,7 @@ static const char *check_params(const json_t *action, const char *name)
             if (strcmp(param, taken[i]) == 0)
                 return sdk_declare_why("actions.%s.params.%s: this name means something else; choose another", name,
                                        param);
-        if (strlen(param) >= EXEC_NAME_ROOM ||
+        if (strlen(param) >= SDK_PLACE_ROOM ||
             param[strspn(param, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")])
             return sdk_declare_why("actions.%s.params: %.60s: a name is of a-z A-Z 0-9 _ -", name, param);
     }

@@ -8,8 +8,6 @@
 #define EXEC_H
 #include "stanch/sdk.h"
 
-#define EXEC_NAME_ROOM 80
-
 /* ---- declare.c ---- */
 
 /** As sdk_plugin.declare. */
@@ -18,10 +16,6 @@ const char *exec_declare(const json_t *settings, json_t **ret_more);
 bool exec_can_compare(const json_t *action);
 
 /* ---- fill.c ---- */
-
-/** The next place of a template: "{name}" with a-z 0-9 _ - . in it; "{{" is a brace and no place.
- *  at: where to look from.  returns where the place begins, its name in ret_name and its end in ret_end; NULL: none */
-const char *exec_next_place(const char *at, char ret_name[EXEC_NAME_ROOM], const char **ret_end);
 
 /* How a template is filled. */
 enum exec_fill {

@@ -4,64 +4,6 @@
 #include "exec.h"
 #include <string.h>
 
-const char *exec_next_place(const char *at, char ret_name[EXEC_NAME_ROOM], const char **ret_end)
-{
-    for (; (at = strchr(at, '{')); at++) {
-        if (at[1] == '{') {
-            at++;
-            continue;
-        }
-        size_t len = strspn(at + 1, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.");
-        if (len == 0 || len >= EXEC_NAME_ROOM || at[1 + len] != '}')
-            continue;
-        memcpy(ret_name, at + 1, len);
-        ret_name[len] = '\0';
-        *ret_end = at + len + 2;
-        return at;
-    }
-    return NULL;
-}
-
-/* A piece of a template as it is meant: "{{" is one brace. */
-static const char *plain(struct sdk_call *call, const char *text, size_t len)
-{
-    char *copy = sdk_memory(call, len + 1), *out = copy;
-    for (size_t i = 0; i < len; i++) {
-        *out++ = text[i];
-        if (text[i] == '{' && i + 1 < len && text[i + 1] == '{')
-            i++;
-    }
-    return copy;
-}
-
-/* In single quotes, unless it is safe as it is. */
-static const char *quote(struct sdk_call *call, const char *text)
-{
-    static const char safe[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_./:@+=,%";
-    if (*text && strspn(text, safe) == strlen(text))
-        return text;
-    char *out = sdk_memory(call, strlen(text) * 4 + 3), *at = out;
-    *at++ = '\'';
-    for (; *text; text++) {
-        memcpy(at, *text == '\'' ? "'\\''" : text, *text == '\'' ? 4 : 1);
-        at += *text == '\'' ? 4 : 1;
-    }
-    *at = '\'';
-    return out;
-}
-
-/* A scalar as the text of an argument; NULL: it is none, or has a NUL in it. */
-static const char *scalar_text(struct sdk_call *call, const json_t *value)
-{
-    if (json_is_string(value))
-        return strlen(json_string_value(value)) == json_string_length(value) ? json_string_value(value) : NULL;
-    if (json_is_boolean(value))
-        return json_is_true(value) ? "true" : "false";
-    if (json_is_integer(value))
-        return sdk_text(call, "%lld", (long long)json_integer_value(value));
-    return json_is_real(value) ? sdk_text(call, "%.15g", json_real_value(value)) : NULL;
-}
-
 static const json_t *param_of(struct sdk_call *call, const char *name)
 {
     return json_object_get(json_object_get(exec_action(call), "params"), name);
@@ -71,7 +13,7 @@ static const json_t *param_of(struct sdk_call *call, const char *name)
 static const char *value_of(struct sdk_call *call, const char *name, const json_t *from, bool is_shown)
 {
     if (param_of(call, name))
-        return scalar_text(call, json_object_get(sdk_args(call), name));
+        return sdk_scalar(call, json_object_get(sdk_args(call), name));
     if (strcmp(name, "instance") == 0)
         return sdk_instance_name(sdk_instance(call));
     if (strcmp(name, "key") == 0)
@@ -79,9 +21,9 @@ static const char *value_of(struct sdk_call *call, const char *name, const json_
     if (strcmp(name, "op") == 0)
         return sdk_reconciles(call);
     if (strcmp(name, "from") == 0)
-        return scalar_text(call, json_object_get(from, json_object_get(from, "text") ? "text" : "value"));
+        return sdk_scalar(call, json_object_get(from, json_object_get(from, "text") ? "text" : "value"));
     if (strncmp(name, "from.", 5) == 0)
-        return scalar_text(call, json_object_get(json_object_get(from, "value"), name + 5));
+        return sdk_scalar(call, json_object_get(json_object_get(from, "value"), name + 5));
     return NULL;
 }
 
@@ -99,21 +41,21 @@ const char *exec_fill(struct sdk_call *call, const char *template, enum exec_fil
                       bool is_shown, const char *where)
 {
     const char *out = "", *at = template, *end, *begin;
-    char name[EXEC_NAME_ROOM];
+    char name[SDK_PLACE_ROOM];
     bool may_be_option = template[0] == '-';
-    while ((begin = exec_next_place(at, name, &end))) {
+    while ((begin = sdk_next_place(at, name, &end))) {
         const char *value = value_of(call, name, from, is_shown);
         if (!value) {
             refuse_value(call, where, name);
             return NULL;
         }
-        const char *before = sdk_text(call, "%s%s", out, plain(call, at, (size_t)(begin - at)));
+        const char *before = sdk_text(call, "%s%s", out, sdk_literal(call, at, (size_t)(begin - at)));
         if (*before == '\0' && *value)
             may_be_option = json_is_true(json_object_get(param_of(call, name), "may_be_option"));
-        out = sdk_text(call, "%s%s", before, how == EXEC_SHELL ? quote(call, value) : value);
+        out = sdk_text(call, "%s%s", before, how == EXEC_SHELL ? sdk_shell_word(call, value) : value);
         at = end;
     }
-    out = sdk_text(call, "%s%s", out, plain(call, at, strlen(at)));
+    out = sdk_text(call, "%s%s", out, sdk_literal(call, at, strlen(at)));
     if (how != EXEC_ARGUMENT || out[0] != '-' || may_be_option)
         return out;
     sdk_fail(call, "invalid",
@@ -172,13 +114,13 @@ static const char *command_line(struct sdk_call *call, const char *step, const j
     if (!env)
         return NULL;
     json_object_foreach(env, name, one) line =
-        sdk_text(call, "%s %s=%s", line, name, quote(call, json_string_value(one)));
+        sdk_text(call, "%s %s=%s", line, name, sdk_shell_word(call, json_string_value(one)));
     json_object_foreach(json_object_get(exec_action(call), "secret_env"), name, one)
     {
         line = sdk_text(call, "%s %s=\"$%s\"", line, name, name);
     }
-    line = sdk_text(call, "%s %s", line, quote(call, exec_command(call, step)));
-    json_array_foreach(args, i, one) line = sdk_text(call, "%s %s", line, quote(call, json_string_value(one)));
+    line = sdk_text(call, "%s %s", line, sdk_shell_word(call, exec_command(call, step)));
+    json_array_foreach(args, i, one) line = sdk_text(call, "%s %s", line, sdk_shell_word(call, json_string_value(one)));
     return line;
 }
 

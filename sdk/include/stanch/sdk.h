@@ -278,6 +278,18 @@ const char *sdk_time_text(struct sdk_call *call, int64_t ms);
 const char *sdk_base64_decode(struct sdk_call *call, const char *text, size_t *ret_len);
 const char *sdk_base64(struct sdk_call *call, const void *data, size_t len);
 
+/* ---- Places: texts of the configuration that are filled with a runbook's parameters
+ * -------------------------------------------------------------------------------- */
+
+#define SDK_PLACE_ROOM 80
+/** The next place of a text: "{name}" with a-z A-Z 0-9 _ - . in it; "{{" is a brace and no place.
+ *  at: where to look from.  returns where the place begins, its name in ret_name and its end in ret_end; NULL: none */
+const char *sdk_next_place(const char *at, char ret_name[SDK_PLACE_ROOM], const char **ret_end);
+/** What stands between places, as it is meant: "{{" is one brace. */
+const char *sdk_literal(struct sdk_call *call, const char *text, size_t len);
+/** A text, number, true or false as people write it; NULL: it is none of these, or has a NUL in it. */
+const char *sdk_scalar(struct sdk_call *call, const json_t *value);
+
 /* ---- Other work that waits
  * ---------------------------------------------------------------------------------- */
 

@@ -17,7 +17,7 @@ static const char SCHEMA[] =
     "\"force\":{\"type\":\"boolean\"},\"mode\":{\"type\":\"string\",\"enum\":[\"drain\",\"maint\"]},"
     "\"list\":{\"type\":\"array\",\"items\":{\"type\":\"integer\"},\"minItems\":1,\"maxItems\":2},"
     "\"more\":{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\"}},\"required\":[\"a\"]},"
-    "\"any\":{\"type\":\"object\",\"additionalProperties\":true}}}";
+    "\"any\":{\"type\":\"object\",\"additionalProperties\":true},\"what\":{\"type\":\"any\"}}}";
 
 static const struct {
     const char *args, *text; /* NULL: accepted */
@@ -25,6 +25,8 @@ static const struct {
     {"{\"server\":\"s1\"}", NULL},
     {"{\"server\":\"s1\",\"weight\":256,\"share\":0.5,\"force\":true,\"mode\":\"maint\",\"list\":[1,2]}", NULL},
     {"{\"server\":\"s1\",\"weight\":3.0,\"share\":1,\"any\":{\"x\":[]}}", NULL},
+    {"{\"server\":\"s1\",\"what\":{\"a\":[1,{\"b\":false}]}}", NULL},
+    {"{\"server\":\"s1\",\"what\":\"text\"}", NULL},
     {"{\"server\":\"\\u00fc1\"}", "args.server: \"\u00fc1\" does not match ^[a-z0-9]+$"},
     {"{}", "args.server: missing; a string was expected: its name"},
     {"[]", "args: [] is not an object"},
@@ -34,7 +36,7 @@ static const struct {
     {"{\"server\":\"s12345\"}", "args.server: 6 characters are more than 5, the maximum"},
     {"{\"server\":\"s1\",\"wieght\":1}", "args.wieght: no such argument; did you mean \"weight\"?"},
     {"{\"server\":\"s1\",\"zzzzzz\":1}",
-     "args.zzzzzz: no such argument; known are server, weight, share, force, mode, list, more, any"},
+     "args.zzzzzz: no such argument; known are server, weight, share, force, mode, list, more, any, what"},
     {"{\"server\":\"s1\",\"weight\":257}", "args.weight: 257 is more than 256, the maximum"},
     {"{\"server\":\"s1\",\"weight\":-1}", "args.weight: -1 is less than 0, the minimum"},
     {"{\"server\":\"s1\",\"weight\":1.5}", "args.weight: 1.5 is not an integer"},
