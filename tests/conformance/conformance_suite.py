@@ -168,7 +168,8 @@ class Conformance:
         assert plan["targets"] and not server.effects, "a plan changed something"
         self.done(host, "apply", *changes, plan)
         assert server.effects
-        assert self.done(host, "verify", *changes, plan)["holds"] is True
+        if "verify" in self.ops(host, changes):
+            assert self.done(host, "verify", *changes, plan)["holds"] is True
         if "undo" in self.ops(host, changes):
             assert plan.get("undo_by_hand") and plan.get("by_hand")
             self.done(host, "undo", *changes, plan, key="key-2")
