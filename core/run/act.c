@@ -325,8 +325,11 @@ static int prepare(struct stanch_op *op, const char *call_op, struct stanch_err 
         op->run ? json_incref(op->run->doc)
                 : stanch_journal_get(op->engine->journal, STANCH_VIEW_APPENDED, "run", op->run_id);
     STANCH_AUTO_FREE char *key_of = stanch_asprintf("%s/%s", stanch_json_str(run, "seed", ""), op->id);
-    return stanch_effect__prepare(&action->effect, op, call_op, stanch_action__instance(op), stanch_action__name(op),
-                                  stanch_action__args(op), action->plan ? action->plan : json_null(), key_of, err);
+    int rc = stanch_effect__prepare(&action->effect, op, call_op, stanch_action__instance(op), stanch_action__name(op),
+                                    stanch_action__args(op), action->plan ? action->plan : json_null(), key_of, err);
+    if (rc == 0)
+        stanch_json_set_str(action->effect.input, "because", stanch_json_str(stanch_op__args(op), "because", ""));
+    return rc;
 }
 
 void stanch_action__send(struct stanch_op *op)

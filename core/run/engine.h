@@ -327,7 +327,7 @@ struct stanch_effect {
     struct stanch_op *op;
     const char *call_op; /* "apply" or "undo" */
     char instance[64], action[64];
-    json_t *input; /* {"args","plan","key","epoch"} */
+    json_t *input; /* {"args","plan","key","epoch","because"} */
     int attempt;
     int64_t deadline_ms, settle_ms;
     int reconcile_tries;

@@ -202,9 +202,12 @@ static int prepare(struct stanch_op *op, const json_t *mitigation, const char *b
     undo->effect.doubt = strcmp(state, "unknown") == 0 || stanch_json_bool(mitigation, "doubt", false);
     STANCH_AUTO_FREE char *key_of =
         stanch_asprintf("undo:%s:%s", stanch_json_str(mitigation, "id", ""), stanch_json_str(mitigation, "step", ""));
-    return stanch_effect__prepare(&undo->effect, op, "undo", stanch_json_str(mitigation, "instance", ""),
-                                  stanch_json_str(mitigation, "action", ""), json_object_get(mitigation, "args"),
-                                  json_object_get(mitigation, "plan"), key_of, err);
+    int rc = stanch_effect__prepare(&undo->effect, op, "undo", stanch_json_str(mitigation, "instance", ""),
+                                    stanch_json_str(mitigation, "action", ""), json_object_get(mitigation, "args"),
+                                    json_object_get(mitigation, "plan"), key_of, err);
+    if (rc == 0)
+        stanch_json_set_str(undo->effect.input, "because", undo->reason);
+    return rc;
 }
 
 static void hold_and_go(struct stanch_op *op)

@@ -76,6 +76,12 @@ const char *sdk_key(const struct sdk_call *call)
     return key ? key : "";
 }
 
+const char *sdk_because(const struct sdk_call *call)
+{
+    const char *because = json_string_value(json_object_get(call->input, "because"));
+    return because ? because : "";
+}
+
 int64_t sdk_epoch(const struct sdk_call *call)
 {
     return json_integer_value(json_object_get(call->input, "epoch"));

@@ -10,6 +10,23 @@ struct http_wait {
     bool is_read;
 };
 
+/* A 429 that says in X-RateLimit-Reset when to come again: as seconds or milliseconds since 1970, or as seconds from now.
+ * 0: it does not say. */
+static uint32_t reset_ms(struct sdk_call *call, const json_t *headers)
+{
+    const char *text = json_string_value(json_object_get(headers, "x-ratelimit-reset"));
+    char *end = NULL;
+    double value = text ? strtod(text, &end) : 0;
+    if (!text || end == text || *end != '\0' || !(value > 0 && value < 1e14))
+        return 0;
+    double wait = value * 1000; /* from now */
+    if (value >= 1e11)
+        wait = value - (double)sdk_now_ms(call);
+    else if (value >= 1e9)
+        wait = value * 1000 - (double)sdk_now_ms(call);
+    return wait <= 0 ? 0 : wait > 86400000 ? 86400000 : (uint32_t)wait;
+}
+
 static void on_http_ended(struct stanch_call *handle, void *ctx, const struct stanch_http_exchange *exchange)
 {
     (void)handle;
@@ -26,6 +43,8 @@ static void on_http_ended(struct stanch_call *handle, void *ctx, const struct st
         .why = sdk__copy(call, exchange->why),
         .is_read = wait->is_read,
     };
+    if (answer.status == 429 && answer.retry_after_ms == 0)
+        answer.retry_after_ms = reset_ms(call, answer.headers);
     wait->fn(call, wait->ctx, &answer);
 }
 

@@ -9,6 +9,7 @@
 
 #define FIRST_WAIT_MS 250u
 #define MAX_WAIT_MS   8000u
+#define MARGIN_MS     100u
 #define LEAST_LEFT_MS 200u /* less time than this is not worth another request */
 
 uint32_t sdk__random(uint32_t below)
@@ -52,6 +53,9 @@ static void ask(struct sdk_call *call, void *ctx)
 {
     struct retry *retry = ctx;
     struct sdk_http_order order = retry->order; /* what an order holds is taken each time */
+    uint32_t left = sdk_left_ms(call);          /* ends in time to say what it was, before the host says "unknown" */
+    if (left > 2 * MARGIN_MS && (order.deadline_ms == 0 || order.deadline_ms > left - MARGIN_MS))
+        order.deadline_ms = left - MARGIN_MS;
     order.headers = retry->order.headers ? json_deep_copy(retry->order.headers) : NULL;
     order.json = json_incref(retry->order.json);
     order.secret_headers = json_incref(retry->order.secret_headers);

@@ -253,6 +253,19 @@ def test_retry_after_is_honoured(host, server):
     assert read(host, "ask", order={"path": "/it", "retry": True})["status"] == 503  # there is no time for that
 
 
+def test_a_rate_limit_that_says_when_it_ends(host, server):
+    """X-RateLimit-Reset where Retry-After is missing: as seconds or milliseconds since 1970, or as seconds from now."""
+    for at in (lambda: time.time() + 2, lambda: (time.time() + 2) * 1000, lambda: 2):
+        server.seen.clear()
+        value = at()
+        server.script["/it"] = [(429, {"X-RateLimit-Reset": str(int(value))}, b""), (200, {}, b"")]
+        assert read(host, "ask", order={"path": "/it", "retry": True})["status"] == 200
+        assert server.seen[1][4] - server.seen[0][4] >= 0.9, value
+    for value in ("3600", "0", "-5", "soon", "1e99", "nan"):  # too long; or it says nothing, and is asked again soon
+        server.script["/it"] = [(429, {"X-RateLimit-Reset": value}, b""), (200, {}, b"")]
+        assert read(host, "ask", order={"path": "/it", "retry": True})["status"] == (429 if value == "3600" else 200)
+
+
 def test_cancelled_is_not_asked_again(host, server):
     server.script["/it"] = [(503, {}, b"")]
     call = host.start("read", "ask", {"args": {"order": {"path": "/it", "retry": True}}}, deadline_ms=60000)

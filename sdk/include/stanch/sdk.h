@@ -118,12 +118,19 @@ const char *sdk_arg_str(const struct sdk_call *call, const char *name, const cha
 int64_t sdk_arg_int(const struct sdk_call *call, const char *name, int64_t otherwise);
 double sdk_arg_real(const struct sdk_call *call, const char *name, double otherwise);
 bool sdk_arg_bool(const struct sdk_call *call, const char *name, bool otherwise);
+/** An argument that the operator's list limits: `list` is a setting, an array of names in which * stands for any run of
+ * characters. An argument that was left out is the list's only name. `otherwise`: when the list is not set: the value of
+ * an argument that was left out, and all that is allowed; NULL: everything is allowed, and the argument is required.
+ * returns NULL when the call was answered: "refused" (it is not on the list), "invalid" (it was left out) */
+const char *sdk_arg_listed(struct sdk_call *call, const char *name, const char *list, const char *otherwise);
 /** The plan as this plugin made it (apply, verify, undo, reconcile); NULL for other operations. */
 const json_t *sdk_plan_of(const struct sdk_call *call);
 /** A member of the plan: `from`, `to`, `undo`, `observed`, ...; NULL when it is not there. */
 const json_t *sdk_plan_member(const struct sdk_call *call, const char *name);
 /** The idempotency key of this intent (apply, undo, reconcile); "" for other operations. */
 const char *sdk_key(const struct sdk_call *call);
+/** Why it is done, in a person's words (apply, undo): for a comment at the remote; "" when it was not said. */
+const char *sdk_because(const struct sdk_call *call);
 /** The fencing epoch of the core that calls (apply, undo). */
 int64_t sdk_epoch(const struct sdk_call *call);
 /** RECONCILE: which operation is asked about, "apply" or "undo". */
@@ -213,11 +220,11 @@ struct sdk_http_order {
     bool is_read;
 };
 struct sdk_http_answer {
-    uint32_t ended;  /* STANCH_HTTP_ANSWERED | _NOT_SENT | _LOST */
-    uint32_t status; /* 0 unless answered */
-    uint32_t retry_after_ms;
-    const json_t *headers; /* lower-case names; an empty object unless answered */
-    const char *body;      /* with a NUL behind it */
+    uint32_t ended;          /* STANCH_HTTP_ANSWERED | _NOT_SENT | _LOST */
+    uint32_t status;         /* 0 unless answered */
+    uint32_t retry_after_ms; /* of Retry-After; of a 429 without it: of X-RateLimit-Reset */
+    const json_t *headers;   /* lower-case names; an empty object unless answered */
+    const char *body;        /* with a NUL behind it */
     size_t body_len;
     const char *why; /* for people, when it was not answered; else "" */
     bool is_read;    /* of its order */
