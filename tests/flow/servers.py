@@ -44,7 +44,7 @@ class Origin:
                 self.end_headers()
                 self.wfile.write(text if isinstance(text, bytes) else text.encode())
 
-            do_GET = do_POST = _do
+            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _do
 
             def log_message(self, *_):
                 pass
@@ -82,6 +82,9 @@ def closed_port():
 
 class Server:
     """A process in a scratch directory; ready when `is_ready` says so."""
+    user = None  # whose it is, when we may choose
+    env = None
+    patience = None
 
     def __init__(self, name, argv):
         self.name = name
@@ -91,8 +94,9 @@ class Server:
 
     def start(self):
         self.process = subprocess.Popen(self.argv, cwd=self.dir, stdin=subprocess.DEVNULL, stdout=self.log_file,
-                                        stderr=self.log_file, start_new_session=True, preexec_fn=die_with_parent)
-        wait_for(self._is_up, f"{self.name} to be ready")
+                                        stderr=self.log_file, start_new_session=True, preexec_fn=die_with_parent,
+                                        user=self.user, env=self.env)
+        wait_for(self._is_up, f"{self.name} to be ready", self.patience)
 
     def _is_up(self):
         assert self.process.poll() is None, f"{self.name} ended: {self.log()}"
