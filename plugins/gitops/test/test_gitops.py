@@ -446,6 +446,31 @@ def test_the_remote_checks_the_lease_itself(deploy, connect):
     assert deploy.head() == theirs
 
 
+def test_the_lease_in_a_directory_holds_under_the_lock(deploy, connect):
+    """Somebody has the branch's lock when we come to it, and moves the branch before letting go."""
+    theirs = git(deploy.bare, "commit-tree", deploy.tree(), "-p", deploy.bad, "-m", "in between")
+    branch, lock, packs = (deploy.bare / name for name in ("refs/heads/main", "refs/heads/main.lock", "objects/pack"))
+    one = connect()
+    plan = one.plan()
+    before = set(packs.iterdir())
+    lock.touch()
+    call = one.host.start("apply", "revert", {"args": {}, "plan": plan, "key": "k1", "epoch": 1}, deadline_ms=30000)
+    wait_for(lambda: {p for p in packs.iterdir() if p.suffix == ".idx"} - before, "the objects to be there")
+    branch.write_text(theirs + "\n")
+    lock.unlink()
+    answer = one.host.wait(call, 60)
+    assert answer["outcome"] == "failed" and answer["error"]["kind"] == "stale", answer
+    assert deploy.head() == theirs
+
+
+def test_a_lock_that_stays_is_told(deploy, connect):
+    one = connect()
+    plan = one.plan()
+    (deploy.bare / "refs/heads/main.lock").touch()
+    error = one.apply(plan, expect="failed")
+    assert error["kind"] == "busy" and error["retry"] and deploy.head() == deploy.bad
+
+
 def test_a_host_key_that_is_not_known(deploy, connect, tmp_path, sshd):
     for name, line in (("none", ""), ("another", make_known(tmp_path, sshd))):
         known = tmp_path / f"known-{name}"
