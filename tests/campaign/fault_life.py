@@ -72,6 +72,7 @@ class Faulty:
         self.fault = life.fault.removeprefix("again/")
         self.daemon = world.daemon(policy=POLICY, runbooks={"url": world.repo.path, "poll": "60s"})
         self.ended_ns = None
+        self.did_not = False  # a person said of an unknown outcome that it did not happen: then the step fails, and the run
 
     def start(self):
         env = {"LD_PRELOAD": str(BUILD / "tests" / "faults.so"), "STANCH_FAULT": self.fault,
@@ -144,6 +145,7 @@ def settle(faulty):
             unknown = question["about"] == "unknown"
             there = any(e["target"] == "s2" for e in faulty.world.effects())
             body = {"decision": ("happened" if there else "did-not") if unknown else "approve"}
+            faulty.did_not = faulty.did_not or body["decision"] == "did-not"
             if question.get("plan_digest"):
                 body["plan"] = question["plan_digest"]
             faulty.api("POST", f"/v1/approvals/{question['id']}", body)
@@ -165,7 +167,7 @@ def judge(faulty, told):
         life.harm("actions without intent", f"{effects} {kinds}")
     if run["state"] == "succeeded" and effects != ["s1", "s2"] or kinds.count("run.started") != 1:
         life.harm("runs that went wrong", f"{run['state']} {effects} {kinds}")
-    if run["state"] != "succeeded":
+    if run["state"] != "succeeded" and not faulty.did_not:
         life.harm("runs that went wrong", f"{run}")
     in_force = faulty.read("/v1/mitigations")["items"]
     if len(in_force) != len(effects):
