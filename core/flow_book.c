@@ -43,7 +43,7 @@ static void swap_in(struct stanch_flow *flow, struct stanch_catalogue *catalogue
     set_book(flow, "ok", "");
     stanch_log(STANCH_LOG_INFO, "flow", "%d runbook(s) loaded commit=%.12s", catalogue->count, catalogue->commit);
     if (first)
-        stanch_flow__match_waiting(flow);
+        stanch_flow__match_waiting_soon(flow);
 }
 
 /* ---- a candidate ---- */

@@ -114,6 +114,8 @@ static void on_tick(void *ctx)
     look_at_switch(flow);
     look_at_clock(flow);
     stanch_wait__look(flow);
+    if (flow->has_unmatched && flow->catalogue)
+        stanch_flow__match_waiting(flow);
     stanch_flow__storm_tick(flow);
     stanch_flow__give_turns(flow);
 }
@@ -195,6 +197,7 @@ void stanch_flow_free(struct stanch_flow *flow)
     if (!flow)
         return;
     stanch_timer_stop(flow->loop, &flow->tick);
+    stanch_flow__forget_late(flow);
     stanch_book_free(flow->book);
     stanch_catalogue_free(flow->catalogue);
     stanch_incidents_free(flow->incidents);

@@ -285,39 +285,100 @@ void stanch_flow__take(struct stanch_flow *flow, json_t *event, struct stanch_ba
     json_decref(event);
 }
 
-/* Events that came before there was a commit wait for the first one; `max_age` still holds. */
+/* ---- events that came before there was a commit wait for the first one; `max_age` still holds ---- */
+
+/* Newest first, page by page, until a page has none. returns 0 | STANCH_E_STORE */
+static int list_unmatched(struct stanch_flow *flow, json_t *ret, struct stanch_err *err)
+{
+    int64_t before = 0;
+    for (size_t had = 1, count = 1; had > 0 && count > 0;) {
+        struct stanch_noun_query query = {.noun = "event", .open = -1, .before_seq = before, .limit = 1000};
+        STANCH_AUTO_JSON json_t *page = NULL;
+        int rc = stanch_journal_list(flow->journal, &query, &page, err);
+        if (rc < 0)
+            return rc;
+        had = 0;
+        count = json_array_size(page);
+        for (size_t i = 0; i < count; i++) {
+            json_t *event = json_array_get(page, i);
+            before = stanch_json_int(event, "seq", 0);
+            if (stanch_json_bool(event, "matched", true))
+                continue;
+            STANCH_AUTO_JSON json_t *now = stanch_journal_see(flow->journal, "event", stanch_json_str(event, "id", ""));
+            had++;
+            if (!stanch_json_bool(now, "matched", true)) /* else it is, and that is not committed yet */
+                json_array_append(ret, now);
+        }
+    }
+    return 0;
+}
+
+static int match_late(struct stanch_flow *flow, json_t *event, struct stanch_err *err)
+{
+    STANCH_AUTO_JSON json_t *considered = json_array();
+    STANCH_AUTO_JSON json_t *began = json_array();
+    STANCH_AUTO_JSON json_t *runs = json_array();
+    STANCH_AUTO_FREE const struct stanch_runbook **matches =
+        stanch_alloc((size_t)(flow->catalogue->count + 1) * sizeof *matches);
+    int count = find_matches(flow, event, matches, considered);
+    struct stanch_batch *batch = stanch_batch_new();
+    char incident[64];
+    stanch_flow__new_batch(flow);
+    (void)snprintf(incident, sizeof incident, "%s", stanch_json_str(event, "incident", ""));
+    if (!*incident && count > 0)
+        stanch_incident_for_event(flow->incidents, event, stanch_flow__now(flow), true, batch, incident);
+    const char *chain = *incident ? incident : STANCH_CHAIN_NONE;
+    stanch_batch_add(batch, chain, "event.matched", STANCH_BY_STANCH, NULL,
+                     json_pack("{s:s, s:O, s:b, s:s, s:O}", "event", stanch_json_str(event, "id", ""), "considered",
+                               considered, "matched", 1, "name", stanch_json_str(event, "name", ""), "runs", runs));
+    for (int m = 0; m < count; m++)
+        start_or_hold(flow, matches[m], event, chain, batch, runs, began);
+    int rc = stanch_journal_append(flow->journal, batch, NULL, NULL, err);
+    if (rc == 0)
+        stanch_flow__begin_all(flow, began);
+    return rc;
+}
+
 void stanch_flow__match_waiting(struct stanch_flow *flow)
 {
-    struct stanch_noun_query query = {.noun = "event", .open = -1, .limit = 1000};
-    STANCH_AUTO_JSON json_t *events = NULL;
+    STANCH_AUTO_JSON json_t *events = json_array();
     struct stanch_err err;
-    if (stanch_journal_list(flow->journal, &query, &events, &err) < 0) {
-        stanch_log(STANCH_LOG_ERROR, "flow", "waiting events could not be read: %s", err.text);
+    flow->has_unmatched = false;
+    int rc = list_unmatched(flow, events, &err);
+    for (size_t i = json_array_size(events); i > 0 && rc == 0; i--)
+        rc = match_late(flow, json_array_get(events, i - 1), &err);
+    if (rc == 0)
         return;
-    }
-    for (size_t i = json_array_size(events); i > 0; i--) {
-        json_t *event = json_array_get(events, i - 1);
-        if (stanch_json_bool(event, "matched", true))
-            continue;
-        STANCH_AUTO_JSON json_t *considered = json_array();
-        STANCH_AUTO_JSON json_t *began = json_array();
-        STANCH_AUTO_JSON json_t *runs = json_array();
-        STANCH_AUTO_FREE const struct stanch_runbook **matches =
-            stanch_alloc((size_t)(flow->catalogue->count + 1) * sizeof *matches);
-        int count = find_matches(flow, event, matches, considered);
-        struct stanch_batch *batch = stanch_batch_new();
-        char incident[64];
-        stanch_flow__new_batch(flow);
-        (void)snprintf(incident, sizeof incident, "%s", stanch_json_str(event, "incident", ""));
-        if (!*incident && count > 0)
-            stanch_incident_for_event(flow->incidents, event, stanch_flow__now(flow), true, batch, incident);
-        const char *chain = *incident ? incident : STANCH_CHAIN_NONE;
-        stanch_batch_add(batch, chain, "event.matched", STANCH_BY_STANCH, NULL,
-                         json_pack("{s:s, s:O, s:b, s:s, s:O}", "event", stanch_json_str(event, "id", ""), "considered",
-                                   considered, "matched", 1, "name", stanch_json_str(event, "name", ""), "runs", runs));
-        for (int m = 0; m < count; m++)
-            start_or_hold(flow, matches[m], event, chain, batch, runs, began);
-        if (stanch_journal_append(flow->journal, batch, NULL, NULL, &err) == 0)
-            stanch_flow__begin_all(flow, began);
-    }
+    flow->has_unmatched = true; /* tried again at the next tick */
+    stanch_log(STANCH_LOG_WARN, "flow", "events that wait for the runbooks could not be matched yet: %s", err.text);
+}
+
+struct stanch_late_match {
+    struct stanch_flow *flow; /* NULL: it has gone */
+};
+
+static void on_all_committed(void *ctx)
+{
+    struct stanch_late_match *late = ctx;
+    struct stanch_flow *flow = late->flow;
+    free(late);
+    if (!flow)
+        return;
+    flow->late = NULL;
+    if (!flow->draining)
+        stanch_flow__match_waiting(flow);
+}
+
+void stanch_flow__match_waiting_soon(struct stanch_flow *flow)
+{
+    flow->late = STANCH_NEW(struct stanch_late_match);
+    flow->late->flow = flow;
+    stanch_journal_barrier(flow->journal, on_all_committed, flow->late);
+}
+
+void stanch_flow__forget_late(struct stanch_flow *flow)
+{
+    if (flow->late)
+        flow->late->flow = NULL;
+    flow->late = NULL;
 }

@@ -100,6 +100,8 @@ struct stanch_flow {
     int64_t ticked_mono_ms;
     int64_t wall_minus_mono_ms; /* a jump of it is a step of the wall clock */
     bool stopped;               /* as the last look at the switch said */
+    bool has_unmatched;         /* events that came before the runbooks could not be matched yet */
+    struct stanch_late_match *late;
     bool draining;
     struct stanch_delivery *receiving; /* flow_door.c: their sources have not answered */
     int receiving_count;
@@ -191,8 +193,11 @@ void stanch_flow__recall_starts(struct stanch_flow *flow);
 const json_t *stanch_flow__start_run(struct stanch_flow *flow, const struct stanch_runbook *runbook,
                                      const json_t *given, const char *incident, const char *by,
                                      struct stanch_batch *batch, json_t *began, struct stanch_err *err);
-/** Match what came in before there was a commit. */
+/** Match what came in before there was a commit: what is committed; what could not be is left for the next tick. */
 void stanch_flow__match_waiting(struct stanch_flow *flow);
+/** The same, once all that was appended until now is committed, and so can be found. Once in a life. */
+void stanch_flow__match_waiting_soon(struct stanch_flow *flow);
+void stanch_flow__forget_late(struct stanch_flow *flow);
 
 /* flow_turn.c */
 /** A run of the same runbook and key that began a moment ago takes the event in: into the batch, and its id to

@@ -137,10 +137,10 @@ def post(faulty, firing):
     return wait_for(told, "an acknowledgement", every=0.1)
 
 
-def settle(faulty):
+def settle(faulty, run_id):
     """Until the run has ended; questions are answered, one about an unknown outcome with the truth."""
     def ended():
-        run = faulty.get("/v1/runs/R-1")
+        run = faulty.get(f"/v1/runs/{run_id}")
         for question in (faulty.get("/v1/approvals") or {"items": []})["items"]:
             unknown = question["about"] == "unknown"
             there = any(e["target"] == "s2" for e in faulty.world.effects())
@@ -155,12 +155,15 @@ def settle(faulty):
 
 def judge(faulty, told):
     world, life = faulty.world, faulty.life
-    run = settle(faulty)
+    # a webhook that was refused may have used up the first ids: they have gaps, and come never twice
+    path = f"/v1/events/{told['events'][0]['id']}"
+    event = wait_for(lambda: (seen := faulty.get(path)) and seen.get("runs") and seen, "its run")
+    run = settle(faulty, event["runs"][0])
     stored = [e for e in faulty.read("/v1/events?limit=1000")["items"] if "Noise" not in json.dumps(e)]
-    if told["events"][0]["id"] != "E-1" or len(stored) != 1:
+    if [one["id"] for one in stored] != [event["id"]]:
         life.harm("false acks", f"{told} {stored}")
     effects = [e["target"] for e in world.effects() if e["op"] == "apply"]
-    kinds = [entry["kind"] for entry in faulty.read("/v1/incidents/INC-1/timeline?limit=1000")["items"]]
+    kinds = [entry["kind"] for entry in faulty.read(f"/v1/incidents/{event['incident']}/timeline?limit=1000")["items"]]
     if len(effects) != len(set(effects)):
         life.harm("second effects", f"{effects}")
     if kinds.count("action.sent") < len(effects):

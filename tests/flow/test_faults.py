@@ -188,3 +188,23 @@ def test_a_check_of_the_configuration_asks_the_plugins_too(world):
     assert checked.returncode == 2 and "behaviour" in checked.stderr, checked.stderr
     daemon.post_alert(alert())  # and the running daemon's hosts were left alone
     assert ended(daemon)["state"] == "succeeded"
+
+
+def test_an_alert_that_comes_while_the_runbooks_are_loaded_is_matched(world):
+    """It was missed when it was appended and not yet committed at the moment when the first commit was swapped in."""
+    world.repo.commit({"heal.lua": book("note 'begins'")})
+    daemon = world.daemon(policy=AUTO).start()
+    for life in range(12):
+        daemon.stop()
+        daemon.start(ready=False)
+        told = None
+        while told is None:
+            assert daemon.running
+            try:
+                answer = daemon.api("POST", "/v1/events/am", webhook(alert(life=str(life))), tcp=True,
+                                    headers={"Authorization": f"Bearer {world.token}"})
+                told = answer.json if answer.status == 202 else None
+            except OSError:
+                pass  # not listening yet
+        event = f"/v1/events/{told['events'][0]['id']}"
+        wait_for(lambda: daemon.get(event).get("runs"), f"the run of {event}")
