@@ -23,6 +23,7 @@ MAX_RUNS, AT_ONCE, MAX_QUEUED, WITHIN_S = 8, 3, 40, 8
 STORM = {"enter": 30, "leave": 10, "within": "10s", "quiet": "2s"}
 SLOW = "journal.before-commit:20"
 CAP_MIB = {"dev": 256, "asan": 1024}
+SOCKET_MS = {"dev": 200, "asan": 600} # the promise is of the product: a sanitizer has a cost of its own
 BOOK = '''local fx = effects "fx"
 runbook "heal" {{
   summary = "For the storm", owner = "team-test",
@@ -173,6 +174,7 @@ def storm(context, world):
 
 def figures(context, judged, told, seen, per_s, seconds, lost, recovery_s, peak):
     cap, ratio = CAP_MIB.get(context.kind, 1024), told["offered"] / seconds / per_s
+    limit = SOCKET_MS.get(context.kind, 600)
     most = seen["most"]
     slowest = p99(seen["own_ms"])
     context.note(f"control socket p99 {p99(seen['took_ms']):.0f} ms by the clock, {slowest:.0f} ms without the time in "
@@ -181,8 +183,8 @@ def figures(context, judged, told, seen, per_s, seconds, lost, recovery_s, peak)
         Figure("offered, times capacity", f"{ratio:.1f}", "at least 10", ratio >= 10),
         Figure("acknowledged events lost", lost, "0", lost == 0),
         Figure("peak memory of core, MiB", f"{peak:.0f}", f"under {cap}", peak < cap),
-        Figure("control socket p99, ms", f"{slowest:.0f}", f"under 200, of {len(seen['took_ms'])} looks",
-               slowest < 200 and "failed" not in seen),
+        Figure("control socket p99, ms", f"{slowest:.0f}", f"under {limit}, of {len(seen['took_ms'])} looks",
+               slowest < limit and "failed" not in seen),
         Figure("runs going at one time", judged.most_going, f"at most {MAX_RUNS}", 0 < judged.most_going <= MAX_RUNS),
         Figure("runs of a runbook at one time", judged.most_of_shift, f"at most {AT_ONCE}",
                0 < judged.most_of_shift <= AT_ONCE),
