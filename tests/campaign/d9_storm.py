@@ -63,8 +63,8 @@ def peak_mib(pid):
     return int(next(line.split()[1] for line in text.splitlines() if line.startswith("VmHWM:"))) / 1024
 
 
-def p99(values):
-    return sorted(values)[int(len(values) * 0.99)] if values else float("inf")
+def percentile(values, share):
+    return sorted(values)[int(len(values) * share)] if values else float("inf")
 
 
 def entries(world, *kinds):
@@ -176,15 +176,18 @@ def figures(context, judged, told, seen, per_s, seconds, lost, recovery_s, peak)
     cap, ratio = CAP_MIB.get(context.kind, 1024), told["offered"] / seconds / per_s
     limit = SOCKET_MS.get(context.kind, 600)
     most = seen["most"]
-    slowest = p99(seen["own_ms"])
-    context.note(f"control socket p99 {p99(seen['took_ms']):.0f} ms by the clock, {slowest:.0f} ms without the time in "
-                 "which the machine had no processor for the daemon")
+    # about a hundred looks have no p99 that means anything (it is the worst but one): the short form is held to its p90
+    share = context.limit(0.90, 0.99)
+    slow = percentile(seen["own_ms"], share)
+    context.note(f"control socket p99 {percentile(seen['took_ms'], 0.99):.0f} ms by the clock, "
+                 f"{percentile(seen['own_ms'], 0.99):.0f} ms without the time in which the machine had no processor for the "
+                 "daemon")
     return [
         Figure("offered, times capacity", f"{ratio:.1f}", "at least 10", ratio >= 10),
         Figure("acknowledged events lost", lost, "0", lost == 0),
         Figure("peak memory of core, MiB", f"{peak:.0f}", f"under {cap}", peak < cap),
-        Figure("control socket p99, ms", f"{slowest:.0f}", f"under {limit}, of {len(seen['took_ms'])} looks",
-               slowest < limit and "failed" not in seen),
+        Figure(f"control socket p{share * 100:.0f}, ms", f"{slow:.0f}", f"under {limit}, of {len(seen['took_ms'])} looks",
+               slow < limit and "failed" not in seen),
         Figure("runs going at one time", judged.most_going, f"at most {MAX_RUNS}", 0 < judged.most_going <= MAX_RUNS),
         Figure("runs of a runbook at one time", judged.most_of_shift, f"at most {AT_ONCE}",
                0 < judged.most_of_shift <= AT_ONCE),
