@@ -4,7 +4,7 @@
  *   take_event            event -> incident -> match -> runs, one batch         flow_match.c, flow_turn.c
  *   on_stored             committed -> 202, and the runs begin                  run/
  *
- * A repeat costs no row: it is counted in memory and flushed now and then (flow_life.c); that count is all that a
+ * A repeat costs no row: it is counted in memory and flushed now and then (flow_count.c); that count is all that a
  * crash may lose.
  */
 #include "base/digest.h"
@@ -39,6 +39,7 @@ void stanch_delivery__refuse(struct stanch_delivery *delivery, const struct stan
     stanch_flow__count(delivery->flow, "events_refused");
     stanch_log(STANCH_LOG_WARN, "flow", "webhook refused source=%s remote=%s kind=%s: %s", delivery->source,
                delivery->remote, stanch_err_word(err->code), err->text);
+    stanch_flow__note_refusal(delivery->flow, delivery->source, delivery->remote, err);
     delivery->done(delivery->ctx, err->code, err, NULL);
     stanch_delivery__free(delivery);
 }
@@ -78,7 +79,7 @@ static int event_key(const char *source, const json_t *event, const char *state,
 static void count_repeat(struct stanch_flow *flow, const char *event)
 {
     stanch_flow__count(flow, "events_repeated");
-    json_object_set_new(flow->repeats, event, json_integer(stanch_json_int(flow->repeats, event, 0) + 1));
+    stanch_flow__note_repeat(flow, event);
 }
 
 /* The firing event that this one resolves; "" when it was never seen. */

@@ -1,4 +1,5 @@
-/* flow_life.c: from new to free, and what is looked at every second: repeats, the switch, the clock, the queue. */
+/* flow_life.c: from new to free, and what is looked at every second: what was counted, the switch, the
+ * clock, the queue. */
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -10,26 +11,7 @@
 #define CLOCK_JUMP_MS  60000
 #define STOOD_STILL_MS 5000
 
-/* ---- every second: repeats, the switch, the clock ---- */
-
-static void flush_repeats(struct stanch_flow *flow)
-{
-    if (json_object_size(flow->repeats) == 0)
-        return;
-    struct stanch_batch *batch = stanch_batch_new();
-    const char *event;
-    json_t *count;
-    json_object_foreach(flow->repeats, event, count)
-    {
-        STANCH_AUTO_JSON json_t *doc = stanch_journal_get(flow->journal, STANCH_VIEW_APPENDED, "event", event);
-        stanch_batch_add(
-            batch, stanch_json_str(doc, "incident", STANCH_CHAIN_NONE), "event.repeated", STANCH_BY_STANCH, NULL,
-            json_pack("{s:s, s:O, s:s}", "event", event, "count", count, "name", stanch_json_str(doc, "name", "")));
-    }
-    struct stanch_err err;
-    if (stanch_journal_append(flow->journal, batch, NULL, NULL, &err) == 0)
-        json_object_clear(flow->repeats);
-}
+/* ---- every second: the switch, the clock ---- */
 
 static void append_one(struct stanch_flow *flow, const char *kind, const char *by, json_t *data)
 {
@@ -110,7 +92,7 @@ static void on_tick(void *ctx)
     struct stanch_flow *flow = ctx;
     flow->tick = stanch_timer_start(flow->loop, TICK_MS, on_tick, flow);
     look_whether_awake(flow);
-    flush_repeats(flow);
+    stanch_flow__flush_counts(flow);
     look_at_switch(flow);
     look_at_clock(flow);
     stanch_wait__look(flow);
@@ -142,6 +124,7 @@ int stanch_flow_new(struct stanch_loop *loop, struct stanch_journal *journal, st
     flow->exe = stanch_strdup(config->exe);
     flow->counters = json_object();
     flow->repeats = json_object();
+    flow->refusals = json_object();
     flow->buckets = json_object();
     flow->starts = json_object();
     flow->draft = json_object();
@@ -174,7 +157,7 @@ void stanch_flow_drain(struct stanch_flow *flow)
 {
     flow->draining = true;
     stanch_timer_stop(flow->loop, &flow->tick);
-    flush_repeats(flow);
+    stanch_flow__flush_counts(flow);
     stanch_engine_drain(flow->engine);
 }
 
@@ -203,6 +186,7 @@ void stanch_flow_free(struct stanch_flow *flow)
     stanch_incidents_free(flow->incidents);
     json_decref(flow->counters);
     json_decref(flow->repeats);
+    json_decref(flow->refusals);
     json_decref(flow->buckets);
     json_decref(flow->starts);
     json_decref(flow->draft);

@@ -1,6 +1,6 @@
 /* flow_parts.h: the sentence's own parts, as its files share them. Doors include flow.h only.
  * Files    flow.c (events in), flow_match.c, flow_turn.c and flow_storm.c (runs begin), flow_door.c (webhooks), flow_book.c
- *          (commits), flow_command.c (what people ask for), flow_wait.c (who waits for a commit), flow_status.c (how
+ *          (commits), flow_command.c (what people ask for), flow_wait.c (who waits for a commit), flow_count.c (what is counted), flow_status.c (how
  *          things stand), flow_life.c (from new to free, and every second).
  * Thread   loop thread.
  */
@@ -90,6 +90,7 @@ struct stanch_flow {
     struct stanch_flow_keeper keeper; /* status NULL: there is none */
     json_t *counters;
     json_t *repeats;      /* event id -> count, not yet in the journal */
+    json_t *refusals;     /* source and kind of error -> {"source","remote","why","since_ms","more"} */
     json_t *buckets;      /* source -> {"tokens","at_ms"} */
     json_t *starts;       /* runbook -> [boot clock of its starts]: for cooldown and at_most */
     json_t *instances;    /* what workers may know of the plugins; NULL: to be made anew */
@@ -225,6 +226,15 @@ void stanch_flow__recall_waiting(struct stanch_flow *flow);
 void stanch_flow__waiting_free(struct stanch_flow *flow);
 /** new: {"waiting","asking","oldest_ms","bound"} */
 json_t *stanch_flow__queue_status(const struct stanch_flow *flow);
+
+/* flow_count.c */
+void stanch_flow__note_repeat(struct stanch_flow *flow, const char *event);
+/** A webhook was refused: an entry for the first of its source and kind of error, one more for all within the next minute.
+ *  What was only too early (busy, shutting down, the store takes nothing) is no refusal. */
+void stanch_flow__note_refusal(struct stanch_flow *flow, const char *source, const char *remote,
+                               const struct stanch_err *err);
+/** Write what was counted. */
+void stanch_flow__flush_counts(struct stanch_flow *flow);
 
 /* flow_storm.c */
 /** An alert wants to start a run: counted. returns true: not by itself, there is a storm */

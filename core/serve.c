@@ -402,6 +402,8 @@ static void take_apart(struct stanch_daemon *daemon)
 {
     if (daemon->loop)
         stanch_timer_stop(daemon->loop, &daemon->drain_timer);
+    if (daemon->engine && !daemon->damaged)
+        stanch_engine_leave(daemon->engine);
     if (daemon->engine)
         stanch_engine_halt(daemon->engine);
     if (daemon->flow)

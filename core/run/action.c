@@ -83,10 +83,11 @@ static void request_approval(struct stanch_op *op, const struct stanch_gate *gat
     const json_t *args = stanch_op__args(op);
     const json_t *described = engine->world->describe(engine->world->ctx, stanch_action__instance(op));
     STANCH_AUTO_JSON json_t *card =
-        json_pack("{s:s, s:s, s:O, s:O, s:s, s:s, s:s, s:O, s:s}", "instance", stanch_action__instance(op), "action",
-                  stanch_action__name(op), "args", stanch_action__args(op), "plan", action->plan, "because",
+        json_pack("{s:s, s:s, s:O, s:O, s:s, s:s, s:s, s:O, s:s, s:s}", "instance", stanch_action__instance(op),
+                  "action", stanch_action__name(op), "args", stanch_action__args(op), "plan", action->plan, "because",
                   stanch_json_str(args, "because", ""), "risk", gate->policy.risk, "why", gate->why, "rules",
-                  gate->policy.rules, "environment", stanch_json_str(described, "environment", ""));
+                  gate->policy.rules, "environment", stanch_json_str(described, "environment", ""), "plugin_digest",
+                  stanch_json_str(described, "digest", ""));
     json_t *lease = json_object_get(args, "lease_ms");
     if (lease)
         json_object_set(card, "lease_ms", lease);
@@ -201,6 +202,8 @@ static const char *why_void(const struct stanch_op *op, const struct stanch_gate
     int64_t now = stanch_engine__now(op->engine);
     if (!same_plan && !stanch_is_sabotaged("approval-for-another-plan"))
         return "the plan was made again, and it differs from the approved one";
+    if (!stanch_approval__is_of_plugin(op->engine, doc))
+        return STANCH_ANOTHER_PLUGIN;
     if (!same_rules(doc, gate))
         return "other rules of the policy match than when it was approved";
     if (stanch_engine__steady(op->engine) > stanch_json_int(doc, "due_ms", stanch_json_int(doc, "expires_ms", 0)))
@@ -446,6 +449,17 @@ static bool cancel(struct stanch_op *op)
     return !action || (!action->effect.open && !action->unknown);
 }
 
+static bool left(struct stanch_op *op, struct stanch_batch *batch)
+{
+    const struct stanch_action *action = op->state;
+    if (!action || !action->effect.open)
+        return false;
+    stanch_batch_add(batch, op->chain, "action.unanswered", STANCH_BY_STANCH, op->run_id,
+                     json_pack("{s:s, s:s, s:s}", "step", op->id, "instance", action->effect.instance, "action",
+                               action->effect.action));
+    return true;
+}
+
 static void done(struct stanch_op *op)
 {
     struct stanch_action *action = op->state;
@@ -458,5 +472,10 @@ static void done(struct stanch_op *op)
     op->kept = action;
 }
 
-const struct stanch_op_kind stanch_op_action = {
-    .name = "action", .start = start, .recover = recover, .decided = decided, .cancel = cancel, .done = done};
+const struct stanch_op_kind stanch_op_action = {.name = "action",
+                                                .start = start,
+                                                .recover = recover,
+                                                .decided = decided,
+                                                .cancel = cancel,
+                                                .done = done,
+                                                .left = left};

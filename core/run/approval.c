@@ -21,9 +21,9 @@
 static json_t *bound(const json_t *data)
 {
     json_t *value = json_object();
-    static const char *const members[] = {"approval", "run",    "step",       "about",   "plan_digest",
-                                          "role",     "quorum", "expires_ms", "rules",   "commit",
-                                          "path",     "nonce",  "choices",    "because", "lease_ms"};
+    static const char *const members[] = {"approval", "run",        "step",     "about",    "plan_digest",  "role",
+                                          "quorum",   "expires_ms", "rules",    "commit",   "path",         "nonce",
+                                          "choices",  "because",    "lease_ms", "instance", "plugin_digest"};
     for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
         json_t *member = json_object_get(data, members[i]);
         if (member)
@@ -90,6 +90,13 @@ void stanch_engine_ask(struct stanch_engine *engine, const char *chain, const js
     struct stanch_question_spec spec = {
         .about = STANCH_ABOUT_STORM, .role = "ic", .quorum = 1, .card = card, .plan_digest = plan_digest};
     stanch_approval__request(engine, NULL, chain, NULL, &spec, batch, ret);
+}
+
+bool stanch_approval__is_of_plugin(struct stanch_engine *engine, const json_t *doc)
+{
+    const json_t *described = engine->world->describe(engine->world->ctx, stanch_json_str(doc, "instance", ""));
+    const char *then = stanch_json_str(doc, "plugin_digest", ""), *now = stanch_json_str(described, "digest", "");
+    return !*then || !*now || strcmp(then, now) == 0;
 }
 
 void stanch_approval__close(struct stanch_engine *engine, const char *id, const char *kind, const char *why,

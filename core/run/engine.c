@@ -122,6 +122,19 @@ const json_t *stanch_engine_counters(const struct stanch_engine *engine)
     return engine->counters;
 }
 
+void stanch_engine_leave(struct stanch_engine *engine)
+{
+    struct stanch_batch *batch = stanch_batch_new();
+    struct stanch_err err;
+    bool any = false;
+    for (struct stanch_op *op = engine->ops; op; op = op->next)
+        any = (!op->over && op->kind->left && op->kind->left(op, batch)) || any;
+    if (!any)
+        stanch_batch_free(batch);
+    else if (stanch_journal_append(engine->journal, batch, NULL, NULL, &err) < 0)
+        stanch_log(STANCH_LOG_WARN, "run", "what is still out could not be recorded: %s", err.text);
+}
+
 void stanch_engine_halt(struct stanch_engine *engine)
 {
     stanch_engine_drain(engine);

@@ -55,6 +55,8 @@ struct stanch_op_kind {
      * voided; false when it must live on until its effect has an outcome (then it frees itself). */
     bool (*cancel)(struct stanch_op *op);
     void (*done)(struct stanch_op *op); /* free op->state */
+    /** stanch ends now: put into the batch what of this op will not be known. Returns true when it did. NULL: nothing. */
+    bool (*left)(struct stanch_op *op, struct stanch_batch *batch);
 };
 
 /* One step in the making. */
@@ -298,6 +300,10 @@ struct stanch_question_spec {
  * it). ret: the id. */
 void stanch_approval__request(struct stanch_engine *engine, struct stanch_op *op, const char *chain, const char *run,
                               const struct stanch_question_spec *spec, struct stanch_batch *batch, char ret[32]);
+/** Does the plugin of the question's instance run from the same file as when it was asked? A question without a plugin, and a
+ * host that is not there to tell, count as yes. */
+bool stanch_approval__is_of_plugin(struct stanch_engine *engine, const json_t *doc);
+#define STANCH_ANOTHER_PLUGIN "the plugin is another build than when the question was asked"
 /** Close an open question without a person. kind: "approval.voided" or "approval.consumed". */
 void stanch_approval__close(struct stanch_engine *engine, const char *id, const char *kind, const char *why,
                             struct stanch_batch *batch);

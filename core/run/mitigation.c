@@ -119,16 +119,24 @@ void stanch_mitigation__ask_keep(struct stanch_engine *engine, const char *chain
 
 /* ---- the end of a lease ---- */
 
+/* What came due while nobody was there says so (PROMISES.md 1.10). */
+static bool ended_late(const struct stanch_engine *engine, const json_t *doc)
+{
+    return stanch_json_int(doc, "lease_ends_ms", 0) < engine->began_ms;
+}
+
 void stanch_mitigation__keep_and_ask(struct stanch_engine *engine, const json_t *doc, const char *why)
 {
     struct stanch_batch *batch = stanch_batch_new();
     const char *id = stanch_json_str(doc, "id", "");
+    const char *late = ended_late(engine, doc) ? " while stanch was down" : "";
     const char *chain = stanch_json_str(doc, "incident", STANCH_CHAIN_NONE);
     stanch_batch_add(batch, chain, "mitigation.overdue", STANCH_BY_STANCH, stanch_json_str(doc, "run", NULL),
-                     json_pack("{s:s, s:s, s:b}", "mitigation", id, "why", why, "overdue", 1));
+                     json_pack("{s:s, s:s, s:b, s:s*}", "mitigation", id, "why", why, "overdue", 1, "late",
+                               *late ? late + 1 : NULL));
     STANCH_AUTO_FREE char *because =
-        stanch_asprintf("The lease of %s (%s.%s) has ended: %s. Keep or undo?", id,
-                        stanch_json_str(doc, "instance", ""), stanch_json_str(doc, "action", ""), why);
+        stanch_asprintf("The lease of %s (%s.%s) has ended%s: %s. Keep or undo?", id,
+                        stanch_json_str(doc, "instance", ""), stanch_json_str(doc, "action", ""), late, why);
     STANCH_AUTO_JSON json_t *left = json_pack("[{s:s}]", "id", id);
     stanch_mitigation__ask_keep(engine, chain, stanch_json_str(doc, "run", NULL), because, left, batch);
     stanch_engine__append(engine, batch, NULL, NULL, NULL);
@@ -145,10 +153,9 @@ static void on_lease_sample(void *ctx, const char *result, const json_t *value)
     if (forgotten)
         return;
     if (strcmp(result, "good") == 0) {
-        bool late = stanch_json_int(doc, "lease_ends_ms", 0) < engine->began_ms;
         stanch_undo__start(engine, doc, STANCH_BY_STANCH,
-                           late ? "its lease ended while stanch was down and the symptom is good"
-                                : "its lease has ended and the symptom is good",
+                           ended_late(engine, doc) ? "its lease ended while stanch was down and the symptom is good"
+                                                   : "its lease has ended and the symptom is good",
                            NULL, NULL);
         return;
     }

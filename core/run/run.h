@@ -41,6 +41,9 @@ void stanch_engine_free(struct stanch_engine *engine);
 int stanch_engine_recover(struct stanch_engine *engine, struct stanch_err *err);
 /** No new steps; calls under way may finish (PROMISES.md 1.7). */
 void stanch_engine_drain(struct stanch_engine *engine);
+/** There is no more time: append what is still out, that is calls whose outcome is not known (PROMISES.md 1.7). Once, before
+ *  stanch_engine_halt. A store that takes no more is logged; the next start finds the intents all the same. */
+void stanch_engine_leave(struct stanch_engine *engine);
 /** The end of the process is near: whatever still comes back changes nothing any more, and nothing is called or
  *  appended. After it the world may be freed, then the journal flushed, then the engine freed. */
 void stanch_engine_halt(struct stanch_engine *engine);

@@ -324,10 +324,12 @@ int stanch_engine_undo(struct stanch_engine *engine, const char *by, const char 
 static void request_approval(struct stanch_op *op, const struct stanch_gate *gate)
 {
     struct undo *undo = op->state;
+    const json_t *described = op->engine->world->describe(op->engine->world->ctx, undo->effect.instance);
     STANCH_AUTO_JSON json_t *card = json_pack(
-        "{s:s, s:s, s:s, s:O, s:s, s:s, s:O, s:[{s:s}]}", "instance", undo->effect.instance, "action",
-        undo->effect.action, "because", undo->reason, "plan", json_object_get(undo->mitigation, "plan"), "risk",
-        gate->policy.risk, "why", gate->why, "rules", gate->policy.rules, "mitigations", "id", mitigation_id(undo));
+        "{s:s, s:s, s:s, s:s, s:O, s:s, s:s, s:O, s:[{s:s}]}", "plugin_digest",
+        stanch_json_str(described, "digest", ""), "instance", undo->effect.instance, "action", undo->effect.action,
+        "because", undo->reason, "plan", json_object_get(undo->mitigation, "plan"), "risk", gate->policy.risk, "why",
+        gate->why, "rules", gate->policy.rules, "mitigations", "id", mitigation_id(undo));
     struct stanch_question_spec spec = {.about = "undo",
                                         .role = gate->policy.role,
                                         .quorum = gate->policy.quorum,
@@ -385,9 +387,25 @@ static void start(struct stanch_op *op)
         pass_gate(op);
 }
 
+/* Granted, and not for what would run now: why. */
+static void ask_anew(struct stanch_op *op, const char *why)
+{
+    struct stanch_batch *batch = stanch_batch_new();
+    stanch_approval__close(op->engine, op->approval, "approval.voided", why, batch);
+    stanch_engine__append(op->engine, batch, NULL, NULL, NULL);
+    op->approval[0] = 0;
+    pass_gate(op);
+}
+
 static void decided(struct stanch_op *op, const char *decision, const char *by, const char *note)
 {
     if (strcmp(decision, "approve") == 0) {
+        STANCH_AUTO_JSON json_t *doc =
+            stanch_journal_get(op->engine->journal, STANCH_VIEW_APPENDED, "approval", op->approval);
+        if (!stanch_approval__is_of_plugin(op->engine, doc)) {
+            ask_anew(op, STANCH_ANOTHER_PLUGIN);
+            return;
+        }
         op->granted = true;
         hold_and_go(op);
         return;
@@ -395,16 +413,6 @@ static void decided(struct stanch_op *op, const char *decision, const char *by, 
     op->approval[0] = 0;
     STANCH_AUTO_FREE char *text = stanch_asprintf("%s denied the undo%s%s", by, *note ? ": " : "", note);
     stanch_op__answer(op, NULL, stanch_op__error("denied", text));
-}
-
-/* Granted, and not used before stanch went down; it has come due meanwhile. */
-static void ask_anew(struct stanch_op *op)
-{
-    struct stanch_batch *batch = stanch_batch_new();
-    stanch_approval__close(op->engine, op->approval, "approval.voided", "it came due before it could be used", batch);
-    stanch_engine__append(op->engine, batch, NULL, NULL, NULL);
-    op->approval[0] = 0;
-    pass_gate(op);
 }
 
 static void recover(struct stanch_op *op, const json_t *step)
@@ -433,7 +441,7 @@ static void recover(struct stanch_op *op, const json_t *step)
         int64_t due_ms = stanch_json_int(approval, "due_ms", stanch_json_int(approval, "expires_ms", 0));
         bool is_over = due_ms <= stanch_engine__steady(op->engine);
         if (decision && strcmp(stanch_json_str(approval, "state", ""), "pending") != 0 && is_over)
-            ask_anew(op);
+            ask_anew(op, "it came due before it could be used"); /* while stanch was down */
         else if (decision && strcmp(stanch_json_str(approval, "state", ""), "pending") != 0)
             decided(op, decision, stanch_json_str(approval, "decided_by", ""), stanch_json_str(approval, "note", ""));
     }
@@ -443,6 +451,17 @@ static bool cancel(struct stanch_op *op)
 {
     const struct undo *undo = op->state;
     return !undo || !undo->effect.open;
+}
+
+static bool left(struct stanch_op *op, struct stanch_batch *batch)
+{
+    const struct undo *undo = op->state;
+    if (!undo || !undo->effect.open)
+        return false;
+    stanch_batch_add(batch, op->chain, "mitigation.unanswered", STANCH_BY_STANCH, op->run_id[0] ? op->run_id : NULL,
+                     json_pack("{s:s, s:s, s:s}", "mitigation", mitigation_id(undo), "instance", undo->effect.instance,
+                               "action", undo->effect.action));
+    return true;
 }
 
 static void done(struct stanch_op *op)
@@ -456,5 +475,10 @@ static void done(struct stanch_op *op)
     op->kept = undo;
 }
 
-const struct stanch_op_kind stanch_op_undo = {
-    .name = "undo", .start = start, .recover = recover, .decided = decided, .cancel = cancel, .done = done};
+const struct stanch_op_kind stanch_op_undo = {.name = "undo",
+                                              .start = start,
+                                              .recover = recover,
+                                              .decided = decided,
+                                              .cancel = cancel,
+                                              .done = done,
+                                              .left = left};

@@ -114,7 +114,8 @@ def test_what_did_not_come_back_is_unknown_and_asked_about(world):
     daemon.post_alert(alert())
     wait_taken(world)
     terminate(daemon)
-    assert "action.answered" not in kinds_on_disk(daemon, world)
+    kinds = kinds_on_disk(daemon, world)
+    assert "action.answered" not in kinds and kinds.count("action.unanswered") == 1, kinds
     daemon.start()
     question = pending(daemon)
     assert question["about"] == "unknown", question
@@ -122,6 +123,21 @@ def test_what_did_not_come_back_is_unknown_and_asked_about(world):
     daemon.post("/v1/steps/R-1/1/resolve", {"happened": "abandon"})
     ended(daemon)
     assert applied(world) == []  # and it was never sent again
+
+
+def test_an_undo_that_did_not_come_back_is_said_too(world):
+    daemon = begin(world, set_to(7))
+    daemon.post_alert(alert())
+    assert ended(daemon)["state"] == "succeeded"
+    world.behave("undo:silent once")
+    undo = threading.Thread(target=lambda: daemon.api("POST", "/v1/mitigations/M-1/undo", {"reason": "over"}), daemon=True)
+    undo.start()
+    wait_taken(world)
+    terminate(daemon)
+    undo.join()
+    assert kinds_on_disk(daemon, world).count("mitigation.unanswered") == 1
+    daemon.start()  # convergent: it is looked after, and sent again
+    wait_for(lambda: daemon.get("/v1/mitigations/M-1")["state"] == "undone", "the undo")
 
 
 def test_what_comes_back_in_time_is_recorded(world):

@@ -57,6 +57,21 @@ def test_credentials_and_sources(world):
     assert world.token not in daemon.log()
 
 
+def test_refused_webhooks_are_entries_and_a_flood_of_them_is_two(world):
+    daemon = start(world, set_to(7))
+    body = json.dumps(webhook(alert())).encode()
+    refused = lambda: [e for e in daemon.get("/v1/incidents/-/timeline?limit=1000")["items"] if e["kind"] == "event.refused"]
+    for _ in range(50):
+        assert post_raw(daemon, body, token="guessed").status == 401
+    assert post_raw(daemon, b"{", token=world.token).status == 400
+    first = wait_for(lambda: len(refused()) == 2 and refused(), "both kinds")
+    assert [e["data"]["source"] for e in first] == ["am", "am"] and "count" not in first[0]["data"]
+    assert "127.0.0.1" in first[0]["text"] and "guessed" not in json.dumps(first)
+    daemon.stop()  # what was only counted is written, at the latest now
+    daemon.start()
+    assert [e["data"]["count"] for e in refused()[2:]] == [49]
+
+
 def test_changes_come_only_over_the_unix_socket(world):
     daemon = start(world, set_to(7))
     for path in ("/v1/stop", "/v1/incidents", "/v1/runbooks/sync"):

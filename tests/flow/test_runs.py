@@ -1,6 +1,7 @@
 """From an alert to its effect, against the real binary: what runs by itself, what asks, what is refused."""
 import json
 import threading
+import time
 
 import pytest
 
@@ -374,6 +375,37 @@ def test_an_approval_is_void_when_other_rules_match(world):
     assert world.effects() == []
     assert approve(daemon, second).status == 200
     assert ended(daemon)["state"] == "succeeded"
+
+
+def test_an_approval_is_void_when_the_plugin_is_another_build(world):
+    daemon = start(world, set_to(7), policy=ASK)
+    daemon.post_alert(alert())
+    first = pending(daemon)
+    daemon.stop()
+    built = world.plugin_dir / "effects.so"
+    other = built.read_bytes() + b"another build"
+    built.unlink()
+    built.write_bytes(other)
+    daemon.start()
+    assert approve(daemon, first).status == 200
+    second = wait_for(lambda: next((a for a in daemon.get("/v1/approvals")["items"] if a["id"] != first["id"]), None),
+                      "the new question")
+    assert "another build" in second["why"] and second["plan_digest"] == first["plan_digest"], second
+    assert daemon.get(f"/v1/approvals/{first['id']}")["state"] == "voided" and world.effects() == []
+    assert approve(daemon, second).status == 200
+    assert ended(daemon)["state"] == "succeeded"
+
+
+def test_a_lease_that_ended_while_it_was_down_says_so(world):
+    daemon = start(world, set_to(7, extra=', lease = "3s"'))
+    daemon.post_alert(alert())
+    mitigation = wait_for(lambda: daemon.get("/v1/mitigations")["items"], "the mitigation")[0]
+    daemon.kill9()
+    world.set_value("errors", 9)
+    wait_for(lambda: time.time() > mitigation["lease_ends_ms"] / 1000, "the end of the lease")
+    daemon.start()
+    question = pending(daemon)
+    assert question["about"] == "keep" and "while stanch was down" in question["because"], question
 
 
 @pytest.mark.parametrize("where,body", [
