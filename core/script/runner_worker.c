@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #define CONFIRM_MS 1000
+#define GRACE_MS   100
 #define MAX_WANTS  128
 
 /* ---- the list ---- */
@@ -111,7 +112,7 @@ static void tell_over_time(struct stanch_worker *worker, const char *text)
     tell_end(worker, &err, NULL);
 }
 
-static void on_wall(void *ctx)
+static void on_grace_over(void *ctx)
 {
     struct stanch_worker *worker = ctx;
     char text[120];
@@ -119,6 +120,13 @@ static void on_wall(void *ctx)
     (void)snprintf(text, sizeof text, "the runbook computed for more than %lld ms without asking for anything",
                    (long long)worker->runner->limits.wall_ms);
     tell_over_time(worker, text);
+}
+
+/* When the loop itself was busy, what the worker sent in time is still unread: timers come before sockets. */
+static void on_wall(void *ctx)
+{
+    struct stanch_worker *worker = ctx;
+    worker->wall = stanch_timer_start(worker->runner->loop, GRACE_MS, on_grace_over, worker);
 }
 
 void stanch_worker__start_wall(struct stanch_worker *worker)

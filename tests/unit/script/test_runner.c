@@ -197,6 +197,22 @@ static void a_stopped_worker_is_over_its_time(void **state)
     act_done(&act);
 }
 
+/* The loop was busy for longer than a worker may compute: what the worker sent meanwhile counts, not when it is read. */
+static void a_busy_loop_does_not_end_a_worker(void **state)
+{
+    struct act act = {.answer = never};
+    start_file(*state, &act);
+    until(*state, json_array_size(act.wants) == 1);
+    act.answer = NULL;
+    act_answer_next(&act);
+    int64_t began = stanch_mono_now_ms();
+    while (stanch_mono_now_ms() - began < limits.wall_ms + 200)
+        continue;
+    until(*state, act.ended);
+    assert_int_equal(act.rc, 0);
+    act_done(&act);
+}
+
 static void a_worker_that_dies_is_crashed(void **state)
 {
 #if STANCH_JAIL_SANITIZED /* which has a handler of its own for the others */
@@ -358,6 +374,7 @@ int main(void)
         cmocka_unit_test(a_worker_holds_its_channel_and_nothing_else),
         cmocka_unit_test(a_worker_stands_ready),
         cmocka_unit_test(a_waiting_worker_is_not_over_its_time),
+        cmocka_unit_test(a_busy_loop_does_not_end_a_worker),
         cmocka_unit_test(a_stopped_worker_is_over_its_time),
         cmocka_unit_test(a_worker_that_dies_is_crashed),
         cmocka_unit_test(a_runner_that_dies_comes_back),
