@@ -38,6 +38,8 @@ static void on_committed(void *ctx)
     struct stanch_reply *reply = ctx;
     if (!reply->result)
         reply->result = stanch_journal_get(reply->flow->journal, STANCH_VIEW_COMMITTED, reply->noun, reply->id);
+    if (!reply->result) /* it is recorded all the same */
+        reply->result = json_pack("{s:s}", "id", reply->id);
     stanch_wait__end(&reply->wait, reply->result);
     json_decref(reply->result);
     free(reply);

@@ -79,28 +79,29 @@ void stanch_api__list(struct stanch_api__call *call)
         answer_list(call, &query);
 }
 
-/* The document that the path names; NULL: the call has ended. new */
-static json_t *find(struct stanch_api__call *call, const char *noun)
+json_t *stanch_api__find(struct stanch_api__call *call, const char *noun)
 {
     struct stanch_err err;
-    json_t *doc = stanch_journal_get(call->api->journal, STANCH_VIEW_COMMITTED, noun, call->parts[0]);
-    if (doc)
+    json_t *doc = NULL;
+    int rc = stanch_journal_find(call->api->journal, noun, call->parts[0], &doc, &err);
+    if (rc == 0)
         return doc;
-    stanch_err_set(&err, STANCH_E_NOT_FOUND, "no %s %.100s", noun, call->parts[0]);
-    stanch_api__fail(call, &err, "path");
+    if (rc == STANCH_E_NOT_FOUND)
+        stanch_err_set(&err, rc, "no %s %.100s", noun, call->parts[0]);
+    stanch_api__fail(call, &err, rc == STANCH_E_NOT_FOUND ? "path" : NULL);
     return NULL;
 }
 
 void stanch_api__get(struct stanch_api__call *call)
 {
-    STANCH_AUTO_JSON json_t *doc = find(call, call->route->command);
+    STANCH_AUTO_JSON json_t *doc = stanch_api__find(call, call->route->command);
     if (doc)
         stanch_api__answer(call, doc);
 }
 
 void stanch_api__runs_of(struct stanch_api__call *call)
 {
-    STANCH_AUTO_JSON json_t *incident = find(call, "incident");
+    STANCH_AUTO_JSON json_t *incident = stanch_api__find(call, "incident");
     struct stanch_noun_query query = {0};
     struct stanch_err err = {0};
     if (!incident)
@@ -128,7 +129,7 @@ static json_t *steps_of(const struct stanch_api__call *call, struct stanch_err *
 
 void stanch_api__get_run(struct stanch_api__call *call)
 {
-    STANCH_AUTO_JSON json_t *doc = find(call, "run");
+    STANCH_AUTO_JSON json_t *doc = stanch_api__find(call, "run");
     struct stanch_err err = {0};
     json_t *steps = doc ? steps_of(call, &err) : NULL;
     if (!doc)

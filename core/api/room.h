@@ -74,6 +74,8 @@ void stanch_api__add_entry(struct stanch_api__call *call);
 void stanch_api__resolve_step(struct stanch_api__call *call);
 void stanch_api__list(struct stanch_api__call *call);
 void stanch_api__get(struct stanch_api__call *call);
+/** The document that the path names; NULL: the call has ended. new */
+json_t *stanch_api__find(struct stanch_api__call *call, const char *noun);
 void stanch_api__get_run(struct stanch_api__call *call);
 void stanch_api__runs_of(struct stanch_api__call *call);
 void stanch_api__timeline(struct stanch_api__call *call);

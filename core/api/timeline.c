@@ -48,18 +48,13 @@ static int read_query(const struct stanch_api__call *call, struct stanch_entry_q
     return rc;
 }
 
+/* Else the call has ended. */
 static bool chain_exists(struct stanch_api__call *call)
 {
-    STANCH_AUTO_JSON json_t *incident = NULL;
-    struct stanch_err err;
     if (strcmp(call->parts[0], STANCH_CHAIN_NONE) == 0)
         return true;
-    incident = stanch_journal_get(call->api->journal, STANCH_VIEW_COMMITTED, "incident", call->parts[0]);
-    if (incident)
-        return true;
-    stanch_err_set(&err, STANCH_E_NOT_FOUND, "no incident %.100s", call->parts[0]);
-    stanch_api__fail(call, &err, "path");
-    return false;
+    STANCH_AUTO_JSON json_t *incident = stanch_api__find(call, "incident");
+    return incident != NULL;
 }
 
 static void answer(struct stanch_api__call *call, struct reading *reading, int limit)

@@ -7,7 +7,7 @@
 #include "timeline/journal.h"
 #include <string.h>
 
-#define KNOWN_MAX  4096 /* correlations in one generation */
+#define KNOWN_MAX  256 /* correlations in one generation */
 #define MERGES_MAX 8    /* how far a merge is followed */
 
 struct stanch_incidents {

@@ -3,9 +3,12 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "run/revision.h"
+#include <malloc.h>
 #include <string.h>
 
-#define PAGE 500
+#define TRIM_AFTER 64   /* runs that ended or came to rest */
+#define CALM_MS    1000 /* after the last one */
+#define PAGE       500
 
 int64_t stanch_engine__now(struct stanch_engine *engine)
 {
@@ -105,6 +108,7 @@ void stanch_engine_free(struct stanch_engine *engine)
         stanch_run__free(run);
     }
     stanch_timer_stop(engine->loop, &engine->alarm);
+    stanch_timer_stop(engine->loop, &engine->calm);
     stanch_ready__free_all(engine);
     stanch_symptom__free_all(engine);
     stanch_mitigation__free_all(engine);
@@ -202,21 +206,40 @@ struct stanch_run *stanch_run__new(struct stanch_engine *engine, const json_t *d
     run->fed = -1;
     run->applied = json_array();
     run->firing = stanch_json_int(doc, "firing", 1);
-    struct stanch_run **end = &engine->runs;
-    while (*end)
-        end = &(*end)->next;
-    *end = run;
+    run->prev = engine->runs_last;
+    if (run->prev)
+        run->prev->next = run;
+    else
+        engine->runs = run;
+    engine->runs_last = run;
     return run;
+}
+
+/* What a storm of them took goes back to the system: first what is only cached, for it lies in between. */
+static void on_calm(void *ctx)
+{
+    struct stanch_engine *engine = ctx;
+    engine->calm = NULL;
+    if (engine->runs)
+        return;
+    engine->gone = 0;
+    stanch_journal_forget(engine->journal);
+    malloc_trim(0);
 }
 
 void stanch_run__unlink(struct stanch_run *run)
 {
-    for (struct stanch_run **at = &run->engine->runs; *at; at = &(*at)->next) {
-        if (*at == run) {
-            *at = run->next;
-            return;
-        }
-    }
+    struct stanch_engine *engine = run->engine;
+    if (run->prev)
+        run->prev->next = run->next;
+    else
+        engine->runs = run->next;
+    if (run->next)
+        run->next->prev = run->prev;
+    else
+        engine->runs_last = run->prev;
+    if (++engine->gone >= TRIM_AFTER && !engine->runs && !engine->calm && !engine->halted)
+        engine->calm = stanch_timer_start(engine->loop, CALM_MS, on_calm, engine);
 }
 
 void stanch_engine_begin(struct stanch_engine *engine, const json_t *started, const char *incident)

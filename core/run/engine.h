@@ -97,7 +97,7 @@ struct stanch_step_record {
 enum stanch_run_state { STANCH_RUN_RUNNING, STANCH_RUN_PARKED, STANCH_RUN_ENDED };
 
 struct stanch_run {
-    struct stanch_run *next;
+    struct stanch_run *next, *prev;
     struct stanch_engine *engine;
     char id[32];
     char chain[64]; /* its incident */
@@ -141,15 +141,17 @@ struct stanch_engine {
     struct stanch_policy *policy;
     struct stanch_engine_config config;
     struct stanch_targets *targets;
-    struct stanch_run *runs;
+    struct stanch_run *runs, *runs_last;
     struct stanch_op *ops;
     struct stanch_lease *leases;
     struct stanch_ready *ready, **ready_end;
+    struct stanch_timer *ready_pause; /* runs: nobody is given a worker */
     int worker_count;
-    int rested;       /* since memory was given back to the system */
-    bool is_serving;  /* a look at `ready` is deferred */
-    int64_t began_ms; /* wall clock: what acted before lay still while nobody was there */
-    bool set_back;    /* the journal ended later than the wall clock was then: steady goes on from the journal */
+    int gone;                  /* runs that are out of memory since it was given back to the system */
+    struct stanch_timer *calm; /* then it is, when no run is under way */
+    bool is_serving;           /* a look at `ready` is deferred */
+    int64_t began_ms;          /* wall clock: what acted before lay still while nobody was there */
+    bool set_back; /* the journal ended later than the wall clock was then: steady goes on from the journal */
     int64_t woke_ms, stood_ms; /* wall clock of the last time that it had stood still, and for how long */
     int64_t steady_ms;         /* what stanch_engine__steady adds to the boot clock */
     int64_t swept_ms;          /* all that was due until then has been looked at */
@@ -250,6 +252,8 @@ int stanch_engine__each_under_way(struct stanch_engine *engine, const char *noun
 /** May a worker be started? Ends one that only rests when there is no other way. */
 bool stanch_ready__take_slot(struct stanch_engine *engine);
 void stanch_ready__push(struct stanch_run *run);
+/** It had its turn and the runner had no worker: it is the first of the next turn, for all of them a moment later. */
+void stanch_ready__put_back(struct stanch_run *run);
 /** Look soon whether one that waits may have a worker. */
 void stanch_ready__serve_soon(struct stanch_engine *engine);
 void stanch_ready__free_all(struct stanch_engine *engine);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define MAX_WORKERS 64
+#define PAUSE_MS    20 /* the runner has none to give: the last ones are on their way out, or it comes back */
 
 struct stanch_ready {
     struct stanch_ready *next;
@@ -13,6 +14,8 @@ struct stanch_ready {
 
 bool stanch_ready__take_slot(struct stanch_engine *engine)
 {
+    if (engine->ready_pause)
+        return false;
     if (engine->worker_count < MAX_WORKERS)
         return true;
     for (struct stanch_run *run = engine->runs; run; run = run->next) {
@@ -24,13 +27,38 @@ bool stanch_ready__take_slot(struct stanch_engine *engine)
     return false;
 }
 
-void stanch_ready__push(struct stanch_run *run)
+static struct stanch_ready *new_ready(struct stanch_run *run)
 {
     struct stanch_ready *ready = STANCH_NEW(struct stanch_ready);
     (void)snprintf(ready->id, sizeof ready->id, "%s", run->id);
     run->ready = true;
+    return ready;
+}
+
+void stanch_ready__push(struct stanch_run *run)
+{
+    struct stanch_ready *ready = new_ready(run);
     *run->engine->ready_end = ready;
     run->engine->ready_end = &ready->next;
+}
+
+static void on_pause_over(void *ctx)
+{
+    struct stanch_engine *engine = ctx;
+    engine->ready_pause = NULL;
+    stanch_ready__serve_soon(engine);
+}
+
+void stanch_ready__put_back(struct stanch_run *run)
+{
+    struct stanch_engine *engine = run->engine;
+    struct stanch_ready *ready = new_ready(run);
+    ready->next = engine->ready;
+    engine->ready = ready;
+    if (!ready->next)
+        engine->ready_end = &ready->next;
+    if (!engine->ready_pause)
+        engine->ready_pause = stanch_timer_start(engine->loop, PAUSE_MS, on_pause_over, engine);
 }
 
 static struct stanch_ready *pop(struct stanch_engine *engine)
@@ -67,6 +95,7 @@ void stanch_ready__serve_soon(struct stanch_engine *engine)
 
 void stanch_ready__free_all(struct stanch_engine *engine)
 {
+    stanch_timer_stop(engine->loop, &engine->ready_pause);
     while (engine->ready)
         free(pop(engine));
 }

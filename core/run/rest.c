@@ -3,10 +3,7 @@
 #include "run/engine.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include <malloc.h>
 #include <string.h>
-
-#define TRIM_AFTER 64
 
 struct resting {
     struct stanch_engine *engine;
@@ -50,10 +47,6 @@ static void drop(struct stanch_run *run)
     stanch_run__going(run, false);
     stanch_run__unlink(run);
     stanch_run__free(run);
-    if (++engine->rested >= TRIM_AFTER && !engine->runs) {
-        engine->rested = 0;
-        malloc_trim(0); /* what a storm of them took goes back to the system */
-    }
 }
 
 /* When the first of its sleeps ends; INT64_MAX: it waits for people only. */

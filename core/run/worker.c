@@ -210,7 +210,7 @@ void stanch_run__pump(struct stanch_run *run)
     struct stanch_err err;
     int rc = start_worker(run, &err);
     if (rc == STANCH_E_BUSY || rc == STANCH_E_UNAVAILABLE) {
-        try_again_later(run);
+        stanch_ready__put_back(run);
     } else if (rc < 0) {
         stanch_run__end(
             run, "run.failed", STANCH_BY_STANCH,

@@ -69,6 +69,15 @@ void stanch_journal_barrier(struct stanch_journal *journal, void (*fn)(void *ctx
     stanch_journal__enqueue(journal, batch);
 }
 
+void stanch_journal_forget(struct stanch_journal *journal)
+{
+    json_t **const caches[] = {&journal->recent, &journal->recent_before, &journal->absent, &journal->fresh};
+    for (size_t i = 0; i < sizeof caches / sizeof *caches; i++) {
+        json_decref(*caches[i]);
+        *caches[i] = json_object();
+    }
+}
+
 static void remember(json_t *set, const char *key)
 {
     if (json_object_size(set) >= ABSENT_MAX)
@@ -142,6 +151,12 @@ json_t *stanch_journal_see(struct stanch_journal *journal, const char *noun, con
     if (!doc)
         tell_unreadable(read_from_store(journal, key, noun, id, &doc, &err), noun, id, &err);
     return doc;
+}
+
+int stanch_journal_find(struct stanch_journal *journal, const char *noun, const char *id, json_t **ret,
+                        struct stanch_err *err)
+{
+    return journal->store->ops->doc(journal->store, noun, id, ret, err);
 }
 
 json_t *stanch_journal_get(struct stanch_journal *journal, enum stanch_view view, const char *noun, const char *id)

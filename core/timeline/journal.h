@@ -66,11 +66,19 @@ void stanch_journal_call_damaged(struct stanch_journal *journal, const char *wha
 /** Call `fn` on the loop thread once everything appended before is committed. */
 void stanch_journal_barrier(struct stanch_journal *journal, void (*fn)(void *ctx), void *ctx);
 
+/** Let go of what is only cached of the store. */
+void stanch_journal_forget(struct stanch_journal *journal);
+
 /** The next id of a prefix: "INC" -> "INC-8". Never used twice, also when the batch fails (gaps are fine);
  *  durable with the batch that uses it. ret: 32 bytes */
 void stanch_journal_next_id(struct stanch_journal *journal, const char *prefix, char ret[32]);
 
-/** A noun's document; NULL when there is none. new. */
+/** The document of a noun, as committed. What can't be read is an error, and not "there is none".
+ *  ret: new. returns 0 | STANCH_E_NOT_FOUND | STANCH_E_STORE | STANCH_E_CORRUPT */
+int stanch_journal_find(struct stanch_journal *journal, const char *noun, const char *id, json_t **ret,
+                        struct stanch_err *err);
+/** The same for who can do without it: NULL when there is none, or (of what is committed) when it can't be read; then that is
+ *  logged. What was appended and can't be read ends the process: the engine decides on it. new. */
 json_t *stanch_journal_get(struct stanch_journal *journal, enum stanch_view view, const char *noun, const char *id);
 /** As appended, without a copy where it is in memory. shared: only to be read, nothing of it may be changed. */
 json_t *stanch_journal_see(struct stanch_journal *journal, const char *noun, const char *id);

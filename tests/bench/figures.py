@@ -238,6 +238,17 @@ def rss_kib(pid):
     return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS:")))
 
 
+def settled_kib(it):
+    """The resident memory of all processes, once it does not fall any more: what is free goes back a second after the last run."""
+    seen = []
+
+    def falls_no_more():
+        seen.append(sum(rss_kib(pid) for pid in tree(it.process.pid)))
+        return len(seen) > 6 and seen[-1] >= seen[-6]
+    wait_for(falls_no_more, "memory to settle", timeout=60, every=0.5)
+    return seen[-1]
+
+
 def wait_until_all_wait(it, runs, processes):
     """Each has put its question, and its worker is gone."""
     wait_for(lambda: query(it, "SELECT count(*) FROM doc WHERE noun = 'approval' AND open = 1") == runs,
@@ -292,12 +303,12 @@ def waiting(requests):
         it.post("/v1/runbooks/sync")
         wait_for(lambda: it.get("/v1/status")["book"]["commit"] == it.world.repo.head(), "the runbook that waits")
         wait_for(lambda: len(tree(it.process.pid)) <= processes, "workers to end", every=0.5)
-        before = {pid: rss_kib(pid) for pid in tree(it.process.pid)}
+        before = settled_kib(it)
         answered = load(it.port, "/v1/events/am", it.world.token, CONNECTIONS, requests)["answered"]
         wait_until_all_wait(it, answered, processes)
-        after = {pid: rss_kib(pid) for pid in tree(it.process.pid)}
+        after = settled_kib(it)
         took_ms = kill9_to_acting(it)
-    grown = sum(after.values()) - sum(before.values())
+    grown = after - before
     return {f"waiting_{WAITING}_rss_kib": max(grown, 1), "kill9_to_acting_ms": took_ms}
 
 

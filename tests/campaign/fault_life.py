@@ -73,6 +73,7 @@ class Faulty:
         self.fault = life.fault.removeprefix("again/")
         self.daemon = world.daemon(policy=POLICY, runbooks={"url": world.repo.path, "poll": "60s"})
         self.ended_ns = None
+        self.refused = 0      # in a row, because of the disk
         self.did_not = False  # a person said of an unknown outcome that it did not happen: then the step fails, and the run
 
     def start(self):
@@ -117,25 +118,22 @@ class Faulty:
             return None
 
     def get(self, path):
+        """The JSON of a GET; None: it must be asked again. A disk that can't be read for good is refused for good, and with a
+        sentence; then somebody mends the disk."""
         answer = self.api("GET", path)
-        return answer.json if answer and answer.status == 200 else None
+        if answer is None or answer.status == 200:
+            self.refused = 0
+            return answer and answer.json
+        if answer.status == 503 and not answer.json.get("detail"):
+            self.life.harm("wrong answers", f"{path}: {answer}")
+        self.refused += answer.status == 503 and answer.json.get("code") == "store"
+        if self.refused >= REFUSALS:
+            self.mend()
+        return None
 
     def read(self, path):
-        """The JSON of a GET, whatever comes in between. A disk that can't be read for good is refused for good, and with a
-        sentence; then somebody mends the disk."""
-        refusals = []
-
-        def told():
-            answer = self.api("GET", path)
-            if answer is None or answer.status == 200:
-                return answer and answer.json
-            if answer.status != 503 or not answer.json.get("detail"):
-                self.life.harm("wrong answers", f"{path}: {answer}")
-            refusals.extend([answer] if answer.json.get("code") == "store" else [])
-            if len(refusals) == REFUSALS:
-                self.mend()
-            return None
-        return wait_for(told, path)
+        """The JSON of a GET, whatever comes in between."""
+        return wait_for(lambda: self.get(path), path)
 
     def mend(self):
         """From here on no call fails."""

@@ -15,7 +15,8 @@ struct fakes {
     json_t *answer; /* what flow answers; NULL: an error */
     struct stanch_err error;
     bool answers_late;
-    json_t *docs; /* {"incident/INC-1": doc}, in order of creation */
+    json_t *docs;    /* {"incident/INC-1": doc}, in order of creation */
+    bool unreadable; /* a document can't be read */
     struct stanch_entry entries[ENTRIES];
     int entry_count;
     void (*follower)(void *ctx, const struct stanch_entry *entry);
@@ -96,12 +97,15 @@ json_t *stanch_journal_health(struct stanch_journal *journal)
     return json_pack("{s:i, s:b}", "entries", 7, "full", 0);
 }
 
-json_t *stanch_journal_get(struct stanch_journal *journal, enum stanch_view view, const char *noun, const char *id)
+int stanch_journal_find(struct stanch_journal *journal, const char *noun, const char *id, json_t **ret,
+                        struct stanch_err *err)
 {
     STANCH_AUTO_FREE char *key = stanch_asprintf("%s/%s", noun, id);
     (void)journal;
-    assert_int_equal(view, STANCH_VIEW_COMMITTED);
-    return json_deep_copy(json_object_get(the->docs, key));
+    if (the->unreadable)
+        return stanch_err_set(err, STANCH_E_STORE, "the store cannot be read: disk I/O error");
+    *ret = json_deep_copy(json_object_get(the->docs, key));
+    return *ret ? 0 : stanch_err_set(err, STANCH_E_NOT_FOUND, "no %s", key);
 }
 
 static bool is_asked_for(const struct stanch_noun_query *query, const char *key, const json_t *doc)

@@ -56,6 +56,22 @@ static void a_run_shows_its_steps_in_order(void **state)
     assert_int_equal(stanch_json_int(json_array_get(steps, 1), "n", 0), 2);
 }
 
+static void what_cannot_be_read_is_not_missing(void **state)
+{
+    static const char *const paths[] = {"/v1/runs/R-1", "/v1/events/E-1", "/v1/incidents/INC-1/timeline",
+                                        "/v1/incidents/INC-1/runs"};
+    (void)state;
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+        STANCH_AUTO_JSON json_t *missing = NULL, *unreadable = NULL;
+        assert_int_equal(call(true, "GET", paths[i], NULL, NULL, &missing), 404);
+        the->unreadable = true;
+        assert_int_equal(call(true, "GET", paths[i], NULL, NULL, &unreadable), 503);
+        the->unreadable = false;
+        assert_string_equal(stanch_json_str(unreadable, "code", ""), "store");
+        assert_non_null(strstr(stanch_json_str(unreadable, "detail", ""), "disk I/O"));
+    }
+}
+
 static void the_timeline_comes_as_json_and_as_lines(void **state)
 {
     STANCH_AUTO_JSON json_t *page = NULL;
@@ -153,6 +169,7 @@ int main(void)
         TEST(webhooks_pass_as_they_came),
         TEST(lists_are_paged_and_filtered),
         TEST(a_run_shows_its_steps_in_order),
+        TEST(what_cannot_be_read_is_not_missing),
         TEST(the_timeline_comes_as_json_and_as_lines),
         TEST(says_how_things_stand),
         TEST(figures_are_in_the_form_of_prometheus),

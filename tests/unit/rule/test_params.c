@@ -29,8 +29,7 @@ static int resolve(const char *spec, const char *label, const char *given, char 
     struct stanch_err err = {0};
     int rc = stanch_params_resolve(params, event, given_data, &made, &err);
     STANCH_AUTO_FREE char *text = made ? json_dumps(made, JSON_COMPACT) : NULL;
-    strcpy(ret, "");
-    strncat(ret, text ? text : err.text, 399);
+    (void)snprintf(ret, 400, "%s", text ? text : err.text);
     return rc;
 }
 

@@ -166,6 +166,9 @@ int sim__worker_start(void *ctx, const struct stanch_worker_spec *spec, const st
                       void *worker_ctx, struct stanch_worker **ret, struct stanch_err *err)
 {
     struct sim *sim = ctx;
+    sim->worker_starts++;
+    if (sim->no_workers)
+        return stanch_err_set(err, STANCH_E_BUSY, "64 workers are running already");
     if (sim->jitter && sim_dice(sim, 20) == 0)
         return stanch_err_set(err, sim_dice(sim, 2) ? STANCH_E_BUSY : STANCH_E_UNAVAILABLE, "no worker now");
     struct sim_worker *worker = STANCH_NEW(struct sim_worker);

@@ -60,6 +60,8 @@ struct sim {
     json_t *program;  /* what a run's worker wants: [want or {"parallel":[[want,...],...]}] */
     json_t *programs; /* run -> program, when it has one of its own */
     json_t *describes;
+    bool no_workers; /* the runner has none to give */
+    int worker_starts;
     struct sim_effect effects[SIM_MAX_EFFECTS];
     int effect_count;
     enum sim_fate (*fate)(struct sim *sim, const char *op, const char *action);

@@ -249,6 +249,31 @@ static void many_runs_share_the_workers(void **state)
     sim_done(&sim);
 }
 
+/* When the runner has no worker to give, one run asks again for all that wait, and they come in their order. */
+static void who_waits_for_a_worker_does_not_crowd(void **state)
+{
+    (void)state;
+    struct sim sim;
+    char id[16];
+    sim_init(&sim, "low", NULL);
+    sim_want(&sim, json_pack("{s:s, s:{s:s}}", "op", "note", "args", "text", "x"));
+    sim.no_workers = true;
+    for (int i = 1; i <= 200; i++) {
+        (void)snprintf(id, sizeof id, "R-%d", i);
+        sim_begin(&sim, id, NULL);
+    }
+    sim.worker_starts = 0;
+    sim_advance(&sim, 1000);
+    assert_in_range(sim.worker_starts, 2, 100);
+    sim.no_workers = false;
+    sim_advance(&sim, 2000);
+    for (int i = 1; i <= 200; i++) {
+        (void)snprintf(id, sizeof id, "R-%d", i);
+        assert_state(&sim, "run", id, "succeeded");
+    }
+    sim_done(&sim);
+}
+
 static void runs_that_have_not_begun_are_found_after_a_crash(void **state)
 {
     (void)state;
@@ -283,6 +308,7 @@ int main(void)
         cmocka_unit_test(it_can_be_cancelled_and_lists_what_it_left),
         cmocka_unit_test(its_alert_resolves_while_it_rests),
         cmocka_unit_test(many_runs_share_the_workers),
+        cmocka_unit_test(who_waits_for_a_worker_does_not_crowd),
         cmocka_unit_test(runs_that_have_not_begun_are_found_after_a_crash),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

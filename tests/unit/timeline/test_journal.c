@@ -315,6 +315,26 @@ static void bytes_are_kept_once_under_their_digest(void **state)
     assert_int_equal(stanch_journal_blob(f->journal, STANCH_HASH_ZERO, &kept, NULL), STANCH_E_NOT_FOUND);
 }
 
+/* What was only cached is asked of the store again; what waits for its commit stays. */
+static void what_is_cached_can_be_forgotten(void **state)
+{
+    struct fixture *f = *state;
+    append(f->journal, "INC-1", "incident.declared", "{'incident':'INC-1','title':'one'}");
+    settle(f->loop, f->journal);
+    append(f->journal, "INC-2", "incident.declared", "{'incident':'INC-2','title':'two'}");
+    stanch_journal_forget(f->journal);
+    for (int i = 0; i < 2; i++) {
+        static const char *const ids[] = {"INC-1", "INC-2", "INC-3"};
+        static const char *const titles[] = {"one", "two", ""};
+        for (size_t k = 0; k < 3; k++) {
+            STANCH_AUTO_JSON json_t *doc = stanch_journal_get(f->journal, STANCH_VIEW_APPENDED, "incident", ids[k]);
+            assert_string_equal(stanch_json_str(doc, "title", ""), titles[k]);
+        }
+        settle(f->loop, f->journal);
+        stanch_journal_forget(f->journal);
+    }
+}
+
 /* What waits is committed and told by close, from its own stack, and never again. */
 static void close_commits_and_tells(void **state)
 {
@@ -446,6 +466,7 @@ int main(void)
         ON_BOTH(what_is_due_is_found_in_order_of_its_time),
         ON_BOTH(ids_are_never_used_twice),
         ON_BOTH(bytes_are_kept_once_under_their_digest),
+        ON_BOTH(what_is_cached_can_be_forgotten),
         ON_BOTH(close_commits_and_tells),
         ON_BOTH(a_callback_may_append),
         ON_BOTH(many_chains_go_on),
