@@ -136,7 +136,6 @@ int stanch_flow_new(struct stanch_loop *loop, struct stanch_journal *journal, st
         stanch_flow_free(flow);
         return rc;
     }
-    stanch_flow__recall_starts(flow);
     *ret = flow;
     return 0;
 }

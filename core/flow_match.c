@@ -48,6 +48,8 @@ json_t *stanch_flow__instances(struct stanch_flow *flow)
 
 static void note_start(struct stanch_flow *flow, const char *runbook, int64_t at_mono_ms)
 {
+    if (!flow->knows_starts)
+        return; /* it will be read back */
     json_t *starts = json_object_get(flow->starts, runbook);
     if (!starts) {
         starts = json_array();
@@ -58,8 +60,13 @@ static void note_start(struct stanch_flow *flow, const char *runbook, int64_t at
         json_array_remove(starts, 0);
 }
 
-void stanch_flow__recall_starts(struct stanch_flow *flow)
+/* Those before this process are read when a runbook that has such a limit is first asked for: not at every start. */
+static void recall_starts(struct stanch_flow *flow, const json_t *declared)
 {
+    const json_t *limits = json_object_get(declared, "limits");
+    if (flow->knows_starts || (stanch_json_int(limits, "cooldown_ms", 0) == 0 && !json_object_get(limits, "at_most")))
+        return;
+    flow->knows_starts = true;
     struct stanch_noun_query query = {.noun = "run", .open = -1, .limit = 1000};
     STANCH_AUTO_JSON json_t *runs = NULL;
     struct stanch_err err;
@@ -78,6 +85,7 @@ void stanch_flow__recall_starts(struct stanch_flow *flow)
 
 static bool is_over_limit(struct stanch_flow *flow, const json_t *declared, char why[200])
 {
+    recall_starts(flow, declared);
     const json_t *limits = json_object_get(declared, "limits");
     const json_t *starts = json_object_get(flow->starts, stanch_json_str(declared, "name", ""));
     const json_t *at_most = json_object_get(limits, "at_most");
@@ -111,6 +119,7 @@ static json_t *run_data(struct stanch_flow *flow, const struct stanch_runbook *r
                         json_t *params, const char *incident, const char *by, const char *id)
 {
     const json_t *declared = runbook->declared;
+    recall_starts(flow, declared); /* before this one is among them */
     char seed[33];
     unsigned char noise[16];
     stanch_random_bytes(noise, sizeof noise);

@@ -93,6 +93,7 @@ struct stanch_flow {
     json_t *refusals;     /* source and kind of error -> {"source","remote","why","since_ms","more"} */
     json_t *buckets;      /* source -> {"tokens","at_ms"} */
     json_t *starts;       /* runbook -> [boot clock of its starts]: for cooldown and at_most */
+    bool knows_starts;    /* those before this process are in it */
     json_t *instances;    /* what workers may know of the plugins; NULL: to be made anew */
     char *instances_text; /* the same, canonical: kept once as a blob, named by runs */
     char instances_hex[65];
@@ -188,8 +189,6 @@ void stanch_flow__new_batch(struct stanch_flow *flow);
  *  run.started of each, to begin once appended: appended to. told: what the sender is told: appended to. */
 void stanch_flow__take(struct stanch_flow *flow, json_t *event, struct stanch_batch *batch, json_t *began,
                        json_t *told);
-/** Read back when which runbook started, for its limits. */
-void stanch_flow__recall_starts(struct stanch_flow *flow);
 /** Put a run that a person starts into the batch; it passes the caps. returns its data, borrowed from began, or NULL with err set. */
 const json_t *stanch_flow__start_run(struct stanch_flow *flow, const struct stanch_runbook *runbook,
                                      const json_t *given, const char *incident, const char *by,
@@ -223,6 +222,8 @@ int stanch_flow__leave_queue(struct stanch_flow *flow, struct stanch_waiting *wa
                              const char *why);
 void stanch_flow__run_resolved(struct stanch_flow *flow, const char *run);
 void stanch_flow__recall_waiting(struct stanch_flow *flow);
+/** Does a run wait for a person's word because of a storm? */
+bool stanch_flow__is_asking(const struct stanch_flow *flow);
 void stanch_flow__waiting_free(struct stanch_flow *flow);
 /** new: {"waiting","asking","oldest_ms","bound"} */
 json_t *stanch_flow__queue_status(const struct stanch_flow *flow);

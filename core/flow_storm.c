@@ -244,6 +244,8 @@ void stanch_flow__storm_recall(struct stanch_flow *flow)
     struct stanch_err err;
     flow->storm.on = strcmp(stanch_json_str(storm, "state", ""), "on") == 0;
     flow->storm.slot = this_slot(flow);
+    if (!stanch_flow__is_asking(flow))
+        return;
     if (stanch_journal_list(flow->journal, &query, &questions, &err) < 0) {
         stanch_log(STANCH_LOG_ERROR, "flow", "the open questions could not be read: %s", err.text);
         return;

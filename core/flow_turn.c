@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "base/sabotage.h"
 #include "flow_parts.h"
+#include "model/fold.h"
 #include "run/stop.h"
 #include <string.h>
 
@@ -387,28 +388,33 @@ void stanch_flow__run_resolved(struct stanch_flow *flow, const char *run)
 
 void stanch_flow__recall_waiting(struct stanch_flow *flow)
 {
-    STANCH_AUTO_JSON json_t *all = json_array();
-    for (int64_t before = 0;;) {
-        struct stanch_noun_query query = {.noun = "run", .open = 1, .before_seq = before, .limit = 1000};
+    struct stanch_due_query query = {
+        .noun = "run", .after_ms = STANCH_DUE_QUEUED - 1, .until_ms = STANCH_DUE_QUEUED, .limit = 1000};
+    size_t count = 1000;
+    while (count == 1000) {
         STANCH_AUTO_JSON json_t *page = NULL;
         struct stanch_err err;
-        if (stanch_journal_list(flow->journal, &query, &page, &err) < 0) {
+        if (stanch_journal_due(flow->journal, &query, &page, &err) < 0) {
             stanch_log(STANCH_LOG_ERROR, "flow", "the runs that wait could not be read: %s", err.text);
             return;
         }
-        size_t count = json_array_size(page);
-        json_array_extend(all, page);
-        if (count < 1000)
-            break;
-        before = stanch_json_int(json_array_get(page, count - 1), "seq", 0);
+        count = json_array_size(page);
+        for (size_t i = 0; i < count; i++) {
+            const json_t *run = json_array_get(page, i);
+            add_waiting(flow, run, stanch_json_str(run, "incident", STANCH_CHAIN_NONE),
+                        strcmp(stanch_json_str(run, "state", ""), "asking") == 0);
+        }
+        query.after_ms = STANCH_DUE_QUEUED;
+        query.after_seq = stanch_json_int(json_array_get(page, count ? count - 1 : 0), "seq", 0);
     }
-    for (size_t i = json_array_size(all); i > 0; i--) {
-        const json_t *run = json_array_get(all, i - 1);
-        const char *state = stanch_json_str(run, "state", "");
-        bool asking = strcmp(state, "asking") == 0;
-        if (asking || strcmp(state, "queued") == 0)
-            add_waiting(flow, run, stanch_json_str(run, "incident", STANCH_CHAIN_NONE), asking);
-    }
+}
+
+bool stanch_flow__is_asking(const struct stanch_flow *flow)
+{
+    const struct stanch_waiting *waiting = flow->waiting;
+    while (waiting && !waiting->asking)
+        waiting = waiting->next;
+    return waiting != NULL;
 }
 
 json_t *stanch_flow__queue_status(const struct stanch_flow *flow)

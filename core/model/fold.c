@@ -142,7 +142,7 @@ static int64_t due_of_run(const json_t *doc)
 {
     const char *state = stanch_json_str(doc, "state", "");
     if (strcmp(state, "queued") == 0 || strcmp(state, "asking") == 0)
-        return STANCH_DUE_NEVER; /* it has not begun */
+        return STANCH_DUE_QUEUED;
     return stanch_json_bool(doc, "rests", false) ? stanch_json_int(doc, "wake_ms", STANCH_DUE_NEVER) : 0;
 }
 

@@ -20,10 +20,11 @@ struct stanch_fold_port {
     void *ctx;
 };
 
-#define STANCH_DUE_NEVER INT64_MIN
+#define STANCH_DUE_NEVER  INT64_MIN
+#define STANCH_DUE_QUEUED (-2) /* a run that has not begun: its turn is not a matter of time */
 /** When must the engine look at a noun again, if nothing happens to it? A time; 0: it is under way, also after a
  *  restart; STANCH_DUE_NEVER: not by itself.
- *   run         0; one that rests: its wake_ms, or never; never before it has begun        approval    its expiry
+ *   run         0; one that rests: its wake_ms, or never; STANCH_DUE_QUEUED before it has begun   approval    its expiry
  *   mitigation  the end of its lease; 0 while its undo is ordered or out */
 int64_t stanch_fold_due(const char *noun, const json_t *doc);
 

@@ -8,7 +8,7 @@
 #include <sqlite3.h>
 
 #define STANCH_SQLITE_APPLICATION 0x53744e63 /* "StNc" */
-#define STANCH_SQLITE_SCHEMA      2
+#define STANCH_SQLITE_SCHEMA      3
 #define STANCH_SQLITE_WAL_MAX     (32 * 1024 * 1024)
 #define STANCH_SQLITE_CHECKPOINT  1000 /* frames */
 #define STANCH_SQLITE_RESERVE     (16 * 1024 * 1024)

@@ -62,10 +62,15 @@ static const char from_1[] =
     "END"
     "  END WHERE open = 1 AND noun IN ('run', 'approval', 'mitigation');"
     "PRAGMA user_version = 2; COMMIT;";
+/* Schema 2 did not tell runs that have not begun from those that wait for a person. */
+static const char from_2[] = "BEGIN IMMEDIATE; UPDATE doc SET due = -2 WHERE noun = 'run' AND open = 1 AND text ->> "
+                             "'state' IN ('queued', 'asking');"
+                             "PRAGMA user_version = 3; COMMIT;";
 
-static int bring_up_to_date(sqlite3 *db, struct stanch_err *err)
+static int bring_up_to_date(sqlite3 *db, int64_t version, struct stanch_err *err)
 {
-    int rc = sqlite3_exec(db, from_1, NULL, NULL, NULL);
+    int rc = version < 2 ? sqlite3_exec(db, from_1, NULL, NULL, NULL) : SQLITE_OK;
+    rc = rc == SQLITE_OK ? sqlite3_exec(db, from_2, NULL, NULL, NULL) : rc;
     if (rc == SQLITE_OK)
         return 0;
     rc = stanch_sqlite__error(db, rc, err, "the store's tables cannot be brought up to date");
@@ -93,7 +98,7 @@ int stanch_sqlite__schema(sqlite3 *db, bool create, struct stanch_err *err)
                               "the store has schema %" PRId64 ", written by a newer release of stanch; this one "
                               "knows schema %d: install the newer release, or restore the store from before",
                               version, STANCH_SQLITE_SCHEMA);
-    return version < STANCH_SQLITE_SCHEMA && !sqlite3_db_readonly(db, "main") ? bring_up_to_date(db, err) : 0;
+    return version < STANCH_SQLITE_SCHEMA && !sqlite3_db_readonly(db, "main") ? bring_up_to_date(db, version, err) : 0;
 }
 
 int stanch_sqlite__meta(sqlite3 *db, const char *key, char **ret, struct stanch_err *err)

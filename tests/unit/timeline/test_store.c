@@ -224,11 +224,11 @@ static void what_cannot_be_opened_is_said(void **state)
     assert_int_equal(try_open(0, 0, &err), STANCH_E_NOT_FOUND);
     assert_int_equal(try_open(0, 1, &err), STANCH_E_NOT_FOUND);
     make_store(40);
-    run_sql("PRAGMA user_version = 3");
+    run_sql("PRAGMA user_version = 4");
     assert_int_equal(try_open(1, 0, &err), STANCH_E_STORE);
     assert_non_null(strstr(err.text, "newer release"));
     assert_int_equal(try_open(0, 1, &err), STANCH_E_STORE);
-    run_sql("PRAGMA user_version = 2; PRAGMA application_id = 1");
+    run_sql("PRAGMA user_version = 3; PRAGMA application_id = 1");
     assert_int_equal(try_open(1, 0, &err), STANCH_E_CORRUPT);
     assert_non_null(strstr(err.text, "not made by stanch"));
 }
@@ -342,6 +342,8 @@ static void a_store_of_schema_1_is_brought_up_to_date(void **state)
     append(journal, "-", "mitigation.applied", "{'mitigation':'M-8','lease_ends_ms':80}");
     append(journal, "-", "mitigation.undoing", "{'mitigation':'M-8'}");
     append(journal, "-", "mitigation.overdue", "{'mitigation':'M-9','lease_ends_ms':80,'overdue':true}");
+    append(journal, "-", "run.queued", "{'run':'R-8'}");
+    append(journal, "-", "run.asking", "{'run':'R-9'}");
     stanch_journal_close(journal);
     run_sql("DROP INDEX doc_due; ALTER TABLE doc DROP COLUMN due; PRAGMA user_version = 1");
     make_store(0);
