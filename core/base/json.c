@@ -3,8 +3,8 @@
 #include "base/mem.h"
 #include <string.h>
 
-const struct stanch_json_limits stanch_json_door_limits = {1u << 20, 64, 100000};
-const struct stanch_json_limits stanch_json_own_limits = {0, 96, 0};
+const struct stanch_json_limits stanch_json_door_limits = {1u << 20, 64, 100000, false};
+const struct stanch_json_limits stanch_json_own_limits = {0, 96, 0, true};
 
 /* jansson bounds depth only at 2,048 and counts no nodes, so both are checked on the bytes, before a tree
  * is built: brackets outside of strings give the depth, separators give the nodes. */
@@ -80,6 +80,51 @@ static void keep_big_integers(json_t *value)
     }
 }
 
+/* ---- whole reals: RFC 8785 writes 1e20 as 100000000000000000000, which is too long for an integer ---- */
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* Whether these digits, which begin at `at`, are an integer beyond 2^53. */
+static bool is_big_token(const char *text, size_t len, size_t at, size_t digits)
+{
+    static const char safe[] = "9007199254740991"; /* STANCH_JSON_SAFE_INT */
+    bool is_start = at == 0 || !(is_digit(text[at - 1]) || strchr(".eE+", text[at - 1]));
+    bool is_end = at + digits == len || !strchr(".eE", text[at + digits]);
+    return is_start && is_end &&
+           (digits >= sizeof safe || (digits == sizeof safe - 1 && memcmp(text + at, safe, digits) > 0));
+}
+
+/* The text with "e0" behind every such integer; empty when there is none. */
+static void mark_whole_reals(const char *text, size_t len, struct stanch_buf *ret)
+{
+    bool in_string = false;
+    size_t copied = 0;
+    for (size_t i = 0; i < len; i++) {
+        if (in_string) {
+            if (text[i] == '\\')
+                i++;
+            else if (text[i] == '"')
+                in_string = false;
+            continue;
+        }
+        in_string = text[i] == '"';
+        size_t digits = 0;
+        while (i + digits < len && is_digit(text[i + digits]))
+            digits++;
+        if (digits > 0 && is_big_token(text, len, i, digits)) {
+            stanch_buf_add(ret, text + copied, i + digits - copied);
+            stanch_buf_text(ret, "e0");
+            copied = i + digits;
+        }
+        i += digits ? digits - 1 : 0;
+    }
+    if (ret->len)
+        stanch_buf_add(ret, text + copied, len - copied);
+}
+
 int stanch_json_parse(const char *text, size_t len, const struct stanch_json_limits *limits, json_t **ret,
                       struct stanch_err *err)
 {
@@ -87,7 +132,11 @@ int stanch_json_parse(const char *text, size_t len, const struct stanch_json_lim
     if (rc < 0)
         return rc;
     json_error_t why;
-    json_t *value = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
+    STANCH_AUTO_BUF struct stanch_buf marked = {0};
+    if (limits->has_reals_whole)
+        mark_whole_reals(text, len, &marked);
+    json_t *value = json_loadb(marked.len ? marked.data : text, marked.len ? marked.len : len,
+                               JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
     if (!value)
         return stanch_err_set(err, STANCH_E_INVALID, "not JSON: line %d, column %d: %s", why.line, why.column,
                               why.text);

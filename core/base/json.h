@@ -16,15 +16,18 @@ struct stanch_json_limits {
     size_t max_bytes; /* 0: no limit */
     int max_depth;    /* arrays and objects inside each other */
     size_t max_nodes; /* values and keys, roughly: counted by their separators */
+    bool
+        has_reals_whole; /* an integer beyond 2^53 is a real: 1e20 in canonical form. Else it becomes its decimal text */
 };
 
 /** What the doors accept: 1 MiB, depth 64, 100,000 nodes. */
 extern const struct stanch_json_limits stanch_json_door_limits;
-/** What is read back from our own processes and store: depth 64 + an envelope, no other limit. */
+/** What is read back from our own processes and store: depth 64 + an envelope, no other limit. Integers beyond 2^53 have
+ *  become texts at a door before, so what looks like one is a real (has_reals_whole). */
 extern const struct stanch_json_limits stanch_json_own_limits;
 
 /** Parse one JSON text. Refuses duplicate keys, invalid UTF-8, NUL in text, trailing bytes, numbers out of
- *  range; integers beyond 2^53 become their decimal text. ret: new.
+ *  range; integers beyond 2^53: see limits. ret: new.
  *  returns 0 | STANCH_E_INVALID (text names line and column) | STANCH_E_TOO_LARGE (over a limit) */
 int stanch_json_parse(const char *text, size_t len, const struct stanch_json_limits *limits, json_t **ret,
                       struct stanch_err *err);

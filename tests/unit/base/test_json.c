@@ -65,6 +65,27 @@ static void keeps_big_integers_as_text(void **state)
     json_decref(value);
 }
 
+/* What is stored is in canonical form, where 1e20 has no exponent: a real that was journaled is read back as one. */
+static void reads_whole_reals_back(void **state)
+{
+    (void)state;
+    static const double numbers[] = {9007199254740992.0, 7.7277277773e18, 1e19, 1e20, 123456789012345680000.0, -1e20};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        STANCH_AUTO_BUF struct stanch_buf out = {0}, again = {0};
+        struct stanch_err err = {0};
+        json_t *value = json_pack("{s:f, s:[f], s:s}", "n", numbers[i], "list", numbers[i], "t",
+                                  "\\\"100000000000000000000"),
+               *back = NULL;
+        assert_int_equal(stanch_json_canonical(value, &out, &err), 0);
+        assert_int_equal(stanch_json_parse(out.data, out.len, &stanch_json_own_limits, &back, &err), 0);
+        assert_true(json_is_real(json_object_get(back, "n")) && json_equal(value, back));
+        assert_int_equal(stanch_json_canonical(back, &again, &err), 0);
+        assert_string_equal(stanch_buf_str(&out), stanch_buf_str(&again));
+        json_decref(value);
+        json_decref(back);
+    }
+}
+
 static void assert_canonical(const char *text, const char *expected)
 {
     json_t *value = NULL;
@@ -107,7 +128,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(refuses_what_is_not_strict_json), cmocka_unit_test(refuses_depth_and_count),
         cmocka_unit_test(keeps_big_integers_as_text),      cmocka_unit_test(writes_rfc_8785),
-        cmocka_unit_test(digests_separate_domains),
+        cmocka_unit_test(digests_separate_domains),        cmocka_unit_test(reads_whole_reals_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
