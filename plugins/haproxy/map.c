@@ -33,8 +33,10 @@ const char *haproxy_parse_map(struct sdk_call *call, char *text, const char *key
         char *at = strchr(line, ' ');
         end = strchr(line, '\n');
         *end = '\0';
-        if (strncmp(line, "0x", 2) != 0 || !at)
+        if (strncmp(line, "0x", 2) != 0 || !at) {
+            json_decref(value);
             return sdk_text(call, "HAProxy answered \"show map\" with: %.200s", line);
+        }
         if (strncmp(++at, key, key_len) != 0 || (at[key_len] != ' ' && at[key_len] != '\0'))
             continue;
         found++;

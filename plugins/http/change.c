@@ -140,6 +140,16 @@ static void on_changed(struct sdk_call *call, const struct sdk_http_answer *answ
         sdk_done(call, json_pack("{s:i}", "status", (int)answer->status));
 }
 
+/* What RFC 9110 8.8.3 has in an entity-tag; NULL is none. */
+static bool is_etag(const char *etag)
+{
+    size_t len = etag ? strlen(etag) : 0;
+    for (size_t i = 0; i < len; i++)
+        if ((unsigned char)etag[i] <= ' ' || etag[i] == 0x7f)
+            return false;
+    return len > 0;
+}
+
 /* Send the step, if it still is what the plan said. */
 static void change(struct sdk_call *call, const char *step, const char *etag)
 {
@@ -152,7 +162,7 @@ static void change(struct sdk_call *call, const char *step, const char *etag)
     if (!http_is_same(now, said))
         sdk_fail(call, "stale", "the configuration of %s is another than when it was planned; nothing was sent",
                  sdk_action(call));
-    else if (json_is_true(json_object_get(http_action(call), "if_match")) && !etag)
+    else if (json_is_true(json_object_get(http_action(call), "if_match")) && !is_etag(etag))
         sdk_fail(call, "protocol", "if_match: read of %s was answered without an ETag; nothing was sent",
                  sdk_action(call));
     else if (http_fill(call, step, &with, &request))

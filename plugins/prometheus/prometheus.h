@@ -34,6 +34,8 @@ struct prometheus_fold {
 /* sample.c: pure */
 /** "max", "min", "sum", "avg", "first", "last"; NULL and unknown words: PROMETHEUS_NONE */
 enum prometheus_reduce prometheus_reduce_of(const char *word);
+/** Whether it can be seconds since 1970: not NaN, not infinite, before the year 5000. */
+bool prometheus_is_time(double seconds);
 /** [1700000000.123, "1.5e-3"]: false when it is none. NaN and infinities are numbers here. */
 bool prometheus_sample(const json_t *pair, int64_t *ret_at_ms, double *ret_value);
 void prometheus_fold_add(struct prometheus_fold *fold, double value);

@@ -98,7 +98,7 @@ static int64_t sampled_at(const json_t *stamps, const json_t *labels)
     json_array_foreach((json_t *)(uintptr_t)stamps, i, one)
     {
         if (!json_equal(json_object_get(one, "metric"), bare) ||
-            !prometheus_sample(json_object_get(one, "value"), &at, &seconds))
+            !prometheus_sample(json_object_get(one, "value"), &at, &seconds) || !prometheus_is_time(seconds))
             continue;
         found = (int64_t)(seconds * 1000 + 0.5);
         break;

@@ -13,12 +13,18 @@ enum prometheus_reduce prometheus_reduce_of(const char *word)
     return PROMETHEUS_NONE;
 }
 
+bool prometheus_is_time(double seconds)
+{
+    return fabs(seconds) < 1e11; /* NaN is not */
+}
+
 bool prometheus_sample(const json_t *pair, int64_t *ret_at_ms, double *ret_value)
 {
     const json_t *at = json_array_get(pair, 0);
     const char *text = json_string_value(json_array_get(pair, 1));
     char *end = NULL;
-    if (json_array_size(pair) != 2 || !json_is_number(at) || !text || *text == '\0')
+    if (json_array_size(pair) != 2 || !prometheus_is_time(json_number_value(at)) || !json_is_number(at) || !text ||
+        *text == '\0')
         return false;
     *ret_value = strtod(text, &end); /* "NaN", "+Inf" and "1.5e-3" as strtod has them */
     *ret_at_ms = (int64_t)llround(json_number_value(at) * 1000);
