@@ -16,20 +16,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from harness import LASTING, SOURCE, free_port
+from harness import LASTING, free_port
+from npm import npm
 from servers import Server, http_get
 
 POSTGRES = Path("/usr/lib/postgresql/15/bin")
 PACKAGE = "unleash-server@7.5.1"
-
-
-def npm(*args):
-    """What tests/npm prints; the test is skipped when npm or its registry is not to be had."""
-    done = subprocess.run([SOURCE / "tests/npm", *args], capture_output=True, text=True)
-    if done.returncode == 3:
-        pytest.skip(done.stderr.strip())
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
 
 
 class Postgres(Server):
