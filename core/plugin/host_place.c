@@ -65,6 +65,9 @@ static int add_url(struct stanch_instance *instance, const char *text, const cha
     else if (code || curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) || curl_url_get(url, CURLUPART_HOST, &host, 0) ||
              curl_url_get(url, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) || !host || !port)
         rc = stanch_err_set(err, STANCH_E_INVALID, "%s: \"%s\" is no URL: %s", where, text, curl_url_strerror(code));
+    else if (strtol(port, NULL, 10) < 1)
+        rc = stanch_err_set(err, STANCH_E_INVALID, "%s: \"%s\" has port %s, which nothing can listen on", where, text,
+                            port);
     else if (strlen(host) > MAX_HOST)
         rc = stanch_err_set(err, STANCH_E_INVALID, "%s: a host name over %d characters", where, MAX_HOST);
     else if (is_disguised(text, host))
