@@ -22,7 +22,8 @@ static const char declaration[] =
     "\"summary\":\"the annotation that tells of migrations; stanch.dev/migrations when it is not set\"}},"
     "\"check\":{\"summary\":\"the token, and whether applications can be read\"},"
     "\"actions\":{"
-    "\"state\":{\"summary\":\"health, sync, auto-sync, operation and history of an application\",\"effect\":\"read\","
+    "\"state\":{\"summary\":\"health, sync, auto-sync, the operation, the last ten deployments with their "
+    "ids\",\"effect\":\"read\","
     "\"class\":\"read-only\",\"params\":{" APPLICATION "},\"required\":[\"application\"]},"
     "\"freeze\":{\"summary\":\"auto-sync off: Argo CD no longer deploys by itself\",\"effect\":\"mitigate\","
     "\"class\":\"convergent\",\"risk\":\"low\",\"undo_risk\":\"medium\",\"deadline_ms\":20000," OPS

@@ -44,7 +44,8 @@ static const char declaration[] =
     "\"summary\":\"which; the newest that is not from stanch when it is left out\"},"
     "\"path\":{" PATH_RULE ",\"summary\":\"only what is beneath this file or folder\"}}},"
     "\"freeze\":{\"summary\":\"put the freeze file onto the branch\",\"risk\":\"low\"," CHANGES ",\"params\":{}},"
-    "\"log\":{\"summary\":\"the newest commits\"," READS ",\"params\":{"
+    "\"log\":{\"summary\":\"the newest commits of the branch's own line, and which are from stanch\"," READS
+    ",\"params\":{"
     "\"count\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":100,\"summary\":\"how many; 10 when it is left out\"}}},"
     "\"head\":{\"summary\":\"the branch's newest commit, and whether the freeze file is there\"," READS
     ",\"params\":{}}}}";
