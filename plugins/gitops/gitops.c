@@ -17,15 +17,18 @@ static const char declaration[] =
     "{\"name\":\"gitops\",\"version\":\"0.1.0\","
     "\"summary\":\"A deploy repository: take a commit back, freeze deploys\",\"needs\":[\"state\"],"
     "\"settings\":{"
-    "\"url\":{\"type\":\"string\",\"maxLength\":1000,\"pattern\":\"^ssh://[^[:space:][:cntrl:]]+$\","
-    "\"summary\":\"the repository: ssh://git@host/path; this or directory\"},"
+    "\"url\":{\"type\":\"string\",\"maxLength\":1000,\"pattern\":\"^(ssh|https)://[^[:space:][:cntrl:]]+$\","
+    "\"summary\":\"the repository: ssh://git@host/path or https://host/path; this or directory\"},"
     "\"directory\":{\"type\":\"string\",\"format\":\"path\","
     "\"summary\":\"a bare repository on this machine, without hooks; this or url\"},"
     "\"branch\":{" LINE ",\"required\":true,\"summary\":\"what is deployed\"},"
     "\"ssh_key\":{\"type\":\"string\",\"secret\":true,"
-    "\"summary\":\"private key, ed25519 or ECDSA, without a passphrase\"},"
-    "\"known_hosts\":{\"type\":\"string\",\"format\":\"file\",\"summary\":\"the host keys that are trusted; no others "
-    "are\"},"
+    "\"summary\":\"ssh: private key, ed25519 or ECDSA, without a passphrase\"},"
+    "\"known_hosts\":{\"type\":\"string\",\"format\":\"file\","
+    "\"summary\":\"ssh: the host keys that are trusted; no others are\"},"
+    "\"token\":{\"type\":\"string\",\"secret\":true,\"summary\":\"https: sent as the password, to that host alone\"},"
+    "\"ca_file\":{\"type\":\"string\",\"format\":\"ca-file\","
+    "\"summary\":\"https: certificates in PEM to trust instead of the system's\"},"
     "\"author_name\":{" LINE ",\"summary\":\"of the commits; Stanch when it is not set\"},"
     "\"author_email\":{" LINE ",\"summary\":\"of the commits; stanch@localhost when it is not set\"},"
     "\"paths\":{\"type\":\"array\",\"items\":{" PATH_RULE "},\"minItems\":1,"
@@ -78,17 +81,32 @@ static const char *check_paths(struct sdk_instance *instance, const struct gitop
     return NULL;
 }
 
-/* ssh://[user@]host[:port]/path; no password in it. */
+static const char *check_https(struct sdk_instance *instance, struct gitops *gitops)
+{
+    if (gitops->key || sdk_setting(instance, "known_hosts", NULL))
+        return "settings.ssh_key, settings.known_hosts: for ssh only; https takes token and ca_file";
+    return gitops->token ? gitops_streams_start()
+                         : "settings.token: missing; the token that may push to the repository was expected";
+}
+
+/* ssh://[user@]host[:port]/path, or https; no password in it. */
 static const char *check_url(struct sdk_instance *instance, struct gitops *gitops)
 {
-    const char *rest = gitops->url + strlen("ssh://"), *slash = strchr(rest, '/');
+    bool is_https = strncmp(gitops->url, "https://", 8) == 0;
+    const char *rest = strstr(gitops->url, "://") + 3, *slash = strchr(rest, '/');
     const char *at = memchr(rest, '@', slash ? (size_t)(slash - rest) : strlen(rest));
     if (!slash || slash == rest || !slash[1] || at == rest || (at && at + 1 == slash))
-        return "settings.url: ssh://USER@HOST/PATH was expected";
+        return is_https ? "settings.url: https://HOST/PATH was expected"
+                        : "settings.url: ssh://USER@HOST/PATH was expected";
     if (at && memchr(rest, ':', (size_t)(at - rest)))
-        return "settings.url: a password in the URL; only a key (ssh_key) is taken";
+        return is_https ? "settings.url: a password in the URL; it is the setting token"
+                        : "settings.url: a password in the URL; only a key (ssh_key) is taken";
     gitops->user = at ? strndup(rest, (size_t)(at - rest)) : strdup("git");
     gitops->remote = strdup(gitops->url);
+    if (is_https)
+        return check_https(instance, gitops);
+    if (gitops->token || sdk_setting(instance, "ca_file", NULL))
+        return "settings.token, settings.ca_file: for https only; ssh takes ssh_key and known_hosts";
     if (!gitops->key)
         return "settings.ssh_key: missing; the key that the remote knows was expected";
     if (!sdk_setting(instance, "known_hosts", NULL))
@@ -128,6 +146,9 @@ static void read_settings(struct sdk_instance *instance, struct gitops *gitops)
     gitops->key = key ? calloc(1, len + 2) : NULL; /* the host took the last line's end, which a key in PEM has */
     if (gitops->key)
         (void)snprintf(gitops->key, len + 2, "%.*s\n", (int)len, key);
+    const char *token = sdk_instance_secret(instance, "token", NULL);
+    gitops->token = token ? strdup(token) : NULL;
+    gitops->ca_file = sdk_setting(instance, "ca_file", NULL);
     gitops->state_dir = sdk_state_dir(instance);
     gitops->ref = malloc(strlen(gitops->branch) + 16);
     gitops->clone_dir = malloc(strlen(gitops->state_dir) + 16);
@@ -143,6 +164,9 @@ static void free_instance(struct gitops *gitops)
     if (gitops->key)
         explicit_bzero(gitops->key, strlen(gitops->key));
     free(gitops->key);
+    if (gitops->token)
+        explicit_bzero(gitops->token, strlen(gitops->token));
+    free(gitops->token);
     free(gitops->user);
     free(gitops->remote);
     free(gitops->ref);

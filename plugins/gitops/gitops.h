@@ -1,6 +1,7 @@
 /* gitops.h: a deploy repository's branch, put back by commits and pushes.
  *
  *   gitops.c   declaration, settings     job.c    the thread that may wait; deadlines     repo.c   clone, fetch, ssh
+ *   stream.c   TLS for https
  *   push.c     push, only onto the head that was planned against       history.c  commits, trailers, migrations
  *   tree.c     trees and their differences   change.c  what a revert or a freeze makes of a head
  *   plan.c     plan, log, head, check        act.c     apply, verify, undo, reconcile
@@ -28,8 +29,10 @@ struct gitops {
     const char *name, *url, *branch, *author_name, *author_email, *freeze_file, *freeze_content;
     char *remote;                     /* what libgit2 connects to: the url, or the directory */
     char *user;                       /* at the remote; NULL for a directory */
-    char *key;                        /* the private key, or NULL */
+    char *key;                        /* ssh: the private key, or NULL */
+    char *token;                      /* https: or NULL */
     const char *directory;            /* NULL: url is used */
+    const char *ca_file;              /* https: NULL: the system's certificates */
     const json_t *paths, *migrations; /* arrays of text, or NULL */
     const char *state_dir;
     char *ref, *clone_dir;
@@ -61,7 +64,7 @@ struct gitops_job {
     json_t *value;
     /* of the connection */
     bool was_asked_key, is_key_refused, is_sent;
-    const char *bad_host_key, *rejected;
+    const char *bad_host_key, *bad_certificate, *elsewhere, *rejected;
     char said[600]; /* by the remote, for people */
     size_t said_len;
     struct gitops_memory *memory;
@@ -90,10 +93,19 @@ int gitops_unknown(struct gitops_job *job, const char *kind, const char *fmt, ..
 /** What libgit2 said last. */
 const char *gitops_git_says(struct gitops_job *job);
 
+/* ---- stream.c ---- */
+
+/** The connections of https, in a process that has no others. returns NULL, or why not. */
+const char *gitops_streams_start(void);
+/** Whose connections are made from now on. */
+void gitops_stream_for(struct gitops_job *job);
+
 /* ---- repo.c ---- */
 
 /** Once per process, before anything of libgit2. known_hosts: the file, or NULL. returns NULL, or why not. */
 const char *gitops_library_start(const char *state_dir, const char *known_hosts);
+/** The status of HTTP that libgit2 did not expect, out of its words; 0: they are about something else. */
+int gitops_http_status(const char *why);
 /** Open (or make) the clone; removes what a killed process left. */
 int gitops_open_clone(struct gitops *gitops, struct gitops_job *job);
 /** A connection for GIT_DIRECTION_FETCH or _PUSH; ret: free with git_remote_free. */

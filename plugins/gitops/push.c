@@ -1,6 +1,6 @@
 /* push.c: put a commit onto the branch, only where it was planned to go.
  *
- * By ssh: the connection tells the branch's head; when it is the expected one the push names it as the old value, and
+ * By ssh or https: the connection tells the branch's head; when it is the expected one the push names it as the old value, and
  * the remote's git takes the push only if it is that still. That is what --force-with-lease does; nothing is forced.
  *
  *     connect --head is another--> stale      sent --"ng"--> failed, stale when the head moved meanwhile
@@ -118,7 +118,7 @@ static int push_directory(struct gitops_job *job, const git_oid *commit, const g
                                              gitops->directory, why);
 }
 
-/* ---- by ssh ---- */
+/* ---- by ssh or https ---- */
 
 /* The last moment before something is sent. */
 static int on_negotiation(const git_push_update **updates, size_t count, void *payload)
@@ -152,21 +152,35 @@ static int look_again(struct gitops_job *job, git_oid *ret)
     return rc;
 }
 
-static int end_rejected(struct gitops_job *job, const git_oid *expected)
+static int end_rejected(struct gitops_job *job, const git_oid *commit, const git_oid *expected)
 {
     git_oid now;
     const char *said = gitops_clean(job, job->said), *rejected = job->rejected;
-    if (look_again(job, &now) == 0 && !git_oid_equal(&now, expected))
+    bool is_seen = look_again(job, &now) == 0;
+    if (is_seen && git_oid_equal(&now, commit))
+        return 0; /* it had come before, and this was its repetition */
+    if (is_seen && !git_oid_equal(&now, expected))
         return stale(job, expected, &now);
     return gitops_fail(job, "refused", "%s refused the push to %s: %s%s%s", job->gitops->remote, job->gitops->branch,
                        rejected, *said ? "; it said: " : "", said);
 }
 
-static int end_upload(struct gitops_job *job, int rc, const git_oid *expected)
+/* Statuses that a server answers with before git sees the push; others may come from in between, while it works. */
+static bool is_untouched(int status)
+{
+    static const int statuses[] = {301, 302, 303, 307, 308, 400, 401, 403, 404, 405, 411, 413, 415};
+    for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++)
+        if (statuses[i] == status)
+            return true;
+    return false;
+}
+
+static int end_upload(struct gitops_job *job, int rc, const git_oid *commit, const git_oid *expected)
 {
     const char *why = gitops_git_says(job), *remote = job->gitops->remote;
+    int status = rc == 0 ? 0 : gitops_http_status(why);
     if (job->rejected)
-        return end_rejected(job, expected);
+        return end_rejected(job, commit, expected);
     if (rc == 0)
         return 0;
     if (!job->is_sent)
@@ -175,10 +189,14 @@ static int end_upload(struct gitops_job *job, int rc, const git_oid *expected)
     if (strstr(why, "unpacking the sent packfile failed"))
         return gitops_fail(job, "forbidden", "%s could not store what was pushed (may its user write there?): %s",
                            remote, gitops_clean(job, job->said));
+    if (is_untouched(status) || strstr(why, "unexpected redirect"))
+        return gitops_fail(job, status == 401 || status == 403 ? "forbidden" : "refused",
+                           "%s did not take the push (%s): may the token push to %s?", remote, why,
+                           job->gitops->branch);
     return gitops_unknown(job, "unreachable", "the push to %s was sent, and its answer did not come: %s", remote, why);
 }
 
-static int push_ssh(struct gitops_job *job, const git_oid *commit, const git_oid *expected)
+static int push_remote(struct gitops_job *job, const git_oid *commit, const git_oid *expected)
 {
     struct gitops *gitops = job->gitops;
     GITOPS_AUTO(git_remote) *remote = NULL;
@@ -196,7 +214,7 @@ static int push_ssh(struct gitops_job *job, const git_oid *commit, const git_oid
     if (rc == 0 && !git_oid_equal(&now, expected))
         rc = stale(job, expected, &now);
     if (rc == 0)
-        rc = end_upload(job, git_remote_upload(remote, &specs, &options), expected);
+        rc = end_upload(job, git_remote_upload(remote, &specs, &options), commit, expected);
     if (remote)
         git_remote_disconnect(remote);
     return rc;
@@ -204,7 +222,7 @@ static int push_ssh(struct gitops_job *job, const git_oid *commit, const git_oid
 
 int gitops_push(struct gitops_job *job, const git_oid *commit, const git_oid *expected)
 {
-    return job->gitops->directory ? push_directory(job, commit, expected) : push_ssh(job, commit, expected);
+    return job->gitops->directory ? push_directory(job, commit, expected) : push_remote(job, commit, expected);
 }
 
 /* ---- the check ---- */

@@ -3,6 +3,9 @@
  * ssh is libssh2 inside of libgit2. It trusts the host keys of $HOME/.ssh/known_hosts and nothing else; HOME is a
  * folder of the instance's own, where known_hosts is a link to the file that the settings name. libgit2 tells the
  * callback whether the key was good; a key that was not is refused there.
+ *
+ * https goes over streams of our own (stream.c), to the host of the settings alone. The token is given when that host has asked
+ * for it.
  */
 #include "gitops.h"
 #include <dirent.h>
@@ -103,8 +106,8 @@ static int on_certificate(git_cert *cert, int is_valid, const char *host, void *
     (void)host;
     if (job->is_cut)
         return GIT_EUSER;
-    if (cert->cert_type == GIT_CERT_HOSTKEY_LIBSSH2 && is_valid)
-        return 0;
+    if (cert->cert_type == (job->gitops->token ? GIT_CERT_X509 : GIT_CERT_HOSTKEY_LIBSSH2) && is_valid)
+        return 0; /* of https it was looked at before: stream.c */
     const git_cert_hostkey *key = (const git_cert_hostkey *)cert;
     const char *print = "";
     if (cert->cert_type == GIT_CERT_HOSTKEY_LIBSSH2 && (key->type & GIT_CERT_SSH_SHA256))
@@ -120,6 +123,12 @@ static int on_credentials(git_credential **ret, const char *url, const char *use
     const struct gitops *gitops = job->gitops;
     (void)url;
     (void)user;
+    if (gitops->token) {
+        job->is_key_refused = !(allowed & GIT_CREDENTIAL_USERPASS_PLAINTEXT) || job->was_asked_key;
+        job->was_asked_key = true;
+        return job->is_key_refused ? GIT_EAUTH
+                                   : git_credential_userpass_plaintext_new(ret, gitops->user, gitops->token);
+    }
     if (allowed == GIT_CREDENTIAL_USERNAME)
         return git_credential_username_new(ret, gitops->user);
     if (job->was_asked_key || !gitops->key || !(allowed & GIT_CREDENTIAL_SSH_MEMORY)) {
@@ -140,6 +149,39 @@ static int on_said(const char *text, int len, void *payload)
     return job->is_cut && !job->is_sent ? GIT_EUSER : 0;
 }
 
+int gitops_http_status(const char *why)
+{
+    static const char said[] = "unexpected http status code: ";
+    const char *at = strstr(why, said);
+    return at ? (int)strtol(at + sizeof said - 1, NULL, 10) : 0;
+}
+
+/* What only https has. */
+static int fail_https(struct gitops_job *job, const char *why)
+{
+    const char *remote = job->gitops->remote;
+    int status = gitops_http_status(why);
+    if (job->bad_certificate)
+        return gitops_fail(
+            job, "unauthorized",
+            "%s has no good certificate (trusted is ca_file, or the system when it is not set), and nothing "
+            "was sent: %s",
+            remote, job->bad_certificate);
+    if (job->elsewhere)
+        return gitops_fail(job, "refused", "%s sends to %s, and redirects are not followed: set the right url", remote,
+                           job->elsewhere);
+    if (job->is_key_refused || status == 401 || status == 403)
+        return gitops_fail(job, "unauthorized",
+                           "%s does not take the token for the user %s: may it read and push there? (%s)", remote,
+                           job->gitops->user, why);
+    if (status == 404 || status == 410)
+        return gitops_fail(job, "not-found", "%s: there is no repository, or the token may not see it (%s)", remote,
+                           why);
+    if ((status >= 300 && status < 400) || strstr(why, "redirect"))
+        return gitops_fail(job, "refused", "%s redirects, which is not followed: set the right url (%s)", remote, why);
+    return gitops_fail_retry(job, "unreachable", "%s cannot be reached: %s", remote, why);
+}
+
 static int fail_connect(struct gitops_job *job)
 {
     const char *remote = job->gitops->remote, *why = gitops_git_says(job);
@@ -150,6 +192,8 @@ static int fail_connect(struct gitops_job *job)
                            remote, job->bad_host_key);
     if (job->is_cut)
         return gitops_fail_retry(job, "unreachable", "%s did not answer in time", remote);
+    if (job->gitops->token)
+        return fail_https(job, why);
     if (job->is_key_refused || strstr(why, "authenticate"))
         return gitops_fail(job, "unauthorized",
                            "%s does not take the key of the setting ssh_key for the user %s: add its public half there "
@@ -179,7 +223,8 @@ static int connect_remote(git_remote *remote, git_direction direction, const git
 int gitops_connect(struct gitops_job *job, git_direction direction, git_remote_callbacks *callbacks, git_remote **ret)
 {
     git_remote_connect_options options = GIT_REMOTE_CONNECT_OPTIONS_INIT;
-    job->was_asked_key = false;
+    job->was_asked_key = job->is_key_refused = false;
+    job->bad_certificate = job->elsewhere = NULL;
     job->said_len = 0;
     callbacks->certificate_check = on_certificate;
     callbacks->credentials = on_credentials;
@@ -196,6 +241,7 @@ int gitops_connect(struct gitops_job *job, git_direction direction, git_remote_c
     if (git_remote_create_with_opts(&remote, job->gitops->remote, &made) < 0)
         return gitops_fail(job, "invalid", "%s is no address of a repository: %s", job->gitops->remote,
                            gitops_git_says(job));
+    gitops_stream_for(job);
     if (connect_remote(remote, direction, &options) < 0) {
         (void)fail_connect(job);
         git_remote_free(remote);

@@ -107,9 +107,10 @@ def certificates(folder):
     curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
     run("req", "-x509", *curve, "-keyout", folder / "ca.key", "-out", folder / "ca.pem", "-subj", "/CN=ca", "-days", 2)
     run("req", "-x509", *curve, "-keyout", folder / "self.key", "-out", folder / "self.pem", "-subj", "/CN=self", "-days", 2,
-        "-addext", "subjectAltName=IP:127.0.0.1")
+        "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost")
     found = {"ca": (folder / "ca.pem", None), "self-signed": (folder / "self.pem", folder / "self.key")}
-    for name, alt, days in (("good", "IP:127.0.0.1", 2), ("other", "DNS:other.example", 2), ("expired", "IP:127.0.0.1", -1)):
+    here = "IP:127.0.0.1,DNS:localhost"
+    for name, alt, days in (("good", here, 2), ("other", "DNS:other.example", 2), ("expired", here, -1)):
         (folder / "ext").write_text(f"subjectAltName={alt}\n")
         run("req", "-new", *curve, "-keyout", folder / f"{name}.key", "-out", folder / f"{name}.csr", "-subj", f"/CN={name}")
         run("x509", "-req", "-in", folder / f"{name}.csr", "-CA", folder / "ca.pem", "-CAkey", folder / "ca.key",

@@ -261,7 +261,7 @@ def test_remotes_that_are_not_as_expected(deploy, connect, tmp_path):
 @pytest.mark.parametrize("settings, part", [
     ({}, "either url or directory"),
     ({"url": "ssh://h/x", "directory": "/x"}, "either url or directory"),
-    ({"url": "https://example.org/x.git"}, "url"),
+    ({"url": "http://example.org/x.git"}, "url"),
     ({"url": "ssh://git:secret@example.org/x.git"}, "password"),
     ({"url": "ssh://git@example.org"}, "ssh://USER@HOST/PATH"),
     ({"url": "ssh://git@example.org/x.git"}, "ssh_key"),
