@@ -63,8 +63,6 @@ bool http_is_expected(struct sdk_call *call, const char *step, const struct sdk_
 {
     const json_t *expect = json_object_get(http_step(call, step), "expect");
     bool is_2xx = answer->status >= 200 && answer->status <= 299;
-    bool is_notice = is_change(step) && !sdk_is_change(call);
-    bool may_have_happened = answer->ended == STANCH_HTTP_LOST || (answer->status >= 500 && answer->status != 503);
     if (has_status(expect, answer->status))
         return true;
     if (expect && is_2xx && is_change(step))
@@ -73,9 +71,6 @@ bool http_is_expected(struct sdk_call *call, const char *step, const struct sdk_
     else if (expect && is_2xx)
         sdk_fail(call, "remote", "%s of %s: the remote answered %u, which is not what is expected of it", step,
                  sdk_action(call), answer->status);
-    else if (is_notice && may_have_happened) /* to the SDK an operation that only reads */
-        sdk_unknown(call, "remote", "%s: it may or may not have happened: %s", sdk_action(call),
-                    answer->status ? sdk_text(call, "the remote answered %u", answer->status) : answer->why);
     else
         return sdk_http_ok(call, answer);
     return false;

@@ -105,7 +105,8 @@ bool sdk_is_cancelled(const struct sdk_call *call)
 
 bool sdk_is_change(const struct sdk_call *call)
 {
-    return call->op == STANCH_OP_APPLY || call->op == STANCH_OP_UNDO;
+    bool is_notice = call->op == STANCH_OP_READ && *sdk_key(call); /* a read has no key */
+    return call->op == STANCH_OP_APPLY || call->op == STANCH_OP_UNDO || is_notice;
 }
 
 int64_t sdk_now_ms(const struct sdk_call *call)

