@@ -31,6 +31,9 @@ static int digest_file(const char *path, char ret_hex[65], struct stanch_err *er
     return n < 0 ? stanch_err_errno(err, STANCH_E_SYSTEM, errno, "%s could not be read", path) : 0;
 }
 
+/* What every plugin of ABI 1 has; what later minors append stands behind it, and is looked for by size. */
+#define SIZE_OF_1_0 (offsetof(struct stanch_plugin, declare) + sizeof(((struct stanch_plugin *)NULL)->declare))
+
 static int check_abi(const struct stanch_plugin *plugin, const char *path, struct stanch_err *err)
 {
     if (!plugin)
@@ -40,7 +43,16 @@ static int check_abi(const struct stanch_plugin *plugin, const char *path, struc
                               "%s was built for ABI %u.%u, this is stanch %s with ABI %u.%u: build it again with this "
                               "SDK",
                               path, plugin->major, plugin->minor, STANCH_VERSION, STANCH_ABI_MAJOR, STANCH_ABI_MINOR);
-    if (plugin->size < offsetof(struct stanch_plugin, cancel) || !plugin->open || !plugin->call || !plugin->close)
+    if (plugin->minor > STANCH_ABI_MINOR)
+        return stanch_err_set(
+            err, STANCH_E_INVALID,
+            "%s was built for ABI %u.%u, this is stanch %s with ABI %u.%u: use a newer stanch, or build "
+            "it with this SDK",
+            path, plugin->major, plugin->minor, STANCH_VERSION, STANCH_ABI_MAJOR, STANCH_ABI_MINOR);
+    if (plugin->flags != 0)
+        return stanch_err_set(err, STANCH_E_INVALID, "%s asks for what this stanch does not know (flags %#x)", path,
+                              plugin->flags);
+    if (plugin->size < SIZE_OF_1_0 || !plugin->open || !plugin->call || !plugin->close)
         return stanch_err_set(err, STANCH_E_INVALID, "%s: its table lacks open, call or close", path);
     return 0;
 }
@@ -107,7 +119,7 @@ static int declare_more(struct stanch_instance *instance, struct stanch_err *err
     struct stanch_text more = {0}, why = {0};
     struct stanch_text settings = {instance->settings_text, strlen(instance->settings_text)};
     STANCH_AUTO_JSON json_t *value = NULL;
-    if (plugin->size < offsetof(struct stanch_plugin, declare) + sizeof plugin->declare || !plugin->declare)
+    if (!plugin->declare)
         return 0;
     if (plugin->declare(settings, &more, &why) != 0)
         return stanch_err_set(err, STANCH_E_INVALID, "the plugin refused its settings: %.*s", (int)why.len,

@@ -29,7 +29,7 @@ def build(folder, name, code):
     return str(folder / (name + ".so"))
 
 
-def plugin_code(declaration, major="STANCH_ABI_MAJOR", call="call"):
+def plugin_code(declaration, major="STANCH_ABI_MAJOR", minor="STANCH_ABI_MINOR", size="sizeof plugin", flags="0", call="call"):
     return f"""#include <stanch/plugin.h>
 static uint32_t open_(const struct stanch_host *h, struct stanch_instance *i, void **s, struct stanch_text *w)
 {{ (void)h; (void)i; (void)s; (void)w; return 0; }}
@@ -38,8 +38,8 @@ static void call(void *s, struct stanch_call *c) {{ (void)s; (void)c; }}
 static const char TEXT[] = {json.dumps(declaration if isinstance(declaration, str) else json.dumps(declaration))};
 const struct stanch_plugin *stanch_plugin_entry(void)
 {{
-    static const struct stanch_plugin plugin = {{{major}, STANCH_ABI_MINOR, sizeof plugin, {{TEXT, sizeof TEXT - 1}},
-        open_, close_, {call}, 0}};
+    static const struct stanch_plugin plugin = {{{major}, {minor}, {size}, {flags}, {{TEXT, sizeof TEXT - 1}},
+        open_, close_, {call}, 0, 0}};
     return &plugin;
 }}"""
 
@@ -60,6 +60,26 @@ def test_what_is_no_plugin(tmp_path):
         Host(build(tmp_path, "named", plugin_code({"name": "other", "version": "1", "sources": {"s": {"summary": "s"}}})))
     with pytest.raises(Refused, match="its declaration: .*line 1"):
         Host(build(tmp_path, "nojson", plugin_code("{oops")))
+
+
+PLAIN = {"name": "plain", "version": "1", "sources": {"s": {"summary": "s"}}}
+
+
+def test_which_versions_of_the_abi_are_taken(tmp_path):
+    """plugin.h, Versions: the same major, no higher minor; a longer table is no harm, a shorter one is none of this major."""
+    def load(**how):
+        Host(build(tmp_path, "plain", plugin_code(PLAIN, **how))).close()
+    load()
+    load(size="sizeof plugin + 64")
+    for major in ("0", "STANCH_ABI_MAJOR + 1"):
+        with pytest.raises(Refused, match=r"was built for ABI \d+\.\d+, this is stanch .* build it again"):
+            load(major=major)
+    with pytest.raises(Refused, match=r"was built for ABI 1\.\d+, .*use a newer stanch"):
+        load(minor="STANCH_ABI_MINOR + 1")
+    with pytest.raises(Refused, match="lacks open, call or close"):
+        load(size="sizeof plugin - 8")
+    with pytest.raises(Refused, match=r"does not know \(flags 0x4\)"):
+        load(flags="4")
 
 
 READ = {"summary": "s", "effect": "read", "class": "read-only"}

@@ -465,7 +465,7 @@ def test_sigv4_that_is_refused(server):
     assert not server.seen
 
 
-# ---- the rest of 0.3
+# ---- commands, kept secrets, the state
 
 def test_actions_by_the_settings():
     with Host("kit", {"extra": {"more": {"summary": "one more"}}}) as host:

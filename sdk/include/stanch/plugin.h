@@ -13,13 +13,15 @@
  * C helpers that make this comfortable (arguments, answers, HTTP with JSON, jansson) are in stanch/sdk.h, which
  * lives inside the plugin and is no part of the ABI.
  *
- * History: 0.1 first form.
- *          0.2 hmac_sha256; a call's handle and what is kept with it live until control is back in the host's loop;
- *              a setting with "format":"ca-file" is the trust store of the instance's HTTP.
- *          0.3 the operation check; the plugin's declare (actions from the settings); run (a command that the
- *              settings name); secret_keep, state_dir; orders by HTTP have secret_headers and sigv4; the formats file,
- *              secret-file, client-cert, client-key, command; the declaration's members check and needs.
- *          Frozen as 1.0 only after haproxy, gitops, unleash and kubernetes stand on it.
+ * Versions. A plugin says which major and minor its headers had; the host takes it when the major is its own and the minor
+ * no higher, and otherwise refuses it with a text. Within a major nothing is changed, moved or removed: a new minor appends
+ * members to the tables and structs that begin with a size, appends values to the enums, and adds members to the JSON that
+ * goes across. So who has a struct of the other side looks at its size before a member that its own first version did not
+ * have; what is shorter ends with zeros. A value of an enum that is not known: an operation is answered failed "not-found",
+ * an end is treated as LOST or KILLED. Structs without a size (stanch_text) and functions keep their form for ever; another
+ * form is another member. tests/abi holds every size, offset and value of 1.0.
+ *
+ * History: 1.0 the first that is kept. (0.1 to 0.3 came before: hosts and plugins of 0 and 1 refuse each other.)
  */
 #ifndef STANCH_PLUGIN_H
 #define STANCH_PLUGIN_H
@@ -29,8 +31,8 @@
 extern "C" {
 #endif
 
-#define STANCH_ABI_MAJOR 0u /* another major: refused at load */
-#define STANCH_ABI_MINOR 3u /* higher minor: more members at the end of the tables; look at size */
+#define STANCH_ABI_MAJOR 1u /* another one: refused at load */
+#define STANCH_ABI_MINOR 0u /* a plugin's that is higher than the host's: refused at load */
 
 /** Text with a length; UTF-8; not NUL-terminated as a rule. */
 struct stanch_text {
@@ -80,8 +82,6 @@ struct stanch_http_order {
     struct stanch_text basic;   /* "SETTING_USER:SECRET_NAME": names of settings sent as basic credentials; or empty */
     struct stanch_text body;
     uint64_t max_body; /* of the answer; 0: 4 MiB */
-
-    /* since 0.3 */
     /** JSON {"NAME":{"secret":"SETTING","before":"GenieKey "}}: headers whose value is a secret of the instance, with
      *  a text before it (or none). A secret that is not set: that header is left out. Or empty. */
     struct stanch_text secret_headers;
@@ -123,6 +123,7 @@ struct stanch_run_result {
 /* The services of the host. All functions: host's thread only. */
 struct stanch_host {
     uint32_t major, minor, size;
+    uint32_t flags; /* 0: none are defined */
 
     /* A call. */
     uint32_t (*call_op)(const struct stanch_call *call);
@@ -170,13 +171,9 @@ struct stanch_host {
     int64_t (*now_ms)(void);
     /** level: 0 error, 1 warn, 2 info, 3 debug. Secrets are scrubbed. */
     void (*log)(const struct stanch_instance *instance, uint32_t level, struct stanch_text message);
-
-    /* since 0.2 */
     /** HMAC-SHA256 of `data` with the secret that `setting` names. returns 1, or 0 when that secret is not set. */
     uint32_t (*hmac_sha256)(const struct stanch_instance *instance, struct stanch_text setting, struct stanch_text data,
                             uint8_t ret[32]);
-
-    /* since 0.3 */
     /** Run a command that the settings name: its process group alone, no shell, an environment of what the order
      *  says, its working directory /. All that it leaves behind is ended with it. Only in an
      *  instance that has a setting with "format":"command". on_ended: later, at most once, not after the answer;
@@ -195,18 +192,17 @@ struct stanch_host {
 /* What a plugin exports. */
 struct stanch_plugin {
     uint32_t major, minor, size;
+    uint32_t flags; /* 0: none are defined; a host that does not know one refuses the plugin */
     /** The declaration, one JSON object; static. sdk/README.md describes it. */
     struct stanch_text declaration;
     /** Called once. Returns the plugin's own state for this instance in ret_state. returns 0, or 1 with a message in
-     *  ret_why (static text) when the settings make no sense. */
+     *  ret_why when the settings make no sense: it is read at once, and the process ends (close is not called). */
     uint32_t (*open)(const struct stanch_host *host, struct stanch_instance *instance, void **ret_state,
                      struct stanch_text *ret_why);
     void (*close)(void *state);
     void (*call)(void *state, struct stanch_call *call);
     /** The caller gave up; answer soon. May be NULL. */
     void (*cancel)(void *state, struct stanch_call *call);
-
-    /* since 0.3 */
     /** What this instance has beyond the declaration, from its settings (which were checked, secrets left out):
      *  JSON {"actions":{},"sources":{}}, each as in the declaration. Called once, before open. May be NULL.
      *  ret_more: lives until close. returns 0, or 1 with a message in ret_why. */
