@@ -580,6 +580,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const struct stanch_plugin *plugin = stanch_plugin_entry();
     while (bench.scenarios[count].action)
         count++;
+    FUZZ_EXPECT(count > 0);
     input = (struct fuzz_bytes){data, size};
     now = 1700000000000;
     uint8_t pick = fuzz_byte(&input);
