@@ -97,6 +97,22 @@ static bool is_big_token(const char *text, size_t len, size_t at, size_t digits)
            (digits >= sizeof safe || (digits == sizeof safe - 1 && memcmp(text + at, safe, digits) > 0));
 }
 
+/* Whether that many digits stand in a row anywhere: each such row covers a place of every 16. Almost no text has one. */
+static bool has_long_digits(const char *text, size_t len)
+{
+    static const size_t row = 16; /* digits of STANCH_JSON_SAFE_INT */
+    for (size_t i = row - 1; i < len; i += row) {
+        size_t first = i, end = i;
+        while (end < len && is_digit(text[end]))
+            end++;
+        while (end > i && first > 0 && is_digit(text[first - 1]))
+            first--;
+        if (end - first >= row)
+            return true;
+    }
+    return false;
+}
+
 /* The text with "e0" behind every such integer; empty when there is none. */
 static void mark_whole_reals(const char *text, size_t len, struct stanch_buf *ret)
 {
@@ -133,7 +149,7 @@ int stanch_json_parse(const char *text, size_t len, const struct stanch_json_lim
         return rc;
     json_error_t why;
     STANCH_AUTO_BUF struct stanch_buf marked = {0};
-    if (limits->has_reals_whole)
+    if (limits->has_reals_whole && has_long_digits(text, len))
         mark_whole_reals(text, len, &marked);
     json_t *value = json_loadb(marked.len ? marked.data : text, marked.len ? marked.len : len,
                                JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
