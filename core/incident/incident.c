@@ -8,7 +8,7 @@
 #include <string.h>
 
 #define KNOWN_MAX  256 /* correlations in one generation */
-#define MERGES_MAX 8    /* how far a merge is followed */
+#define MERGES_MAX 8   /* how far a merge is followed */
 
 struct stanch_incidents {
     struct stanch_journal *journal;

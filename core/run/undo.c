@@ -453,10 +453,24 @@ static bool cancel(struct stanch_op *op)
     return !undo || !undo->effect.open;
 }
 
+/* Who ordered it still waits for an answer. */
+static void tell_unanswered(struct undo *undo)
+{
+    struct stanch_err err;
+    stanch_err_set(&err, STANCH_E_UNAVAILABLE, "stanch is shutting down; whether %s %s at its next start",
+                   mitigation_id(undo), undo->effect.open ? "was taken back is looked after" : "is taken back is seen");
+    if (undo->done)
+        undo->done(undo->done_ctx, err.code, &err, NULL);
+    undo->done = NULL;
+}
+
 static bool left(struct stanch_op *op, struct stanch_batch *batch)
 {
-    const struct undo *undo = op->state;
-    if (!undo || !undo->effect.open)
+    struct undo *undo = op->state;
+    if (!undo)
+        return false;
+    tell_unanswered(undo);
+    if (!undo->effect.open)
         return false;
     stanch_batch_add(batch, op->chain, "mitigation.unanswered", STANCH_BY_STANCH, op->run_id[0] ? op->run_id : NULL,
                      json_pack("{s:s, s:s, s:s}", "mitigation", mitigation_id(undo), "instance", undo->effect.instance,

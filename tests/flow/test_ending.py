@@ -130,11 +130,13 @@ def test_an_undo_that_did_not_come_back_is_said_too(world):
     daemon.post_alert(alert())
     assert ended(daemon)["state"] == "succeeded"
     world.behave("undo:silent once")
-    undo = threading.Thread(target=lambda: daemon.api("POST", "/v1/mitigations/M-1/undo", {"reason": "over"}), daemon=True)
+    told = []
+    undo = threading.Thread(target=lambda: told.append(daemon.api("POST", "/v1/mitigations/M-1/undo", {"reason": "over"})))
     undo.start()
     wait_taken(world)
     terminate(daemon)
     undo.join()
+    assert told[0].status == 503 and "next start" in told[0].text, told
     assert kinds_on_disk(daemon, world).count("mitigation.unanswered") == 1
     daemon.start()  # convergent: it is looked after, and sent again
     wait_for(lambda: daemon.get("/v1/mitigations/M-1")["state"] == "undone", "the undo")
