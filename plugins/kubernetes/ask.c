@@ -3,11 +3,20 @@
 #include <string.h>
 
 #define MAX_BODY (16u << 20)
+#define MAX_SAID 400 /* of a text of the server's */
 
 const char *kube_text_at(const json_t *value, const char *pointer)
 {
     const char *text = json_string_value(sdk_json_at(value, pointer));
     return text ? text : "";
+}
+
+const char *kube_brief(struct sdk_call *call, const char *text)
+{
+    size_t len = strlen(text), most = len < MAX_SAID ? len : MAX_SAID;
+    while (most > 0 && most < len && ((unsigned char)text[most] & 0xc0) == 0x80)
+        most--; /* not in the middle of a character */
+    return sdk_text(call, "%.*s", (int)most, text);
 }
 
 json_int_t kube_int_at(const json_t *value, const char *pointer, json_int_t otherwise)
@@ -126,12 +135,12 @@ bool kube_ok(struct sdk_call *call, const struct sdk_http_answer *answer)
     if (!status)
         return sdk_http_ok(call, answer);
     sdk_hold(call, status);
-    const char *said = kube_text_at(status, "/message");
+    const char *said = kube_brief(call, kube_text_at(status, "/message"));
     const char *hint = strstr(said, "system:anonymous") ? ": no credential reached it" : "";
     if (strcmp(kind, "stale") == 0)
-        sdk_fail(call, kind, "the object has changed meanwhile (%u: %.300s)", answer->status, said);
+        sdk_fail(call, kind, "the object has changed meanwhile (%u: %s)", answer->status, said);
     else
-        sdk_fail(call, kind, "the API server answered %u: %.400s%s", answer->status, *said ? said : "without a reason",
+        sdk_fail(call, kind, "the API server answered %u: %s%s", answer->status, *said ? said : "without a reason",
                  hint);
     return false;
 }

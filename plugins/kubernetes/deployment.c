@@ -157,7 +157,7 @@ enum kube_holds kube_rolled_out(struct sdk_call *call, const json_t *deployment,
     if (kube_int_at(deployment, "/status/observedGeneration", 0) < kube_int_at(deployment, "/metadata/generation", 1))
         why = "its controller has not seen the change yet";
     else if (strcmp(kube_text_at(progress, "/reason"), "ProgressDeadlineExceeded") == 0) {
-        why = sdk_text(call, "the rollout failed: %.300s", kube_text_at(progress, "/message"));
+        why = sdk_text(call, "the rollout failed: %s", kube_brief(call, kube_text_at(progress, "/message")));
         holds = KUBE_NEVER;
     } else if (fresh != wanted || all != wanted || ready != wanted)
         why = sdk_text(call, "of %lld Pods %lld are of this revision, %lld available, %lld are there",

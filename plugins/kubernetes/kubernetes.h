@@ -43,6 +43,7 @@ bool kube_ok(struct sdk_call *call, const struct sdk_http_answer *answer);
 bool kube_is_conflict(const struct sdk_http_answer *answer);
 
 const char *kube_text_at(const json_t *value, const char *pointer);                        /* "" when there is none */
+const char *kube_brief(struct sdk_call *call, const char *text);                           /* its beginning */
 json_int_t kube_int_at(const json_t *value, const char *pointer, json_int_t otherwise);    /* of an integer */
 const json_t *kube_condition(const json_t *object, const char *pointer, const char *type); /* NULL */
 /** Who puts the object back as git or a chart has it: "Argo CD", "Flux"; NULL. */

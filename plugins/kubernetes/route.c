@@ -86,8 +86,8 @@ static const char *why_not(struct sdk_call *call, const json_t *parent, json_int
         }
         if (strcmp(kube_text_at(one, "/status"), "True") != 0) {
             *ret = KUBE_NEVER;
-            return sdk_text(call, "%s: %s is %s: %.200s", kube_text_at(parent, "/parentRef/name"), types[i],
-                            kube_text_at(one, "/status"), kube_text_at(one, "/message"));
+            return sdk_text(call, "%s: %s is %s: %s", kube_text_at(parent, "/parentRef/name"), types[i],
+                            kube_text_at(one, "/status"), kube_brief(call, kube_text_at(one, "/message")));
         }
     }
     return NULL;

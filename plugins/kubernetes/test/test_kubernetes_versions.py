@@ -184,6 +184,16 @@ def test_strange_members_do_no_harm(strange):
         assert answer["outcome"] == "failed" and answer["error"]["kind"] in ("conflict", "refused"), answer
 
 
+def test_a_long_text_is_cut_between_characters():
+    with World() as world:
+        world.objects[DEPLOYMENT]["status"]["conditions"] = [{
+            "type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": "x" + "ä" * 500}]
+        seen = world.ask("read", "deployment", {"deployment": "web"})
+        assert seen["rollout"] == "failed" and seen["text"].startswith("the rollout failed: xää") and len(seen["text"]) < 300
+        world.refusals[("GET", "web")] = [status(403, "Forbidden", "y" + "ö" * 500)]
+        assert "yöö" in world.ask("read", "deployment", {"deployment": "web"}, expect="failed")["text"]
+
+
 @pytest.mark.skipif(not SPEC.exists(), reason="shared/fixtures is not here")
 def test_what_is_asked_is_in_the_api_description():
     """Paths and methods; a patch's media type."""
