@@ -22,10 +22,9 @@ static const struct member top_members[] = {
     {"actions", 'o', false}, {"sources", 'o', false}, {"check", 'o', false},   {"needs", 'a', false},
 };
 static const struct member action_members[] = {
-    {"summary", 's', true},   {"effect", 's', true},           {"class", 's', true},
-    {"risk", 's', false},     {"undo_risk", 's', false},       {"params", 'o', false},
-    {"required", 'a', false}, {"deadline_ms", 'i', false},     {"settle_ms", 'i', false},
-    {"ops", 'a', false},      {"no_undo_because", 's', false},
+    {"summary", 's', true},    {"effect", 's', true},     {"class", 's', true},     {"risk", 's', false},
+    {"undo_risk", 's', false}, {"params", 'o', false},    {"required", 'a', false}, {"deadline_ms", 'i', false},
+    {"settle_ms", 'i', false}, {"verify_ms", 'i', false}, {"ops", 'a', false},      {"no_undo_because", 's', false},
 };
 static const struct member source_members[] = {{"summary", 's', true}};
 static const struct member check_op_members[] = {{"summary", 's', true}, {"deadline_ms", 'i', false}};
@@ -312,6 +311,7 @@ static json_t *fill_action(const json_t *action)
     json_object_set_new(out, "has", has);
     json_object_set_new(out, "deadline_ms", json_integer(stanch_json_int(action, "deadline_ms", DEFAULT_DEADLINE_MS)));
     json_object_set_new(out, "settle_ms", json_integer(stanch_json_int(action, "settle_ms", 0)));
+    json_object_set_new(out, "verify_ms", json_integer(stanch_json_int(action, "verify_ms", 0)));
     return out;
 }
 

@@ -12,7 +12,7 @@
  * the declaration */
 int stanch_declaration_check(const json_t *declaration, struct stanch_err *err);
 /** The actions with all defaults filled: {"drain":{"effect","class","risk","undo_risk"?,"summary",
- *  "params":{"type":"object","properties","required"},"has":{"plan":true,...},"deadline_ms","settle_ms",
+ *  "params":{"type":"object","properties","required"},"has":{"plan":true,...},"deadline_ms","settle_ms","verify_ms",
  *  "no_undo_because"?}}. declaration: was checked. returns: new */
 json_t *stanch_declaration_actions(const json_t *declaration);
 /** Check an instance's settings. settings: without the secrets. secrets: object whose keys are the settings

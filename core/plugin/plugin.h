@@ -44,7 +44,7 @@ void stanch_plugins_when_ready(struct stanch_plugins *plugins, void (*fn)(void *
  *   ("down": will be started again by itself; "disabled": waits for stanch_plugins_enable, after 5 deaths within 10
  *   minutes or when the plugin refused to be opened; "params" is a whole schema: {"type":"object","properties","required"})
  *   "actions":{"drain":{"effect":"mitigate","class":"convergent","risk":"low","summary","params":{JSON Schema},
- *     "has":{"plan":true,"apply":true,...},"deadline_ms","settle_ms","undo_risk"?,"no_undo_because"?}},
+ *     "has":{"plan":true,"apply":true,...},"deadline_ms","settle_ms","verify_ms","undo_risk"?,"no_undo_because"?}},
  *   "sources":{"webhook":{"summary"}}} */
 const json_t *stanch_plugins_describe(struct stanch_plugins *plugins, const char *instance);
 /** All instances, in order of configuration; plugins NULL: none. new array of the above. */

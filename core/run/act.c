@@ -51,14 +51,22 @@ static void answer_done(struct stanch_op *op, bool verified)
 
 static void call_verify(void *ctx);
 
+static bool may_ask_again(struct stanch_op *op)
+{
+    struct stanch_action *action = stanch_action__of(op);
+    if (op->cancelled)
+        return false;
+    return action->verify_until_mono_ms ? stanch_loop_mono_ms(op->engine->loop) < action->verify_until_mono_ms
+                                        : ++action->verify_tries < VERIFY_TRIES;
+}
+
 static void on_verified(void *ctx, const struct stanch_plugin_answer *answer)
 {
     struct stanch_op *op = ctx;
     if (!stanch_op__returned(op))
         return;
-    struct stanch_action *action = stanch_action__of(op);
     bool holds = answer->outcome == STANCH_OUTCOME_DONE && stanch_json_bool(answer->value, "holds", false);
-    if (!holds && ++action->verify_tries < VERIFY_TRIES && !op->cancelled) {
+    if (!holds && !stanch_json_bool(answer->value, "never", false) && may_ask_again(op)) {
         op->timer = stanch_timer_start(op->engine->loop, VERIFY_EVERY_MS, call_verify, op);
         return;
     }
@@ -88,7 +96,7 @@ static void call_verify(void *ctx)
     stanch_op__away(op);
     if (op->engine->world->call(op->engine->world->ctx, &request, on_verified, op, NULL, &lost.err) < 0) {
         stanch_op__returned(op);
-        if (++action->verify_tries < VERIFY_TRIES) { /* its host is coming back */
+        if (may_ask_again(op)) { /* its host is coming back */
             op->timer = stanch_timer_start(op->engine->loop, VERIFY_EVERY_MS, call_verify, op);
             return;
         }
@@ -97,12 +105,19 @@ static void call_verify(void *ctx)
     }
 }
 
+/* What takes minutes to show holds no target meanwhile: its outcome is recorded, and a person may want to take it back. */
 static void prove(struct stanch_op *op)
 {
-    if (op->cancelled || !declares(op, "verify"))
+    int64_t within_ms = stanch_json_int(stanch_action__declared(op), "verify_ms", 0);
+    if (op->cancelled || !declares(op, "verify")) {
         answer_done(op, true);
-    else
-        call_verify(op);
+        return;
+    }
+    if (within_ms > 0) {
+        stanch_action__of(op)->verify_until_mono_ms = stanch_loop_mono_ms(op->engine->loop) + within_ms;
+        stanch_targets_release(op->engine->targets, &op->hold);
+    }
+    call_verify(op);
 }
 
 /* ---- the outcome ---- */

@@ -18,8 +18,9 @@ struct stanch_action {
     int64_t effects_before; /* engine->effects when the plan was asked for */
     bool planned;           /* step.planned is appended for this digest */
     int verify_tries;
-    bool unknown; /* a person is asked what happened */
-    int waits;    /* how often it waited for its host to come back */
+    int64_t verify_until_mono_ms; /* of an action whose effect takes its time (verify_ms); 0: of another one */
+    bool unknown;                 /* a person is asked what happened */
+    int waits;                    /* how often it waited for its host to come back */
     char mitigation[32];
     json_t *value; /* what apply answered */
 };

@@ -237,8 +237,8 @@ static void on_seen_for_verify(struct sdk_call *call, const struct kube_seen *se
 {
     const struct work *work = sdk_kept(call);
     json_t *told = NULL;
-    if (!is_in(call, seen, work->to)) {
-        sdk_holds(call, false, json_pack("{s:o}", "now", work->kind->state(call, seen)));
+    if (!is_in(call, seen, work->to)) { /* what was read is what is stored: somebody changed it */
+        sdk_never_holds(call, json_pack("{s:o}", "now", work->kind->state(call, seen)));
         return;
     }
     enum kube_holds holds = work->kind->settled ? work->kind->settled(call, seen, &told) : KUBE_HOLDS;
@@ -246,8 +246,10 @@ static void on_seen_for_verify(struct sdk_call *call, const struct kube_seen *se
     json_object_set_new(told, "now", work->kind->state(call, seen));
     if (holds == KUBE_NOT_YET)
         sdk_not_yet(call, kube_verify, POLL_MS, 0, told);
+    else if (holds == KUBE_NEVER)
+        sdk_never_holds(call, told);
     else
-        sdk_holds(call, holds == KUBE_HOLDS, told);
+        sdk_holds(call, true, told);
 }
 
 void kube_verify(struct sdk_call *call)

@@ -54,7 +54,7 @@ static const char declaration[] =
     "\"params\":{\"hpa\":" ITS_NAME "," NAMESPACE "},\"required\":[\"hpa\"]},"
     "\"route\":{\"summary\":\"the rules of a route, their backends and what share each gets\"," READ
     "\"params\":{" ROUTE_KIND ",\"route\":" ITS_NAME "," NAMESPACE "},\"required\":[\"kind\",\"route\"]},"
-    "\"rollback\":{\"summary\":\"roll a Deployment back to an earlier ReplicaSet\"," CHANGE
+    "\"rollback\":{\"summary\":\"roll a Deployment back to an earlier ReplicaSet\",\"verify_ms\":900000," CHANGE
     "\"params\":{\"deployment\":" ITS_NAME "," NAMESPACE ",\"revision\":{\"type\":\"integer\",\"minimum\":1,"
     "\"summary\":\"to that revision; the one before the present one when neither is given\"},"
     "\"replicaset\":{" NAME_RULE ",\"summary\":\"or to that ReplicaSet: its name or its template's hash\"}},"
@@ -66,8 +66,9 @@ static const char declaration[] =
     "\"pause_keda\":{\"summary\":\"pause a KEDA ScaledObject by its annotations\",\"undo_risk\":\"medium\"," CHANGE
     "\"params\":{\"scaled_object\":" ITS_NAME "," NAMESPACE "," REPLICAS "\"minimum\":0,"
     "\"summary\":\"at that size; the one that it has when it is not given\"}},\"required\":[\"scaled_object\"]},"
-    "\"scale\":{\"summary\":\"set the replicas of a Deployment or StatefulSet that no HPA scales\"," CHANGE
-    "\"params\":{\"name\":" ITS_NAME "," NAMESPACE "," REPLICAS "\"minimum\":0,\"summary\":\"how many\"},"
+    "\"scale\":{\"summary\":\"set the replicas of a Deployment or StatefulSet that no HPA "
+    "scales\",\"verify_ms\":600000," CHANGE "\"params\":{\"name\":" ITS_NAME "," NAMESPACE "," REPLICAS
+    "\"minimum\":0,\"summary\":\"how many\"},"
     "\"kind\":{\"type\":\"string\",\"enum\":[\"Deployment\",\"StatefulSet\"],"
     "\"summary\":\"Deployment when it is not given\"}},\"required\":[\"name\",\"replicas\"]},"
     "\"shift_route\":{\"summary\":\"change the weights of an HTTPRoute's or VirtualService's backends\"," CHANGE

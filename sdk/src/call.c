@@ -245,6 +245,13 @@ void sdk_holds(struct sdk_call *call, bool holds, json_t *seen)
     sdk_done(call, value);
 }
 
+void sdk_never_holds(struct sdk_call *call, json_t *seen)
+{
+    json_t *value = json_pack("{s:b, s:b}", "holds", 0, "never", 1);
+    set_value(value, "seen", seen);
+    sdk_done(call, value);
+}
+
 void sdk_reconciled(struct sdk_call *call, const char *state)
 {
     sdk_done(call, json_pack("{s:s}", "state", state));

@@ -187,6 +187,8 @@ struct sdk_plan {
 void sdk_plan(struct sdk_call *call, const struct sdk_plan *plan);
 /** The answer to VERIFY. seen: taken. */
 void sdk_holds(struct sdk_call *call, bool holds, json_t *seen);
+/** The same: it does not hold, and asking again will not help (a rollout has failed). seen: taken. */
+void sdk_never_holds(struct sdk_call *call, json_t *seen);
 /** The answer to RECONCILE: "done" | "not-done" | "cannot-tell". */
 void sdk_reconciled(struct sdk_call *call, const char *state);
 

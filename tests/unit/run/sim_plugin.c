@@ -6,6 +6,7 @@
  *   set_idempotent    a key is done once, whatever comes; cannot look
  *   set_unprotected   neither
  *   set_risky         as set_reconcilable, of high risk        set_forever  as set_convergent, has no undo
+ *   set_slow          as set_convergent, and verify is asked for ten minutes
  *   tell              a notice          get, metric   reads    unused       is in no runbook's `uses`
  */
 #include "run/model.h"
@@ -47,6 +48,8 @@ json_t *sim__describe_fx(void)
     json_object_set_new(actions, "set_unprotected", declare("unprotected", "low", false, true));
     json_object_set_new(actions, "set_risky", declare("reconcilable", "high", true, true));
     json_object_set_new(actions, "set_forever", declare("convergent", "low", true, false));
+    json_object_set_new(actions, "set_slow", declare("convergent", "low", true, true));
+    json_object_set_new(json_object_get(actions, "set_slow"), "verify_ms", json_integer(600000));
     json_object_set_new(actions, "unused", declare("convergent", "low", true, true));
     json_object_set_new(actions, "tell",
                         json_pack("{s:s, s:s, s:{}}", "effect", "notify", "class", "unprotected", "has"));
@@ -133,7 +136,8 @@ static bool take_effect(struct sim_call *call)
     }
     const json_t *planned = json_object_get(call->input, "plan");
     bool undo = strcmp(call->op, "undo") == 0;
-    bool compares = is_action(call, "set_convergent") || is_action(call, "set_blind") || is_action(call, "set_forever");
+    bool compares = is_action(call, "set_convergent") || is_action(call, "set_slow") || is_action(call, "set_blind") ||
+                    is_action(call, "set_forever");
     json_t *want = json_object_get(json_object_get(planned, undo ? "from" : "to"), "value");
     json_t *expected = json_object_get(json_object_get(planned, undo ? "to" : "from"), "value");
     STANCH_AUTO_JSON json_t *now = value_of(sim, call->target);
@@ -195,7 +199,7 @@ static void reconcile(struct sim_call *call)
     bool undo = strcmp(of, "undo") == 0;
     const json_t *planned = json_object_get(call->input, "plan");
     STANCH_AUTO_JSON json_t *now = value_of(sim, call->target);
-    bool by_value = is_action(call, "set_convergent") || is_action(call, "set_forever");
+    bool by_value = is_action(call, "set_convergent") || is_action(call, "set_slow") || is_action(call, "set_forever");
     bool done = by_value ? json_equal(now, json_object_get(json_object_get(planned, undo ? "from" : "to"), "value"))
                          : sim_effects_of(sim, stanch_json_str(call->input, "key", ""), of) > 0;
     bool blind = call->fate == SIM_CANNOT_TELL;
@@ -207,7 +211,8 @@ static void verify(struct sim_call *call)
     const json_t *planned = json_object_get(call->input, "plan");
     STANCH_AUTO_JSON json_t *now = value_of(call->sim, call->target);
     bool holds = json_equal(now, json_object_get(json_object_get(planned, "to"), "value"));
-    call->answer.value = json_pack("{s:b}", "holds", holds && call->fate != SIM_CANNOT_TELL);
+    call->answer.value =
+        json_pack("{s:b, s:b}", "holds", holds && call->fate == SIM_FINE, "never", call->fate == SIM_FAILS_FOR_GOOD);
 }
 
 static void read_remote(struct sim_call *call)

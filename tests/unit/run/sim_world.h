@@ -24,7 +24,7 @@
 enum sim_fate {
     SIM_FINE,
     SIM_FAILS,          /* and says that trying again can help */
-    SIM_FAILS_FOR_GOOD, /* plan, apply, undo, read */
+    SIM_FAILS_FOR_GOOD, /* plan, apply, undo, read; a verify says never */
     SIM_LOST_BEFORE,    /* unknown, nothing happened */
     SIM_LOST_AFTER,     /* unknown, it happened */
     SIM_LATE,           /* unknown, and it happens a little later, within the settle time */

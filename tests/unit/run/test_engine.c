@@ -225,6 +225,83 @@ static void two_runs_on_one_target_take_turns(void **state)
     sim_done(&sim);
 }
 
+static void assert_step_error(struct sim *sim, const char *id, const char *kind)
+{
+    STANCH_AUTO_JSON json_t *step = stanch_journal_get(sim->journal, STANCH_VIEW_APPENDED, "step", id);
+    const json_t *error = json_object_get(json_object_get(step, "answer"), "error");
+    assert_string_equal(stanch_json_str(error, "kind", "none"), kind);
+}
+
+/* Not before what the clock says in `seed`. */
+static enum sim_fate show_late(struct sim *sim, const char *op, const char *action)
+{
+    (void)action;
+    return strcmp(op, "verify") == 0 && stanch_loop_mono_ms(sim->loop) < (int64_t)sim->seed ? SIM_CANNOT_TELL
+                                                                                            : SIM_FINE;
+}
+
+static enum sim_fate never_show(struct sim *sim, const char *op, const char *action)
+{
+    (void)action;
+    sim->seed += strcmp(op, "verify") == 0;
+    return strcmp(op, "verify") == 0 ? SIM_FAILS_FOR_GOOD : SIM_FINE;
+}
+
+static void an_effect_that_takes_minutes_is_asked_for(void **state)
+{
+    (void)state;
+    struct sim sim;
+    sim_init(&sim, "low", NULL);
+    sim.fate = show_late;
+    sim.seed = (uint64_t)stanch_loop_mono_ms(sim.loop) + 300000;
+    sim_want(&sim, sim_set("set_slow", "s1", 7));
+    sim_begin(&sim, "R-1", NULL);
+    stanch_loop_sim_advance(sim.loop, 200000);
+    assert_state(&sim, "run", "R-1", "running");
+    struct stanch_err err;
+    assert_int_equal(stanch_engine_undo(sim.engine, "person:ada", "M-1", "too slow", NULL, NULL, &err), 0);
+    stanch_loop_sim_advance(sim.loop, 1000); /* nothing of it is locked meanwhile */
+    assert_state(&sim, "mitigation", "M-1", "undone");
+    sim_done(&sim);
+
+    sim_init(&sim, "low", NULL);
+    sim.fate = show_late;
+    sim.seed = (uint64_t)stanch_loop_mono_ms(sim.loop) + 300000;
+    sim_want(&sim, sim_set("set_slow", "s1", 7));
+    sim_begin(&sim, "R-1", NULL);
+    stanch_loop_sim_advance(sim.loop, 200000);
+    sim_crash(&sim);
+    stanch_loop_sim_advance(sim.loop, 200000);
+    assert_state(&sim, "run", "R-1", "succeeded");
+    assert_step_error(&sim, "R-1/1", "none");
+    sim_done(&sim);
+
+    sim_init(&sim, "low", NULL);
+    sim.fate = show_late;
+    sim.seed = (uint64_t)stanch_loop_mono_ms(sim.loop) + 700000;
+    sim_want(&sim, sim_set("set_slow", "s1", 7));
+    sim_begin(&sim, "R-1", NULL);
+    stanch_loop_sim_advance(sim.loop, 650000);
+    assert_step_error(&sim, "R-1/1", "unverified");
+    assert_state(&sim, "mitigation", "M-1", "in-force");
+    sim_done(&sim);
+}
+
+static void what_will_never_show_is_asked_for_once(void **state)
+{
+    (void)state;
+    struct sim sim;
+    sim_init(&sim, "low", NULL);
+    sim.fate = never_show;
+    sim.seed = 0;
+    sim_want(&sim, sim_set("set_slow", "s1", 7));
+    sim_begin(&sim, "R-1", NULL);
+    stanch_loop_sim_advance(sim.loop, 1000);
+    assert_step_error(&sim, "R-1/1", "unverified");
+    assert_int_equal(sim.seed, 1);
+    sim_done(&sim);
+}
+
 /* ---- found by the simulation (test_simulation.c), kept as they are ---- */
 
 static enum sim_fate lose_all(struct sim *sim, const char *op, const char *action)
@@ -622,6 +699,8 @@ int main(void)
         cmocka_unit_test(an_expired_question_is_asked_anew),
         cmocka_unit_test(a_long_gap_makes_it_ask),
         cmocka_unit_test(two_runs_on_one_target_take_turns),
+        cmocka_unit_test(an_effect_that_takes_minutes_is_asked_for),
+        cmocka_unit_test(what_will_never_show_is_asked_for_once),
         cmocka_unit_test(a_refused_step_goes_on_when_entries_are_taken),
         cmocka_unit_test(so_does_one_that_waits_for_a_person),
         cmocka_unit_test(an_unknown_outcome_is_recorded_and_asked_on_a_full_disk),
