@@ -1,6 +1,7 @@
 """With the daemon: the example of runbooks/bad-deploy as it stands there, but for how long it waits."""
 import contextlib
 import json
+import re
 
 from harness import SOURCE, Lua, alert, lua, wait_for
 from servers import Origin, Prometheus
@@ -76,6 +77,13 @@ def test_from_the_alert_to_the_rollback_and_forward_again(world, cluster, space)
     assert cluster.hpa(space, "checkout")["spec"] == scaled["spec"]
     assert cluster.images_that_run(space, "checkout") == {TWO}
     assert cluster.stanch not in daemon.log() + json.dumps(daemon.timeline("INC-1"))
+
+
+def test_the_runbook_of_the_readme_fits(world, cluster, space, tmp_path):
+    text = (SOURCE / "plugins/kubernetes/README.md").read_text()
+    (tmp_path / "canary.lua").write_text(re.search(r"```lua\n(.*?)```", text, re.S)[1])
+    daemon = start(world, cluster, space, "http://127.0.0.1:1")
+    daemon.cli("runbook", "lint", tmp_path)
 
 
 def test_check_from_the_command_line(world, cluster, space):
