@@ -89,7 +89,7 @@ static void find_firing(struct stanch_flow *flow, const char *source, const json
     ret[0] = 0;
     if (event_key(source, event, "firing", key, NULL) < 0)
         return;
-    STANCH_AUTO_JSON json_t *known = stanch_journal_get(flow->journal, STANCH_VIEW_APPENDED, "key", key);
+    STANCH_AUTO_JSON json_t *known = stanch_journal_see(flow->journal, "key", key);
     (void)snprintf(ret, 32, "%s", stanch_json_str(known, "event", ""));
 }
 
@@ -167,7 +167,7 @@ static void tell_resolved(struct stanch_flow *flow, const json_t *resolves)
 {
     for (size_t i = 0; i < json_array_size(resolves); i++) {
         const char *id = json_string_value(json_array_get(resolves, i));
-        STANCH_AUTO_JSON json_t *event = stanch_journal_get(flow->journal, STANCH_VIEW_APPENDED, "event", id);
+        STANCH_AUTO_JSON json_t *event = stanch_journal_see(flow->journal, "event", id);
         const json_t *runs = json_object_get(event, "runs");
         for (size_t r = 0; r < json_array_size(runs); r++)
             stanch_flow__run_resolved(flow, json_string_value(json_array_get(runs, r)));

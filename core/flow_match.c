@@ -141,7 +141,7 @@ static json_t *run_data(struct stanch_flow *flow, const struct stanch_runbook *r
         json_object_set(data, "event", (json_t *)(uintptr_t)event);
         stanch_json_set_str(data, "event_key", stanch_json_str(event, "key", NULL));
     }
-    STANCH_AUTO_JSON json_t *doc = stanch_journal_get(flow->journal, STANCH_VIEW_APPENDED, "incident", incident);
+    STANCH_AUTO_JSON json_t *doc = stanch_journal_see(flow->journal, "incident", incident);
     json_object_set_new(data, "incident_as_of",
                         json_pack("{s:s, s:s, s:s}", "id", incident, "title",
                                   stanch_json_str(doc, "title", stanch_json_str(event, "name", "")), "severity",

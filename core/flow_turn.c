@@ -129,7 +129,7 @@ static json_t *run_of_group(struct stanch_flow *flow, const char *group)
     if (draft)
         return json_incref(draft);
     STANCH_AUTO_FREE char *id = stanch_asprintf("group:%s", group);
-    STANCH_AUTO_JSON json_t *key = stanch_journal_get(flow->journal, STANCH_VIEW_APPENDED, "key", id);
+    STANCH_AUTO_JSON json_t *key = stanch_journal_see(flow->journal, "key", id);
     const char *run = stanch_json_str(key, "run", NULL);
     return run ? stanch_journal_get(flow->journal, STANCH_VIEW_APPENDED, "run", run) : NULL;
 }

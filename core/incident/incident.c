@@ -37,7 +37,7 @@ static void look_up(struct stanch_incidents *incidents, const char *correlation,
     if (incident)
         return;
     STANCH_AUTO_FREE char *id = stanch_asprintf("correlation:%s", correlation);
-    STANCH_AUTO_JSON json_t *key = stanch_journal_get(incidents->journal, STANCH_VIEW_APPENDED, "key", id);
+    STANCH_AUTO_JSON json_t *key = stanch_journal_see(incidents->journal, "key", id);
     (void)snprintf(ret, 64, "%s", stanch_json_str(key, "incident", ""));
     if (*ret)
         learn(incidents, correlation, ret);
@@ -126,8 +126,7 @@ static bool takes_in(struct stanch_incidents *incidents, char incident[64], int6
     if (json_object_get(incidents->draft, incident))
         return true; /* declared a moment ago, in the same batch */
     for (int i = 0; i < MERGES_MAX; i++) {
-        STANCH_AUTO_JSON json_t *doc =
-            stanch_journal_get(incidents->journal, STANCH_VIEW_APPENDED, "incident", incident);
+        STANCH_AUTO_JSON json_t *doc = stanch_journal_see(incidents->journal, "incident", incident);
         const char *state = stanch_json_str(doc, "state", "resolved");
         if (strcmp(state, "merged") == 0) {
             (void)snprintf(incident, 64, "%s", stanch_json_str(doc, "into", ""));

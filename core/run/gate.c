@@ -67,8 +67,7 @@ void stanch_gate__decide(struct stanch_op *op, const char *effect, const json_t 
     *ret = (struct stanch_gate){0};
     const json_t *described = json_object_get(declared, "instance");
     const json_t *act = json_object_get(declared, "action");
-    STANCH_AUTO_JSON json_t *incident =
-        stanch_journal_get(engine->journal, STANCH_VIEW_APPENDED, "incident", op->chain);
+    STANCH_AUTO_JSON json_t *incident = stanch_journal_see(engine->journal, "incident", op->chain);
     bool undo = strcmp(effect, "undo") == 0;
     struct stanch_policy_question question = {
         .plugin = stanch_json_str(described, "plugin", ""),
