@@ -253,6 +253,18 @@ static int runbook_lint(const struct command *c, struct stanch_err *err)
     return stanch_flow__lint(c->flow, c->input, c->done, c->ctx, err);
 }
 
+static int policy_explain(const struct command *c, struct stanch_err *err)
+{
+    json_t *told = NULL;
+    int rc = stanch_engine_explain(c->flow->engine, c->input, &told, err);
+    if (rc < 0)
+        return rc;
+    struct stanch_reply *reply = stanch_reply__new(c->flow, c->done, c->ctx, "", "");
+    stanch_reply__result(reply, told);
+    stanch_reply__barrier(reply);
+    return 0;
+}
+
 static int store_check(const struct command *c, struct stanch_err *err)
 {
     if (!c->flow->keeper.check)
@@ -375,6 +387,7 @@ static const struct {
     {"runbook.lint", runbook_lint, true},
     {"plugin.enable", plugin_enable},
     {"plugin.check", plugin_check, true},
+    {"policy.explain", policy_explain, true},
     {"store.check", store_check, true},
     {"stop", stop, true},
     {"resume", resume, true},

@@ -28,12 +28,15 @@ static const char *next_member(const char *at, struct member *ret)
 
 static const char *type_word(char type)
 {
-    return type == 's' ? "a text" : type == 'o' ? "an object" : "a list";
+    return type == 's' ? "a text" : type == 'o' ? "an object" : type == 'n' ? "a number" : "a list";
 }
 
 static bool has_type(const json_t *value, char type)
 {
-    return type == 's' ? json_is_string(value) : type == 'o' ? json_is_object(value) : json_is_array(value);
+    return type == 's'   ? json_is_string(value)
+           : type == 'o' ? json_is_object(value)
+           : type == 'n' ? json_is_number(value)
+                         : json_is_array(value);
 }
 
 static int check_member(const json_t *body, const struct member *member, char where[120], struct stanch_err *err)

@@ -56,6 +56,8 @@ static const struct stanch_api__route table[] = {
     READ("/v1/plugins/{name}", stanch_api__plugin, NULL),
     CHANGE("POST", "/v1/plugins/{name}/enable", stanch_api__change, "plugin.enable", "instance", "", 200),
     CHANGE("POST", "/v1/plugins/{name}/check", stanch_api__change, "plugin.check", "instance", "", 200),
+    CHANGE("POST", "/v1/policy/explain", stanch_api__change, "policy.explain", NULL,
+           "instance:s! action:s! targets:a severity:s runbook:s effect:s reach:n risk:s", 200),
     CHANGE("POST", "/v1/store/check", stanch_api__change, "store.check", NULL, "", 200),
     CHANGE("POST", "/v1/stop", stanch_api__change, "stop", NULL, "reason:s!", 200),
     CHANGE("POST", "/v1/resume", stanch_api__change, "resume", NULL, "reason:s", 200),

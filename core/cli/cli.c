@@ -11,7 +11,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define MANY(key) ((key) == STANCH_CLI__PARAM || (key) == STANCH_CLI__HEADER || (key) == STANCH_CLI__ROLE)
+#define MANY(key)                                                                                                      \
+    ((key) == STANCH_CLI__PARAM || (key) == STANCH_CLI__HEADER || (key) == STANCH_CLI__ROLE ||                         \
+     (key) == STANCH_CLI__TARGET)
 
 enum { SOCKET = 0x200, SERVER, JSON, HELP = 'h', VERSION = 0x203 };
 
@@ -39,6 +41,10 @@ static const struct argp_option options[] = {
     {"limit", STANCH_CLI__LIMIT, "N", 0, "how many at most (100)", 0},
     {"state-dir", STANCH_CLI__STATE_DIR_OPTION, "DIR", 0, "where the daemon keeps its state", 0},
     {"before", STANCH_CLI__BEFORE, "WHEN", 0, "what ended earlier: 90d ago, or before a time", 0},
+    {"target", STANCH_CLI__TARGET, "TARGET", 0, "what it would touch, as a plan names it", 0},
+    {"runbook", STANCH_CLI__RUNBOOK, "NAME", 0, "the runbook that asks for it", 0},
+    {"effect", STANCH_CLI__EFFECT, "WORD", 0, "mitigate (when it is not given) or undo", 0},
+    {"reach", STANCH_CLI__REACH, "SHARE", 0, "the plan's reach, 0 to 1; not known when it is not given", 0},
     {"yes", STANCH_CLI__YES, NULL, 0, "do not ask; needs --plan", 0},
     {"all", STANCH_CLI__ALL, NULL, 0, "all: details, and what is closed", 0},
     {"check", STANCH_CLI__CHECK, NULL, 0, "only compare", 0},

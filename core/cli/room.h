@@ -35,13 +35,17 @@ enum stanch_cli__option {
     STANCH_CLI__LIMIT,
     STANCH_CLI__STATE_DIR_OPTION,
     STANCH_CLI__BEFORE,
+    STANCH_CLI__TARGET,
+    STANCH_CLI__RUNBOOK,
+    STANCH_CLI__EFFECT,
+    STANCH_CLI__REACH,
     STANCH_CLI__OPTIONS_END,
     STANCH_CLI__YES = STANCH_CLI__OPTIONS_END, /* flags */
     STANCH_CLI__ALL,
     STANCH_CLI__CHECK,
     STANCH_CLI__END
 };
-#define STANCH_CLI__MANY 32 /* --param, --header, --role */
+#define STANCH_CLI__MANY 32 /* --param, --header, --role, --target */
 #define STANCH_CLI__ARGS 8
 
 struct stanch_cli;
@@ -59,7 +63,8 @@ extern const struct stanch_cli__command stanch_cli__event_commands[], stanch_cli
     stanch_cli__run_commands[], stanch_cli__approval_commands[], stanch_cli__mitigation_commands[],
     stanch_cli__runbook_commands[], stanch_cli__timeline_commands[], stanch_cli__plugin_commands[],
     stanch_cli__switch_commands[], stanch_cli__config_commands[], stanch_cli__completion_commands[],
-    stanch_cli__store_commands[], stanch_cli__source_commands[], stanch_cli__change_commands[];
+    stanch_cli__store_commands[], stanch_cli__source_commands[], stanch_cli__change_commands[],
+    stanch_cli__policy_commands[];
 
 struct stanch_cli {
     FILE *out;
@@ -69,7 +74,7 @@ struct stanch_cli {
     const char *socket, *server;
     long timeout_s; /* of an exchange; 0: as long as it takes (an undo may take minutes) */
     const char *values[STANCH_CLI__OPTIONS_END - STANCH_CLI__SOURCE];
-    const char *many[STANCH_CLI__MANY]; /* --param, --header, --role: the command takes one of the three */
+    const char *many[STANCH_CLI__MANY]; /* --param, --header, --role, --target: the command takes one of them */
     int many_count;
     const char *args[STANCH_CLI__ARGS];
     int arg_count;

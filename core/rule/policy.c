@@ -149,7 +149,45 @@ static bool matches_targets(const char *glob, const json_t *targets, bool is_per
     return is_permission ? count > 0 && named == count : count == 0 || named > 0;
 }
 
-static bool matches_rule(const json_t *rule, const struct stanch_policy_question *question, enum risk auto_risk)
+#define BECAUSE_SIZE 200
+
+static void say_globs(const char *key, const char *glob, const char *value, char because[BECAUSE_SIZE])
+{
+    char wanted[60], is[60];
+    stanch_rule__clip(glob, wanted, sizeof wanted);
+    stanch_rule__clip(value, is, sizeof is);
+    (void)snprintf(because, BECAUSE_SIZE, "%s is \"%s\", the rule is for \"%s\"", key, is, wanted);
+}
+
+static void say_severity(const json_t *wanted, const char *severity, char because[BECAUSE_SIZE])
+{
+    STANCH_AUTO_FREE char *list = json_dumps(wanted, JSON_COMPACT | JSON_ENCODE_ANY);
+    (void)snprintf(because, BECAUSE_SIZE, "severity is %.20s, the rule is for %.100s",
+                   severity && *severity ? severity : "not said", list ? list : "others");
+}
+
+static void say_targets(const char *glob, const json_t *targets, bool is_permission, char because[BECAUSE_SIZE])
+{
+    char wanted[60];
+    stanch_rule__clip(glob, wanted, sizeof wanted);
+    (void)snprintf(because, BECAUSE_SIZE, "%s \"%s\"%s",
+                   json_array_size(targets) == 0 ? "no target is said, and the rule is for"
+                   : is_permission               ? "not every target is one of"
+                                                 : "no target is one of",
+                   wanted, is_permission ? "; a rule that permits must name every target" : "");
+}
+
+static void say_reach(double reach, double max_reach, char because[BECAUSE_SIZE])
+{
+    if (reach < 0)
+        (void)snprintf(because, BECAUSE_SIZE, "the reach is not known, the rule is for %.2g at most", max_reach);
+    else
+        (void)snprintf(because, BECAUSE_SIZE, "the reach is %.2g, the rule is for %.2g at most", reach, max_reach);
+}
+
+/* because: the first condition that does not hold; untouched when all do. */
+static bool matches_rule(const json_t *rule, const struct stanch_policy_question *question, enum risk auto_risk,
+                         char because[BECAUSE_SIZE])
 {
     const json_t *when = json_object_get(rule, "when");
     const struct {
@@ -160,27 +198,61 @@ static bool matches_rule(const json_t *rule, const struct stanch_policy_question
     };
     for (size_t i = 0; i < sizeof globs / sizeof *globs; i++) {
         const char *glob = stanch_json_str(when, globs[i].key, NULL);
-        if (glob && !stanch_glob_matches(glob, globs[i].value ? globs[i].value : ""))
+        const char *value = globs[i].value ? globs[i].value : "";
+        if (glob && !stanch_glob_matches(glob, value)) {
+            say_globs(globs[i].key, glob, value, because);
             return false;
+        }
     }
     const json_t *severity = json_object_get(when, "severity");
-    if (severity && !is_one_of(severity, question->severity))
+    if (severity && !is_one_of(severity, question->severity)) {
+        say_severity(severity, question->severity, because);
         return false;
+    }
     const char *target = stanch_json_str(when, "target", NULL);
     bool is_permission = read_risk(stanch_json_str(rule, "risk", NULL)) <= (int)auto_risk;
-    if (target && !matches_targets(target, question->targets, is_permission))
+    if (target && !matches_targets(target, question->targets, is_permission)) {
+        say_targets(target, question->targets, is_permission, because);
         return false;
+    }
     double max_reach = stanch_json_real(when, "max_reach", 2);
-    return max_reach > 1 || (question->reach >= 0 && question->reach <= max_reach);
+    if (max_reach > 1 || (question->reach >= 0 && question->reach <= max_reach))
+        return true;
+    say_reach(question->reach, max_reach, because);
+    return false;
 }
 
 static const json_t *find_rule(const struct stanch_policy *policy, const struct stanch_policy_question *question)
 {
     const json_t *rules = json_object_get(policy->data, "rules");
+    char because[BECAUSE_SIZE];
     for (size_t i = 0; i < json_array_size(rules); i++)
-        if (matches_rule(json_array_get(rules, i), question, policy->auto_risk))
+        if (matches_rule(json_array_get(rules, i), question, policy->auto_risk, because))
             return json_array_get(rules, i);
     return NULL;
+}
+
+json_t *stanch_policy_explain(const struct stanch_policy *policy, const struct stanch_policy_question *question)
+{
+    json_t *told = json_array();
+    const json_t *rules = json_object_get(policy->data, "rules");
+    bool is_decided = false;
+    for (size_t i = 0; i < json_array_size(rules); i++) {
+        const json_t *rule = json_array_get(rules, i);
+        char because[BECAUSE_SIZE] = "";
+        bool matches = matches_rule(rule, question, policy->auto_risk, because);
+        json_t *one = json_pack("{s:s, s:I, s:s, s:s}", "name", stanch_json_str(rule, "name", ""), "line",
+                                (json_int_t)stanch_json_int(rule, "line", 0), "risk", stanch_json_str(rule, "risk", ""),
+                                "verdict",
+                                !matches     ? "no"
+                                : is_decided ? "matches"
+                                             : "decides");
+        if (!matches)
+            stanch_json_set_str(one, "because", because);
+        is_decided = is_decided || matches;
+        json_array_append_new(told, one);
+    }
+    return told;
 }
 
 /* {"name","line","risk"} for the card, and a digest of what the rule says wherever it stands, for the approval. */

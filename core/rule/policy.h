@@ -48,6 +48,10 @@ struct stanch_policy_decision {
 };
 void stanch_policy_decide(const struct stanch_policy *policy, const struct stanch_policy_question *question,
                           struct stanch_policy_decision *ret);
+/** Every rule held against the question, in their order, for a person who wants to know why:
+ *  [{"name","line","risk","verdict","because"?}]. verdict: "decides" the first that matches, "matches" those behind it that would
+ *  too, "no" the others; because: the first of its conditions that does not hold. new */
+json_t *stanch_policy_explain(const struct stanch_policy *policy, const struct stanch_policy_question *question);
 void stanch_policy_decision_done(struct stanch_policy_decision *decision);
 
 #endif

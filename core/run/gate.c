@@ -60,6 +60,12 @@ static const char *declared_risk(const json_t *action, const json_t *plan)
     return planned ? "high" : declared;
 }
 
+static const char *declared_risk_of(const char *effect, const json_t *action, const json_t *plan)
+{
+    return strcmp(effect, "undo") == 0 ? stanch_json_str(action, "undo_risk", stanch_json_str(action, "risk", "high"))
+                                       : declared_risk(action, plan);
+}
+
 void stanch_gate__decide(struct stanch_op *op, const char *effect, const json_t *plan, const json_t *declared,
                          const char *action, const char *raised, struct stanch_gate *ret)
 {
@@ -79,11 +85,9 @@ void stanch_gate__decide(struct stanch_op *op, const char *effect, const json_t 
         .runbook = op->run ? stanch_json_str(op->run->doc, "runbook", "") : "",
         .targets = json_object_get(plan, "targets"),
         .reach = stanch_json_real(plan, "reach", -1),
-        .declared_risk = declared_risk(act, plan),
+        .declared_risk = declared_risk_of(effect, act, plan),
         .raised_risk = raised,
     };
-    if (undo)
-        question.declared_risk = stanch_json_str(act, "undo_risk", stanch_json_str(act, "risk", "high"));
     stanch_policy_decide(engine->policy, &question, &ret->policy);
     if (ret->policy.forbidden) {
         ret->refused = true;
@@ -102,4 +106,71 @@ void stanch_gate__decide(struct stanch_op *op, const char *effect, const json_t 
 void stanch_gate__done(struct stanch_gate *gate)
 {
     stanch_policy_decision_done(&gate->policy);
+}
+
+/* ---- what it would say ---- */
+
+static int find_declared(const struct stanch_engine *engine, const json_t *input, json_t **ret, struct stanch_err *err)
+{
+    const char *instance = stanch_json_str(input, "instance", ""), *action = stanch_json_str(input, "action", "");
+    const json_t *described = engine->world->describe(engine->world->ctx, instance);
+    if (!described)
+        return stanch_err_set(err, STANCH_E_NOT_FOUND,
+                              "there is no plugin instance \"%.60s\"; `stanch plugin list` lists them", instance);
+    json_t *act = json_object_get(json_object_get(described, "actions"), action);
+    if (!act)
+        return stanch_err_set(err, STANCH_E_NOT_FOUND, "%s has no action \"%.60s\"; `stanch plugin show %s` lists them",
+                              instance, action, instance);
+    if (strcmp(stanch_json_str(act, "effect", ""), "mitigate") != 0)
+        return stanch_err_set(err, STANCH_E_INVALID, "%s.%s changes nothing: no policy is asked", instance, action);
+    *ret = json_pack("{s:O, s:O}", "instance", described, "action", act);
+    return 0;
+}
+
+static int check_words(const json_t *input, struct stanch_err *err)
+{
+    const char *effect = stanch_json_str(input, "effect", "mitigate"),
+               *severity = stanch_json_str(input, "severity", "sev1");
+    if (strcmp(effect, "mitigate") != 0 && strcmp(effect, "undo") != 0)
+        return stanch_err_set(err, STANCH_E_INVALID, "effect: \"%.40s\" is neither mitigate nor undo", effect);
+    if (strlen(severity) != 4 || strncmp(severity, "sev", 3) != 0 || severity[3] < '1' || severity[3] > '4')
+        return stanch_err_set(err, STANCH_E_INVALID, "severity: \"%.40s\" is none; they are sev1 (worst) to sev4",
+                              severity);
+    return 0;
+}
+
+int stanch_engine_explain(const struct stanch_engine *engine, const json_t *input, json_t **ret, struct stanch_err *err)
+{
+    STANCH_AUTO_JSON json_t *declared = NULL;
+    int rc = check_words(input, err);
+    rc = rc ? rc : find_declared(engine, input, &declared, err);
+    if (rc < 0)
+        return rc;
+    const json_t *described = json_object_get(declared, "instance"), *act = json_object_get(declared, "action");
+    const char *effect = stanch_json_str(input, "effect", "mitigate");
+    struct stanch_policy_question question = {
+        .plugin = stanch_json_str(described, "plugin", ""),
+        .instance = stanch_json_str(described, "name", ""),
+        .action = stanch_json_str(input, "action", ""),
+        .effect = effect,
+        .environment = stanch_json_str(described, "environment", ""),
+        .severity = stanch_json_str(input, "severity", ""),
+        .runbook = stanch_json_str(input, "runbook", ""),
+        .targets = json_object_get(input, "targets"),
+        .reach = stanch_json_real(input, "reach", -1),
+        .declared_risk = declared_risk_of(effect, act, NULL),
+        .raised_risk = stanch_json_str(input, "risk", NULL),
+    };
+    struct stanch_policy_decision decision;
+    stanch_policy_decide(engine->policy, &question, &decision);
+    *ret = json_pack("{s:s, s:s, s:s, s:i, s:I, s:s, s:s, s:s, s:s, s:o}", "verdict",
+                     decision.forbidden ? "forbidden"
+                     : decision.ask     ? "asks"
+                                        : "runs",
+                     "risk", decision.risk, "role", decision.role, "quorum", decision.quorum, "expires_ms",
+                     (json_int_t)decision.expires_ms, "why", decision.why, "declared_risk", question.declared_risk,
+                     "plugin", question.plugin, "environment", question.environment, "rules",
+                     stanch_policy_explain(engine->policy, &question));
+    stanch_policy_decision_done(&decision);
+    return 0;
 }

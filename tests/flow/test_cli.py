@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from books import book, set_to
+
 SOURCE = Path(os.environ.get("STANCH_SOURCE", Path(__file__).resolve().parents[2]))
 STANCH = Path(os.environ.get("STANCH_BIN", SOURCE / "build/bin/stanch"))
 
@@ -234,6 +236,31 @@ def test_every_command_has_help_and_readme_has_every_exit_code():
     assert codes | {"0"} == documented
     for code in documented:
         assert re.search(rf"\b{code} [a-z]", text), code
+
+
+def test_the_policy_explains_itself(world):
+    world.repo.commit({"heal.lua": book(set_to(7))})
+    policy = """policy { auto = "low", approve = { high = { role = "lead", quorum = 2 } },
+  rule { "payments never alone", target = "payments*", risk = "high" },
+  rule { "fx is routine", action = "effects.set_*", environment = "*", risk = "low" },
+  rule { "at night", severity = "sev1", risk = "medium" },
+}
+"""
+    daemon = world.daemon(policy=policy).start()
+    said = daemon.cli("policy", "explain", "fx.set_convergent", "--target", "s1", "--severity", "sev1").stdout
+    assert "runs" in said and "within auto (low)" in said, said
+    rows = {line.split()[0]: line for line in said.splitlines() if line[:1].isdigit()}
+    assert 'no target is one of "payments*"' in rows["2"] and "decides" in rows["3"] and "matches" in rows["4"], said
+    told = json.loads(daemon.cli("policy", "explain", "fx.set_convergent", "--target", "payments/a", "--json").stdout)
+    assert (told["verdict"], told["risk"], told["role"], told["quorum"]) == ("asks", "high", "lead", 2)
+    assert [rule["verdict"] for rule in told["rules"]] == ["decides", "matches", "no"]
+    assert told["rules"][2]["because"] == 'severity is not said, the rule is for ["sev1"]'
+    for words, says in ((("fx",), "INSTANCE.ACTION"), (("nobody.drain",), "no plugin instance"), (("fx.fly",), "no action"),
+                        (("fx.get",), "changes nothing"), (("fx.set_convergent", "--severity", "P1"), "sev1 (worst)"),
+                        (("fx.set_convergent", "--reach", "2"), "0 to 1"), (("fx.set_convergent", "--effect", "x"), "neither")):
+        wrong = daemon.cli("policy", "explain", *words, check=False)
+        assert wrong.returncode in (2, 5) and says in wrong.stderr, (words, wrong)
+    assert not any("policy" in kind for kind in daemon.kinds("-"))  # nothing was recorded
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

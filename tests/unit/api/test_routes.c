@@ -38,6 +38,7 @@ static const char *const expected[] = {
     "L GET /v1/plugins/{name}",
     "L POST /v1/plugins/{name}/enable",
     "L POST /v1/plugins/{name}/check",
+    "L POST /v1/policy/explain",
     "L POST /v1/store/check",
     "L POST /v1/stop",
     "L POST /v1/resume",

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
+#include "base/buf.h"
 #include "base/digest.h"
 #include "base/json.h"
 #include "base/mem.h"
@@ -205,6 +206,44 @@ static void tells_who_why_and_by_which_rule(void **state)
     stanch_policy_free(policy);
 }
 
+/* Each rule says the first of its conditions that does not hold; the first that matches decides. */
+static void explains_every_rule(void **state)
+{
+    static const struct {
+        const char *when, *verdict, *because;
+    } table[] = {
+        {"\"environment\":\"staging\"", "no", "environment is \"prod\", the rule is for \"staging\""},
+        {"\"action\":\"drain\",\"runbook\":\"other\"", "no",
+         "runbook is \"checkout-errors\", the rule is for \"other\""},
+        {"\"severity\":[\"sev1\"]", "no", "severity is sev2, the rule is for [\"sev1\"]"},
+        {"\"target\":\"edge/b*\"", "no",
+         "not every target is one of \"edge/b*\"; a rule that permits must name every target"},
+        {"\"max_reach\":0.1", "no", "the reach is 0.25, the rule is for 0.1 at most"},
+        {"\"plugin\":\"haproxy\"", "decides", ""},
+        {"\"action\":\"*\"", "matches", ""},
+    };
+    (void)state;
+    STANCH_AUTO_BUF struct stanch_buf text = {0};
+    stanch_buf_text(&text, "{\"auto\":\"low\",\"rules\":[");
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        stanch_buf_printf(&text, "%s{\"name\":\"r\",\"line\":%zu,\"when\":{%s},\"risk\":\"low\"}", i ? "," : "", i + 1,
+                          table[i].when);
+    stanch_buf_text(&text, "]}");
+    struct stanch_policy *policy = make(stanch_buf_str(&text));
+    STANCH_AUTO_JSON json_t *targets = json_pack("[s, s]", "edge/a1", "edge/b1");
+    struct stanch_policy_question question = drain();
+    question.targets = targets;
+    STANCH_AUTO_JSON json_t *told = stanch_policy_explain(policy, &question);
+    assert_int_equal(json_array_size(told), sizeof table / sizeof *table);
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        const json_t *one = json_array_get(told, i);
+        assert_int_equal(stanch_json_int(one, "line", 0), i + 1);
+        assert_string_equal(stanch_json_str(one, "verdict", ""), table[i].verdict);
+        assert_string_equal(stanch_json_str(one, "because", ""), table[i].because);
+    }
+    stanch_policy_free(policy);
+}
+
 static void rule_digest(const char *line, const char *when, char ret[65])
 {
     STANCH_AUTO_FREE char *text = stanch_asprintf(
@@ -271,6 +310,7 @@ int main(void)
         cmocka_unit_test(what_is_unknown_is_not_permitted),
         cmocka_unit_test(a_runbook_only_raises),
         cmocka_unit_test(tells_who_why_and_by_which_rule),
+        cmocka_unit_test(explains_every_rule),
         cmocka_unit_test(a_rule_is_known_by_what_it_says_not_by_its_line),
         cmocka_unit_test(refuses_what_it_does_not_understand),
     };
