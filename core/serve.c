@@ -373,6 +373,23 @@ static void watch_signals(struct stanch_daemon *daemon)
     }
 }
 
+/* libuv gives a signal back to the system with its handle, and then a second SIGTERM would kill what is at its end. */
+static void stop_watching_signals(struct stanch_daemon *daemon)
+{
+    uv_signal_t *const watched[] = {&daemon->terminate, &daemon->interrupt};
+    static const int numbers[] = {SIGTERM, SIGINT};
+    sigset_t set, before;
+    sigemptyset(&set);
+    for (int i = 0; i < 2; i++)
+        sigaddset(&set, numbers[i]);
+    pthread_sigmask(SIG_BLOCK, &set, &before); /* all other threads have ended */
+    for (int i = 0; i < 2; i++) {
+        uv_close((uv_handle_t *)watched[i], NULL);
+        signal(numbers[i], SIG_IGN); /* takes away one that came in between, too */
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
 static void on_flag(void *ctx)
 {
     *(bool *)ctx = true;
@@ -426,10 +443,8 @@ static void take_apart(struct stanch_daemon *daemon)
     stanch_policy_free(daemon->policy);
     json_decref(daemon->config);
     json_decref(daemon->policy_data);
-    if (daemon->terminate.data) {
-        uv_close((uv_handle_t *)&daemon->terminate, NULL);
-        uv_close((uv_handle_t *)&daemon->interrupt, NULL);
-    }
+    if (daemon->terminate.data)
+        stop_watching_signals(daemon);
     if (daemon->loop)
         stanch_loop_run_once(daemon->loop);
     stanch_loop_free(daemon->loop);

@@ -30,10 +30,10 @@ def is_ending(daemon):
 
 
 def terminate(daemon):
-    """SIGTERM, and once more when it is at it: the second one must change nothing."""
+    """SIGTERM, and again and again until it has ended: the first one is enough, the others must change nothing."""
     daemon.process.terminate()
     wait_for(lambda: is_ending(daemon), "the end to begin")
-    daemon.process.terminate()
+    wait_for(lambda: daemon.process.terminate() or daemon.process.poll() is not None, "the end", every=0.001)
     code = daemon.wait_end()
     assert code == 0, f"ended with {code}\n{daemon.log()[-3000:]}"
 

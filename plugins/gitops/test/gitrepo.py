@@ -78,12 +78,6 @@ class Deploy:
         git(self.bare, "fsck", "--strict", "--full")
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def make_key(path, kind="ed25519"):
     subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-C", "test", "-f", path], check=True,
                    stdin=subprocess.DEVNULL)
