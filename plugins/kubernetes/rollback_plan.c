@@ -47,7 +47,7 @@ static const char *data_loss(struct sdk_call *call, const struct kube_seen *seen
 {
     const char *loss = "none";
     json_int_t last = kube_revision(now), first = kube_revision(goal);
-    if (last - first > 1000 || first <= 0)
+    if (first <= 0 || last <= 0 || last - first > 1000)
         return "unknown";
     for (json_int_t revision = first + 1; revision <= last; revision++) {
         const json_t *one = of_revision(seen, revision);

@@ -119,13 +119,16 @@ static json_t *wanted_weights(struct sdk_call *call, const json_t *from)
     {
         if (!json_object_get(from, name))
             why = sdk_text(call, "weights: the rule has no backend \"%s\"", name);
-        else if (json_integer_value(value) < 0 || json_integer_value(value) > shape->most)
-            why = sdk_text(call, "weights.%s: 0 to %lld was expected", name, (long long)shape->most);
         json_object_set(to, name, value);
     }
-    json_object_foreach(to, name, value) sum += json_is_integer(value) ? json_integer_value(value)
-                                                : shape->is_percent    ? 0
-                                                                       : 1;
+    json_object_foreach(to, name, value) /* those that stay, too: they come from the route */
+    {
+        json_int_t weight = json_is_integer(value) ? json_integer_value(value) : shape->is_percent ? 0 : 1;
+        if (!why && (weight < 0 || weight > shape->most))
+            why = sdk_text(call, "weights.%s: %lld; 0 to %lld was expected", name, (long long)weight,
+                           (long long)shape->most);
+        sum += why ? 0 : weight;
+    }
     if (!why && shape->is_percent && sum != 100)
         why = sdk_text(call, "weights: they make %lld with those that stay as they are, and must make 100",
                        (long long)sum);

@@ -38,11 +38,11 @@ json_t *kube_weights(struct sdk_call *call, const struct kube_route_shape *shape
     return weights;
 }
 
-/* What is left out: the Gateway API takes 1; Istio 100 for the only backend, else 0. */
+/* What is left out: the Gateway API takes 1; Istio 100 for the only backend, else 0. Below 0 there is nothing. */
 static double weight_of(const struct kube_route_shape *shape, const json_t *weights, const json_t *weight)
 {
     if (json_is_integer(weight))
-        return (double)json_integer_value(weight);
+        return json_integer_value(weight) > 0 ? (double)json_integer_value(weight) : 0;
     return !shape->is_percent ? 1 : json_object_size(weights) == 1 ? 100 : 0;
 }
 

@@ -104,14 +104,14 @@ static const char *scaled_by(struct sdk_call *call, const struct kube_seen *seen
 static bool is_allowed(struct sdk_call *call, const struct kube_seen *seen, json_int_t now, json_int_t wanted)
 {
     const json_t *most = json_object_get(sdk_settings(sdk_instance(call)), "max_change");
-    double share = most ? json_number_value(most) : 1, change = (double)(wanted > now ? wanted - now : now - wanted);
+    double share = most ? json_number_value(most) : 1, change = (double)wanted - (double)now;
     const char *hpa = scaled_by(call, seen);
     if (hpa)
         sdk_fail(
             call, "refused",
             "the HPA %s scales %s and would scale it back: use freeze_hpa, with replicas if it is to be another size",
             hpa, name_of(call));
-    else if (now > 0 && change > share * (double)now)
+    else if (now > 0 && (change < 0 ? -change : change) > share * (double)now)
         sdk_fail(call, "refused", "%lld -> %lld replicas: the setting max_change allows a change by %.0f%% at once",
                  (long long)now, (long long)wanted, share * 100);
     else
