@@ -175,6 +175,15 @@ bool argocd_is_same(const json_t *a, const json_t *b)
            is_equal_at(a, b, "sources");
 }
 
+bool argocd_is_there(const json_t *app, const json_t *deployment)
+{
+    const json_t *newest = argocd_newest(app), *entry = argocd_entry(app, argocd_id(deployment));
+    if (entry)
+        return argocd_is_same(newest, entry);
+    return newest && argocd_id(newest) > argocd_id(deployment) && is_equal_at(newest, deployment, "revision") &&
+           is_equal_at(newest, deployment, "revisions");
+}
+
 json_t *argocd_deployment(const json_t *entry)
 {
     return json_pack("{s:I, s:O*, s:O*}", "id", argocd_id(entry), "revision", json_object_get(entry, "revision"),

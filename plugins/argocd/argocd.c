@@ -29,7 +29,7 @@ static const char declaration[] =
     "\"class\":\"convergent\",\"risk\":\"low\",\"undo_risk\":\"medium\",\"deadline_ms\":20000," OPS
     ",\"params\":{" APPLICATION "},\"required\":[\"application\"]},"
     "\"rollback\":{\"summary\":\"deploy an earlier entry of the history, auto-sync off\",\"effect\":\"mitigate\","
-    "\"class\":\"reconcilable\",\"risk\":\"high\",\"settle_ms\":5000,\"deadline_ms\":180000," OPS
+    "\"class\":\"reconcilable\",\"risk\":\"high\",\"settle_ms\":5000,\"deadline_ms\":180000,\"verify_ms\":900000," OPS
     ",\"params\":{" APPLICATION ",\"to\":{\"type\":\"integer\",\"minimum\":0,"
     "\"summary\":\"id in the history; the last deployment before the present one when it is not given\"}},"
     "\"required\":[\"application\"]}}}";

@@ -26,6 +26,9 @@ const json_t *argocd_newest(const json_t *app);
 const json_t *argocd_entry(const json_t *app, json_int_t id);
 /** Whether two entries are the same deployment: revisions and sources. */
 bool argocd_is_same(const json_t *a, const json_t *b);
+/** Whether the newest entry is that deployment of a plan. Argo CD keeps the last entries only (revisionHistoryLimit), and a
+ * rollback to the oldest of them pushes it out: then the revisions tell. */
+bool argocd_is_there(const json_t *app, const json_t *deployment);
 json_int_t argocd_id(const json_t *entry);
 /** {"id","revision"} of an entry, or with "revisions". new */
 json_t *argocd_deployment(const json_t *entry);

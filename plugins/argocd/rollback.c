@@ -23,6 +23,11 @@ static json_int_t id_of(const json_t *side)
     return argocd_id(json_object_get(side, "deployment"));
 }
 
+static bool is_at(const json_t *app, const json_t *side)
+{
+    return argocd_is_there(app, json_object_get(side, "deployment"));
+}
+
 static void next(struct sdk_call *call);
 
 static void on_changed(struct sdk_call *call, const struct sdk_http_answer *answer)
@@ -75,17 +80,16 @@ static void settle(struct sdk_call *call, struct roll_work *work, const json_t *
 /* Whether what the plan found is still so; or answers the call. */
 static bool check_ground(struct sdk_call *call, struct roll_work *work, const json_t *app)
 {
-    const json_t *newest = argocd_newest(app), *goal = argocd_entry(app, id_of(work->to));
     const json_t *automated = argocd_automated(app);
+    bool is_there = is_at(app, work->to);
     bool is_ours = json_equal(automated, json_object_get(work->from, "automated")) ||
                    json_equal(automated, json_object_get(work->to, "automated"));
     work->has_checked = true;
     if (argocd_is_busy(app))
         sdk_fail_retry(call, 0, "conflict", "an operation of this application is under way; there is one at a time");
-    else if (!goal)
+    else if (!is_there && !argocd_entry(app, id_of(work->to)))
         sdk_fail(call, "stale", "entry %lld is no longer in the application's history", (long long)id_of(work->to));
-    else if (!is_ours ||
-             (!argocd_is_same(newest, goal) && !argocd_is_same(newest, argocd_entry(app, id_of(work->from)))))
+    else if (!is_ours || (!is_there && !is_at(app, work->from)))
         sdk_fail(call, "stale", "the application was deployed, or its auto-sync changed, by somebody else since");
     else
         return true;
@@ -97,7 +101,7 @@ static void on_app(struct sdk_call *call, const json_t *app)
     struct roll_work *work = sdk_kept(call);
     if (!work->has_checked && !check_ground(call, work, app))
         return;
-    bool is_there = argocd_is_same(argocd_newest(app), argocd_entry(app, id_of(work->to)));
+    bool is_there = is_at(app, work->to);
     const char *phase = argocd_text_at(app, "/status/operationState/phase");
     if (argocd_is_busy(app)) {
         if (sdk_left_ms(call) < 2 * POLL_MS)
@@ -144,17 +148,26 @@ void argocd_rollback_change(struct sdk_call *call)
 
 /* ---- verify ---- */
 
+/* It is not there, and no operation is under way: somebody has deployed since, or the operation has failed. What is still as
+ * before without a failure may be an older answer of another of Argo CD's servers. */
+static bool is_given_up(const struct roll_work *work, const json_t *app, const char *phase)
+{
+    return argocd_id(argocd_newest(app)) > id_of(work->from) || strcmp(phase, "Failed") == 0 ||
+           strcmp(phase, "Error") == 0;
+}
+
 static void on_app_for_verify(struct sdk_call *call, const json_t *app)
 {
     const struct roll_work *work = sdk_kept(call);
     const char *health = argocd_text_at(app, "/status/health/status");
-    bool is_there = argocd_is_same(argocd_newest(app), argocd_entry(app, id_of(work->to)));
+    const char *phase = argocd_text_at(app, "/status/operationState/phase");
+    bool is_there = is_at(app, work->to), is_busy = argocd_is_busy(app);
     json_t *seen = json_pack("{s:o, s:s, s:s}", "deployment", argocd_deployment(argocd_newest(app)), "health", health,
-                             "phase", argocd_text_at(app, "/status/operationState/phase"));
-    if (is_there && !argocd_is_busy(app) && strcmp(health, "Healthy") == 0)
+                             "phase", phase);
+    if (is_there && !is_busy && strcmp(health, "Healthy") == 0)
         sdk_holds(call, true, seen);
-    else if (!is_there && !argocd_is_busy(app))
-        sdk_holds(call, false, seen);
+    else if (!is_there && !is_busy && is_given_up(work, app, phase))
+        sdk_never_holds(call, seen);
     else
         sdk_not_yet(call, argocd_rollback_verify, POLL_MS, 0, seen);
 }
@@ -170,11 +183,9 @@ void argocd_rollback_verify(struct sdk_call *call)
 static void on_app_for_reconcile(struct sdk_call *call, const json_t *app)
 {
     const struct roll_work *work = sdk_kept(call);
-    const json_t *newest = argocd_newest(app), *automated = argocd_automated(app);
-    bool is_there = argocd_is_same(newest, argocd_entry(app, id_of(work->to))) &&
-                    json_equal(automated, json_object_get(work->to, "automated"));
-    bool is_here = argocd_is_same(newest, argocd_entry(app, id_of(work->from))) &&
-                   json_equal(automated, json_object_get(work->from, "automated"));
+    const json_t *automated = argocd_automated(app);
+    bool is_there = is_at(app, work->to) && json_equal(automated, json_object_get(work->to, "automated"));
+    bool is_here = is_at(app, work->from) && json_equal(automated, json_object_get(work->from, "automated"));
     bool is_busy = argocd_is_busy(app);
     sdk_reconciled(call, is_there && !is_busy ? "done" : is_here && !is_busy ? "not-done" : "cannot-tell");
 }

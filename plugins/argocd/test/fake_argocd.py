@@ -69,6 +69,7 @@ class Argocd:
             history = app["status"]["history"]
             target = next(e for e in history if e["id"] == pending["id"])
             history.append({**copy.deepcopy(target), "id": history[-1]["id"] + 1})
+            del history[:-app["spec"].get("revisionHistoryLimit", 10)]
 
     def rollback(self, app, given):
         automated = app["spec"]["syncPolicy"].get("automated")

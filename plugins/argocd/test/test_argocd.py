@@ -153,6 +153,8 @@ def test_a_rollback_that_fails_on_the_way_is_unknown():
         plan = world.ask("plan", "rollback")
         world.argocd.phase = "Failed"
         assert "as the test says" in world.ask("apply", "rollback", plan, expect="unknown")["text"]
+        seen = world.ask("verify", "rollback", plan)
+        assert (seen["holds"], seen["never"], seen["seen"]["phase"]) == (False, True, "Failed")
         assert world.ask("reconcile", "rollback", plan, op="apply") == {"state": "cannot-tell"}
 
 
@@ -193,7 +195,34 @@ def test_health_is_waited_for():
         plan = world.ask("plan", "rollback")
         world.ask("apply", "rollback", plan)
         world.app["status"]["health"]["status"] = "Degraded"
-        assert world.ask("verify", "rollback", plan, deadline_ms=2500)["holds"] is False
+        seen = world.ask("verify", "rollback", plan, deadline_ms=2500)
+        assert seen["holds"] is False and "never" not in seen
+        assert world.host.declaration["actions"]["rollback"]["verify_ms"] == 900000
+
+
+def test_what_somebody_else_deployed_since_is_not_waited_for():
+    with World(application()) as world:
+        plan = world.ask("plan", "rollback")
+        world.ask("apply", "rollback", plan)
+        before = world.app["status"]["history"].pop()  # as one of Argo CD's servers may still say
+        assert "never" not in world.ask("verify", "rollback", plan, deadline_ms=2500)
+        world.app["status"]["history"] += [before, {"id": 9, "revision": "d4" * 20}]
+        seen = world.ask("verify", "rollback", plan)
+        assert seen["holds"] is False and seen["never"] and seen["seen"]["deployment"]["id"] == 9
+
+
+def test_the_oldest_entry_is_pushed_out_by_the_rollback_to_it():
+    app = application(automated=dict(AUTO))
+    app["spec"]["revisionHistoryLimit"] = 3
+    with World(app) as world:
+        plan = world.ask("plan", "rollback", args={"to": 0})
+        world.ask("apply", "rollback", plan)
+        assert [entry["id"] for entry in app["status"]["history"]] == [1, 2, 3]
+        assert world.ask("verify", "rollback", plan)["holds"] is True
+        assert world.ask("reconcile", "rollback", plan, op="apply") == {"state": "done"}
+        assert world.ask("apply", "rollback", plan)["already"] is True
+        world.ask("undo", "rollback", plan)
+        assert world.revision() == REVISIONS[2] and world.automated() == AUTO
 
 
 # ---- who may what ----
