@@ -37,24 +37,9 @@ static const char *value_text(struct sdk_call *call, const json_t *value)
                     (long long)json_integer_value(json_object_get(value, "weight")));
 }
 
-static bool has_field_of(const struct sdk_call *call, const json_t *now, const json_t *value)
-{
-    const char *field = haproxy_field(call);
-    return json_equal(json_object_get(now, field), json_object_get(value, field)) != 0;
-}
-
 static const char *subject(const struct haproxy_work *work)
 {
     return work->map_name ? work->map_key : work->server_name;
-}
-
-/* How many sockets have the field of that value. */
-static size_t count_of(const struct sdk_call *call, const struct haproxy_work *work, const json_t *value)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < work->count; i++)
-        count += has_field_of(call, work->views[i].now, value);
-    return count;
 }
 
 /* ---- after a reload ---- */
@@ -90,7 +75,7 @@ static void set_next(struct sdk_call *call);
 /* Whether some have it, by this call or by one before it that stopped half-way: then it is neither done nor failed. */
 static bool is_partly(const struct sdk_call *call, const struct haproxy_work *work)
 {
-    return work->written > 0 || count_of(call, work, work->wanted) > 0;
+    return work->written > 0 || haproxy_count(call, work, work->wanted) > 0;
 }
 
 static void tell_parts(struct sdk_call *call, const struct haproxy_work *work, const char *why)
@@ -98,10 +83,10 @@ static void tell_parts(struct sdk_call *call, const struct haproxy_work *work, c
     const char *text = "";
     for (size_t i = 0; i < work->count; i++) {
         const struct haproxy_view *view = &work->views[i];
-        const char *how = has_field_of(call, view->now, work->wanted) ? "was so already"
-                          : i < work->at                              ? "changed"
-                          : i == work->at                             ? why
-                                                                      : "not tried";
+        const char *how = haproxy_has_field(call, view->now, work->wanted) ? "was so already"
+                          : i < work->at                                   ? "changed"
+                          : i == work->at                                  ? why
+                                                                           : "not tried";
         text = sdk_text(call, "%s%s%s: %s", text, *text ? "; " : "", view->address, how);
     }
     sdk_unknown(call, "remote", "it is only made in part: %s. An undo puts all of them back", text);
@@ -144,7 +129,7 @@ static void on_set(struct sdk_call *call, uint32_t ended, const char *answer, si
 static void set_next(struct sdk_call *call)
 {
     struct haproxy_work *work = sdk_kept(call);
-    while (work->at < work->count && has_field_of(call, work->views[work->at].now, work->wanted))
+    while (work->at < work->count && haproxy_has_field(call, work->views[work->at].now, work->wanted))
         work->at++; /* it is so already: what a half-made change left */
     if (work->at < work->count) {
         const struct haproxy_view *view = &work->views[work->at];
@@ -152,8 +137,10 @@ static void set_next(struct sdk_call *call)
         sdk_exchange(call, view->address, sdk_text(call, "%s\n", command), 0, on_set);
         return;
     }
-    json_t *done =
-        json_pack("{s:O, s:s}", "was", work->views[0].now, "note", "holds until HAProxy is reloaded or restarted");
+    json_t *was = work->views[0].now;
+    for (size_t i = work->count; i-- > 0;)
+        was = haproxy_has_field(call, work->views[i].now, work->wanted) ? was : work->views[i].now;
+    json_t *done = json_pack("{s:O, s:s}", "was", was, "note", "holds until HAProxy is reloaded or restarted");
     if (work->count > 1)
         json_object_set_new(done, "processes", json_integer((json_int_t)work->written));
     sdk_done(call, done);
@@ -162,7 +149,8 @@ static void set_next(struct sdk_call *call)
 static void set_value(struct sdk_call *call, struct haproxy_work *work, const json_t *value, const char *verb)
 {
     for (size_t i = 0; i < work->count && !work->map_name; i++)
-        if (haproxy_would_starve(call, work, &work->views[i], value, verb))
+        if (!haproxy_has_field(call, work->views[i].now, value) &&
+            haproxy_would_starve(call, work, &work->views[i], value, verb))
             return;
     work->wanted = value;
     work->at = 0;
@@ -177,7 +165,7 @@ static void on_read_for_apply(struct sdk_call *call, struct haproxy_work *work)
     size_t fresh = 0;
     for (size_t i = 0; i < work->count; i++) {
         const struct haproxy_view *view = &work->views[i];
-        bool is_from = json_equal(view->now, from), is_to = json_equal(view->now, to);
+        bool is_from = haproxy_is_equal(call, view->now, from), is_to = haproxy_is_equal(call, view->now, to);
         fresh += is_from;
         if (is_from || (is_to && work->count > 1))
             continue; /* of many, some can be so already, by an apply that stopped half-way */
@@ -207,17 +195,16 @@ static const char *why_not(struct sdk_call *call, const struct haproxy_work *wor
 {
     const struct haproxy_view *view = &work->views[at];
     const char *where = haproxy_where(call, work, view), *by_hand;
-    if (has_field_of(call, view->now, sdk_plan_member(call, "to")))
+    if (haproxy_has_field(call, view->now, sdk_plan_member(call, "to")))
         return NULL;
     if (!is_reloaded(call, view))
         return sdk_text(call, "%s%s is now %s: somebody changed it since", subject(work), where,
                         value_text(call, view->now));
-    by_hand = haproxy_by_hand(call, work, haproxy_command(call, work, view->now, sdk_plan_member(call, "to")));
-    return sdk_text(
-        call,
-        "HAProxy%s was reloaded or restarted since: the change is gone there. Run the runbook again to make "
-        "it anew, or by hand: %s",
-        where, by_hand);
+    by_hand = haproxy_by_hand(call, work, NULL, sdk_plan_member(call, "to"));
+    return sdk_text(call,
+                    "HAProxy%s was reloaded or restarted since: the change is gone there. The action reapply (action = "
+                    "\"%s\", and the same arguments) makes it anew; by hand: %s",
+                    where, haproxy_action(call), by_hand);
 }
 
 static json_t *seen_json(const struct haproxy_view *view)
@@ -260,13 +247,13 @@ void haproxy_verify(struct sdk_call *call)
 static void on_read_for_undo(struct sdk_call *call, struct haproxy_work *work)
 {
     const json_t *from = sdk_plan_member(call, "from"), *to = sdk_plan_member(call, "to");
-    if (count_of(call, work, from) == work->count) {
+    if (haproxy_count(call, work, from) == work->count) {
         sdk_done(call, json_pack("{s:b, s:O}", "already", 1, "was", work->views[0].now));
         return;
     }
     for (size_t i = 0; i < work->count; i++) {
         const struct haproxy_view *view = &work->views[i];
-        if (has_field_of(call, view->now, from) || has_field_of(call, view->now, to))
+        if (haproxy_has_field(call, view->now, from) || haproxy_has_field(call, view->now, to))
             continue;
         sdk_fail(call, "stale",
                  "%s%s is now %s, and not as this left it (%s): %s. "
@@ -274,7 +261,7 @@ static void on_read_for_undo(struct sdk_call *call, struct haproxy_work *work)
                  subject(work), haproxy_where(call, work, view), value_text(call, view->now), value_text(call, to),
                  is_reloaded(call, view) ? "HAProxy was reloaded since, and is as its configuration says"
                                          : "somebody changed it since",
-                 haproxy_by_hand(call, work, haproxy_command(call, work, view->now, from)));
+                 haproxy_by_hand(call, work, NULL, from));
         return;
     }
     set_value(call, work, from, "undoing this change of");
@@ -293,10 +280,10 @@ static void on_read_for_reconcile(struct sdk_call *call, struct haproxy_work *wo
     bool is_undo = strcmp(sdk_reconciles(call), "undo") == 0;
     const json_t *before = sdk_plan_member(call, is_undo ? "to" : "from");
     const json_t *wanted = sdk_plan_member(call, is_undo ? "from" : "to");
-    if (count_of(call, work, wanted) == work->count)
+    if (haproxy_count(call, work, wanted) == work->count)
         sdk_reconciled(call, "done");
     else
-        sdk_reconciled(call, count_of(call, work, before) == work->count ? "not-done" : "cannot-tell");
+        sdk_reconciled(call, haproxy_count(call, work, before) == work->count ? "not-done" : "cannot-tell");
 }
 
 void haproxy_reconcile(struct sdk_call *call)

@@ -48,7 +48,16 @@ static const char declaration[] =
     "\"map\":{\"type\":\"string\",\"maxLength\":400,\"summary\":\"the file, as the configuration names it\"},"
     "\"key\":{\"type\":\"string\",\"maxLength\":400,\"summary\":\"one word\"},"
     "\"value\":{\"type\":\"string\",\"maxLength\":400,\"summary\":\"one word\"}},"
-    "\"required\":[\"map\",\"key\",\"value\"]}}}";
+    "\"required\":[\"map\",\"key\",\"value\"]},"
+    "\"reapply\":{\"summary\":\"make a change anew where a reload has lost it; where it is still there it stays\","
+    "\"effect\":\"mitigate\",\"risk\":\"medium\"," CHANGES ",\"params\":{"
+    "\"action\":{\"type\":\"string\",\"enum\":[\"drain\",\"maintenance\",\"ready\",\"weight\",\"map_set\"],"
+    "\"summary\":\"which one; the others as they were given to it\"}," SERVER_PARAMS ","
+    "\"weight\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":256,\"summary\":\"of weight\"},"
+    "\"map\":{\"type\":\"string\",\"maxLength\":400,\"summary\":\"of map_set\"},"
+    "\"key\":{\"type\":\"string\",\"maxLength\":400,\"summary\":\"of map_set\"},"
+    "\"value\":{\"type\":\"string\",\"maxLength\":400,\"summary\":\"of map_set\"}},"
+    "\"required\":[\"action\"]}}}";
 
 static const char *check_sockets(struct sdk_instance *instance)
 {
@@ -192,10 +201,15 @@ static void check(struct sdk_call *call)
     }
 
 static const struct sdk_handler handlers[] = {
-    {"check", STANCH_OP_CHECK, check}, {"states", STANCH_OP_READ, read_states},
-    CHANGE_HANDLERS("drain"),          CHANGE_HANDLERS("maintenance"),
-    CHANGE_HANDLERS("ready"),          CHANGE_HANDLERS("weight"),
-    CHANGE_HANDLERS("map_set"),        {0},
+    {"check", STANCH_OP_CHECK, check},
+    {"states", STANCH_OP_READ, read_states},
+    CHANGE_HANDLERS("drain"),
+    CHANGE_HANDLERS("maintenance"),
+    CHANGE_HANDLERS("ready"),
+    CHANGE_HANDLERS("weight"),
+    CHANGE_HANDLERS("map_set"),
+    CHANGE_HANDLERS("reapply"),
+    {0},
 };
 static const struct sdk_plugin plugin = {.declaration = declaration, .handlers = handlers, .open = open_instance};
 STANCH_PLUGIN(plugin)

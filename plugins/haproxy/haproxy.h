@@ -62,14 +62,26 @@ void haproxy_plan_map(struct sdk_call *call, struct haproxy_work *work, const js
 /** The command for a socket that holds `now`: the field that the action sets, with that of `value`. */
 const char *haproxy_command(struct sdk_call *call, const struct haproxy_work *work, const json_t *now,
                             const json_t *value);
-/** The same as a line for a person's shell, for all sockets. */
-const char *haproxy_by_hand(struct sdk_call *call, const struct haproxy_work *work, const char *command);
+/** The same as a line for a person's shell: for all sockets from `now`; now NULL: from what each of them has, without those
+ * that have it already. */
+const char *haproxy_by_hand(struct sdk_call *call, const struct haproxy_work *work, const json_t *now,
+                            const json_t *value);
+/** "; 1 of them has it still" when some have `value` and some have not, else "". */
+const char *haproxy_kept_text(struct sdk_call *call, const struct haproxy_work *work, const json_t *value);
+/** How many sockets have what the action sets of that value. */
+size_t haproxy_count(const struct sdk_call *call, const struct haproxy_work *work, const json_t *value);
 /** {"state":"ready","weight":100}: what is there now. new */
 json_t *haproxy_value(const struct haproxy_server *server);
 /** What the call's action makes of `from`. new */
 json_t *haproxy_target(struct sdk_call *call, const json_t *from);
-/** The member of a value that the call's action sets. */
+/** What is done: the call's action, or of a reapply the one that it makes anew. */
+const char *haproxy_action(const struct sdk_call *call);
+bool haproxy_is_reapply(const struct sdk_call *call);
+/** The member of a value that the action sets, and whether two values have the same there. */
 const char *haproxy_field(const struct sdk_call *call);
+bool haproxy_has_field(const struct sdk_call *call, const json_t *now, const json_t *value);
+/** Whether two values are the same to this action: whole, or of a reapply in what it sets. */
+bool haproxy_is_equal(const struct sdk_call *call, const json_t *now, const json_t *value);
 /** Whether writing `value` there would take the last serving capacity. Answers the call when so ("refused"). */
 bool haproxy_would_starve(struct sdk_call *call, const struct haproxy_work *work, const struct haproxy_view *view,
                           const json_t *value, const char *verb);

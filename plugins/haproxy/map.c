@@ -74,15 +74,16 @@ static const char *show_value(struct sdk_call *call, const json_t *value)
 
 void haproxy_plan_map(struct sdk_call *call, struct haproxy_work *work, const json_t *from, const json_t *to)
 {
-    const char *many = work->count > 1 ? sdk_text(call, ", on %zu processes", work->count) : "";
+    const char *many =
+        work->count > 1 ? sdk_text(call, ", on %zu processes%s", work->count, haproxy_kept_text(call, work, to)) : "";
     sdk_plan(call,
              &(struct sdk_plan){
                  .targets = json_pack("[o]", json_sprintf("haproxy:%s/%s/%s", sdk_instance_name(sdk_instance(call)),
                                                           work->map_name, work->map_key)),
                  .undo = json_pack("{s:O, s:{s:O}}", "value", json_object_get(from, "value"), "only_if", "value",
                                    json_object_get(to, "value")),
-                 .by_hand = haproxy_by_hand(call, work, haproxy_command(call, work, from, to)),
-                 .undo_by_hand = haproxy_by_hand(call, work, haproxy_command(call, work, to, from)),
+                 .by_hand = haproxy_by_hand(call, work, NULL, to),
+                 .undo_by_hand = haproxy_by_hand(call, work, to, from),
                  .impact = sdk_text(call, "%s of map %s: %s -> %s%s", work->map_key, work->map_name,
                                     show_value(call, from), show_value(call, to), many),
                  .reach = -1,

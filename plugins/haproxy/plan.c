@@ -6,11 +6,32 @@
 
 #define MAX_SHOWN 50
 
+bool haproxy_is_reapply(const struct sdk_call *call)
+{
+    return strcmp(sdk_action(call), "reapply") == 0;
+}
+
+const char *haproxy_action(const struct sdk_call *call)
+{
+    return haproxy_is_reapply(call) ? sdk_arg_str(call, "action", "") : sdk_action(call);
+}
+
 const char *haproxy_field(const struct sdk_call *call)
 {
-    if (strcmp(sdk_action(call), "map_set") == 0)
+    if (strcmp(haproxy_action(call), "map_set") == 0)
         return "value";
-    return strcmp(sdk_action(call), "weight") == 0 ? "weight" : "state";
+    return strcmp(haproxy_action(call), "weight") == 0 ? "weight" : "state";
+}
+
+bool haproxy_has_field(const struct sdk_call *call, const json_t *now, const json_t *value)
+{
+    const char *field = haproxy_field(call);
+    return json_equal(json_object_get(now, field), json_object_get(value, field)) != 0;
+}
+
+bool haproxy_is_equal(const struct sdk_call *call, const json_t *now, const json_t *value)
+{
+    return haproxy_is_reapply(call) ? haproxy_has_field(call, now, value) : json_equal(now, value) != 0;
 }
 
 json_t *haproxy_value(const struct haproxy_server *server)
@@ -20,7 +41,7 @@ json_t *haproxy_value(const struct haproxy_server *server)
 
 json_t *haproxy_target(struct sdk_call *call, const json_t *from)
 {
-    const char *action = sdk_action(call);
+    const char *action = haproxy_action(call);
     json_t *to = json_deep_copy(from);
     if (strcmp(action, "map_set") == 0)
         json_object_set_new(to, "value", json_string(sdk_arg_str(call, "value", "")));
@@ -43,6 +64,22 @@ const char *haproxy_command(struct sdk_call *call, const struct haproxy_work *wo
                         (long long)json_integer_value(member));
     return sdk_text(call, "set server %s/%s state %s", work->backend_name, work->server_name,
                     json_string_value(member));
+}
+
+size_t haproxy_count(const struct sdk_call *call, const struct haproxy_work *work, const json_t *value)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < work->count; i++)
+        count += haproxy_has_field(call, work->views[i].now, value);
+    return count;
+}
+
+const char *haproxy_kept_text(struct sdk_call *call, const struct haproxy_work *work, const json_t *value)
+{
+    size_t kept = haproxy_count(call, work, value);
+    if (kept == 0 || kept == work->count)
+        return "";
+    return sdk_text(call, "; %zu of them %s it still", kept, kept == 1 ? "has" : "have");
 }
 
 /* For a shell: as it is when that is safe, else in single quotes. */
@@ -77,14 +114,19 @@ static const char *printf_text(struct sdk_call *call, const char *command)
     return out;
 }
 
-const char *haproxy_by_hand(struct sdk_call *call, const struct haproxy_work *work, const char *command)
+const char *haproxy_by_hand(struct sdk_call *call, const struct haproxy_work *work, const json_t *now,
+                            const json_t *value)
 {
     const char *line = "";
+    bool is_for_all = now || haproxy_count(call, work, value) == work->count;
     for (size_t i = 0; i < work->count; i++) {
-        const char *socket = work->views[i].address;
+        const struct haproxy_view *view = &work->views[i];
+        const char *socket = view->address, *command = haproxy_command(call, work, now ? now : view->now, value);
+        if (!is_for_all && haproxy_has_field(call, view->now, value))
+            continue;
         const char *address = strncmp(socket, "unix:", 5) == 0 ? sdk_text(call, "unix-connect:%s", socket + 5)
                                                                : sdk_text(call, "tcp-connect:%s", socket + 4);
-        line = sdk_text(call, "%s%sprintf '%s\\n' | socat - %s", line, i ? "; " : "", printf_text(call, command),
+        line = sdk_text(call, "%s%sprintf '%s\\n' | socat - %s", line, *line ? "; " : "", printf_text(call, command),
                         quote(call, address));
     }
     return line;
@@ -147,7 +189,7 @@ json_t *haproxy_processes(const struct haproxy_work *work)
 static const char *what_happens(struct sdk_call *call, const struct haproxy_work *work, const struct haproxy_view *view,
                                 const json_t *to)
 {
-    const char *action = sdk_action(call), *name = work->server_name;
+    const char *action = haproxy_action(call), *name = work->server_name;
     if (strcmp(action, "weight") == 0)
         return sdk_text(call, "Weight of %s from %lld to %lld", name, (long long)view->server->weight,
                         (long long)json_integer_value(json_object_get(to, "weight")));
@@ -185,7 +227,8 @@ static const char *impact(struct sdk_call *call, const struct haproxy_work *work
 {
     const char *many = "";
     if (work->count > 1)
-        many = sdk_text(call, ", on the one of %zu processes that keeps least (%s)", work->count, view->address);
+        many = sdk_text(call, ", on the one of %zu processes that keeps least (%s)%s", work->count, view->address,
+                        haproxy_kept_text(call, work, to));
     return sdk_text(call, "%s: serving capacity of %s goes from %s to %s%s%s", what_happens(call, work, view, to),
                     work->backend_name, capacity_text(call, &view->backend), capacity_text(call, after), many,
                     what_remains(call, work, view, to, after));
@@ -222,20 +265,21 @@ static double reach_of(struct sdk_call *call, const struct haproxy_work *work, c
     return round(moved / (double)work->count * 10000) / 10000;
 }
 
-/* The process that keeps the least capacity afterwards: what an approver has to look at. */
+/* The process that keeps the least capacity afterwards: what an approver has to look at. Of a reapply, of those that are
+ * changed. */
 static const struct haproxy_view *find_worst(struct sdk_call *call, const struct haproxy_work *work, const json_t *to)
 {
-    const struct haproxy_view *worst = &work->views[0];
+    const struct haproxy_view *worst = NULL;
     int64_t least = INT64_MAX;
     for (size_t i = 0; i < work->count; i++) {
         struct haproxy_backend after = after_writing(call, work, &work->views[i], to);
         int64_t weight = haproxy_capacity(&after).weight;
-        if (weight < least) {
+        if (weight < least && !haproxy_has_field(call, work->views[i].now, to)) {
             least = weight;
             worst = &work->views[i];
         }
     }
-    return worst;
+    return worst ? worst : &work->views[0];
 }
 
 static void answer_plan(struct sdk_call *call, const struct haproxy_work *work, json_t *from, json_t *to)
@@ -248,8 +292,8 @@ static void answer_plan(struct sdk_call *call, const struct haproxy_work *work, 
                                                  work->backend_name, work->server_name)),
         .undo = json_pack("{s:O, s:{s:O}}", field, json_object_get(from, field), "only_if", field,
                           json_object_get(to, field)),
-        .by_hand = haproxy_by_hand(call, work, haproxy_command(call, work, from, to)),
-        .undo_by_hand = haproxy_by_hand(call, work, haproxy_command(call, work, to, from)),
+        .by_hand = haproxy_by_hand(call, work, NULL, to),
+        .undo_by_hand = haproxy_by_hand(call, work, to, from),
         .impact = impact(call, work, view, to, &after),
         .reach = reach_of(call, work, to),
         .observed = observed(call, work, view, &after),
@@ -260,14 +304,15 @@ static void answer_plan(struct sdk_call *call, const struct haproxy_work *work, 
     sdk_plan(call, &plan);
 }
 
-/* Whether all sockets say the same; else the call was answered. */
-static bool agree(struct sdk_call *call, const struct haproxy_work *work)
+/* Whether all sockets say `from`, or of a reapply what it sets already; else the call was answered. */
+static bool agree(struct sdk_call *call, const struct haproxy_work *work, const json_t *from, const json_t *to)
 {
     const char *text = "";
     bool is_same = true;
     for (size_t i = 0; i < work->count; i++) {
         char *now = json_dumps(work->views[i].now, JSON_SORT_KEYS);
-        is_same = is_same && json_equal(work->views[i].now, work->views[0].now);
+        bool is_kept = haproxy_is_reapply(call) && haproxy_has_field(call, work->views[i].now, to);
+        is_same = is_same && (is_kept || haproxy_is_equal(call, work->views[i].now, from));
         text = sdk_text(call, "%s%s%s: %s", text, i ? "; " : "", work->views[i].address, now ? now : "?");
         free(now);
     }
@@ -282,9 +327,9 @@ static bool agree(struct sdk_call *call, const struct haproxy_work *work)
 static bool check_servers(struct sdk_call *call, const struct haproxy_work *work, const json_t *from, const json_t *to)
 {
     int64_t both = HAPROXY_FORCED_MAINT | HAPROXY_FORCED_DRAIN;
-    const char *verb = strcmp(haproxy_field(call), "weight") == 0 ? "setting the weight of"
-                       : strcmp(sdk_action(call), "drain") == 0   ? "draining"
-                                                                  : "stopping";
+    const char *verb = strcmp(haproxy_field(call), "weight") == 0   ? "setting the weight of"
+                       : strcmp(haproxy_action(call), "drain") == 0 ? "draining"
+                                                                    : "stopping";
     for (size_t i = 0; i < work->count; i++) {
         const struct haproxy_view *view = &work->views[i];
         if ((view->server->admin & both) == both) {
@@ -294,17 +339,28 @@ static bool check_servers(struct sdk_call *call, const struct haproxy_work *work
                      work->server_name, haproxy_where(call, work, view));
             return false;
         }
-        if (!json_equal(from, to) && haproxy_would_starve(call, work, view, to, verb))
+        if (!json_equal(from, to) && !haproxy_has_field(call, view->now, to) &&
+            haproxy_would_starve(call, work, view, to, verb))
             return false;
     }
     return true;
 }
 
+/* What a reapply finds where the change is gone; where it is not, everywhere the same. */
+static json_t *find_lost(struct sdk_call *call, const struct haproxy_work *work)
+{
+    json_t *wanted = sdk_hold(call, haproxy_target(call, work->views[0].now));
+    for (size_t i = 0; i < work->count && haproxy_is_reapply(call); i++)
+        if (!haproxy_has_field(call, work->views[i].now, wanted))
+            return work->views[i].now;
+    return work->views[0].now;
+}
+
 static void on_read(struct sdk_call *call, struct haproxy_work *work)
 {
-    json_t *from = work->views[0].now;
+    json_t *from = find_lost(call, work);
     json_t *to = sdk_hold(call, haproxy_target(call, from));
-    if (!agree(call, work))
+    if (!agree(call, work, from, to))
         return;
     if (work->map_name)
         haproxy_plan_map(call, work, from, to);
@@ -315,7 +371,7 @@ static void on_read(struct sdk_call *call, struct haproxy_work *work)
 void haproxy_plan(struct sdk_call *call)
 {
     int64_t weight = sdk_arg_int(call, "weight", -1);
-    if (strcmp(sdk_action(call), "weight") == 0 && (weight < 0 || weight > 256))
+    if (strcmp(haproxy_action(call), "weight") == 0 && (weight < 0 || weight > 256))
         sdk_fail(call, "invalid", "weight: an integer from 0 to 256 was expected");
     else
         haproxy_read(call, on_read);

@@ -62,6 +62,21 @@ static bool check_name(struct sdk_call *call, const char *arg)
     return check_text(call, arg, haproxy_is_name, "no name of HAProxy: 1 to 200 of A-Z a-z 0-9 - _ . : were expected");
 }
 
+static bool is_action(const char *name)
+{
+    static const char *const known[] = {"drain", "maintenance", "ready", "weight", "map_set"};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp(known[i], name) == 0)
+            return true;
+    return false;
+}
+
+static bool check_action(struct sdk_call *call)
+{
+    return check_text(call, "action", is_action,
+                      "no action to make anew: drain, maintenance, ready, weight or map_set was expected");
+}
+
 static bool check_map(struct sdk_call *call)
 {
     static const char expected[] =
@@ -184,7 +199,9 @@ static void ask(struct sdk_call *call)
 void haproxy_read(struct sdk_call *call, void (*fn)(struct sdk_call *call, struct haproxy_work *work))
 {
     struct haproxy_work *work = sdk_memory(call, sizeof *work);
-    bool is_whole = sdk_op(call) == STANCH_OP_READ, is_map = strcmp(sdk_action(call), "map_set") == 0;
+    bool is_whole = sdk_op(call) == STANCH_OP_READ, is_map = strcmp(haproxy_action(call), "map_set") == 0;
+    if (haproxy_is_reapply(call) && !check_action(call))
+        return;
     if (is_map ? !check_map(call) : !check_name(call, "backend") || (!is_whole && !check_name(call, "server")))
         return;
     work->backend_name = sdk_arg_str(call, "backend", "");

@@ -10,6 +10,10 @@ static const struct bench_scenario scenarios[] = {
     {"map_set", "plan apply verify undo reconcile",
      "{\"map\":\"/etc/haproxy/weights.map\",\"key\":\"k\",\"value\":\"v\"}"},
     {"check", "check", NULL},
+    {"reapply", "plan apply verify undo reconcile", "{\"action\":\"drain\",\"backend\":\"shop\",\"server\":\"s1\"}"},
+    {"reapply", "plan apply verify undo reconcile",
+     "{\"action\":\"map_set\",\"map\":\"/etc/haproxy/weights.map\",\"key\":\"k\",\"value\":\"v\"}"},
+    {"reapply", "plan", "{\"action\":\"reapply\",\"backend\":\"shop\",\"server\":\"s1;\\n\"}"},
     {0},
 };
 const struct bench bench = {

@@ -22,10 +22,10 @@ class Client:
         assert answer["outcome"] == expect, answer
         return answer["value"] if expect == "done" else answer["error"]
 
-    def plan(self, action, backend, server, expect="done", **args):
+    def plan(self, action, backend, server, /, expect="done", **args):
         return self.ask("plan", action, {"backend": backend, "server": server, **args}, expect=expect)
 
-    def apply(self, action, backend, server, plan=None, expect="done", **args):
+    def apply(self, action, backend, server, /, plan=None, expect="done", **args):
         plan = plan or self.plan(action, backend, server, **args)
         args = {"backend": backend, "server": server, **args}
         return plan, self.ask("apply", action, args, plan, expect=expect)

@@ -132,6 +132,60 @@ def test_a_reload_of_one_is_seen_and_said(pair):
         assert seen["reloaded"] is False and "somebody changed it" in seen["why"]
 
 
+def reload(proxy):
+    proxy.kill()
+    proxy.start()
+
+
+def test_reapply_makes_anew_what_a_reload_of_one_has_lost(pair):
+    with both(pair) as edge:
+        edge.apply("weight", "shop", "s1", weight=7)
+        plan, _ = edge.apply("drain", "shop", "s1")
+        reload(pair[1])
+        assert 'The action reapply (action = "drain"' in edge.then("verify", "drain", "shop", "s1", plan)["seen"]["why"]
+        assert edge.plan("drain", "shop", "s1", expect="failed")["kind"] == "refused"  # it wants them alike
+        anew, done = edge.apply("reapply", "shop", "s1", action="drain")
+        assert (anew["from"]["state"], anew["to"]["state"], anew["undo"]["state"]) == ("ready", "drain", "ready")
+        assert "; 1 of them has it still" in anew["impact"] and pair[0].socket[5:] not in anew["by_hand"]
+        assert done["was"]["state"] == "ready" and done["processes"] == 1
+        assert states(pair) == [(8, 7), (8, 1)]  # the weight is another change
+        assert edge.ask("verify", "reapply", {"action": "drain", "backend": "shop", "server": "s1"}, anew)["holds"]
+        assert edge.then("verify", "drain", "shop", "s1", plan)["holds"] is True
+        edge.apply("reapply", "shop", "s1", action="weight", weight=7)
+        assert states(pair) == [(8, 7), (8, 7)]
+        assert edge.plan("reapply", "shop", "s1", action="drain")["no_change"] is True
+        edge.ask("undo", "reapply", {"action": "drain", "backend": "shop", "server": "s1"}, anew)
+        assert states(pair) == [(0, 7), (0, 7)]
+        assert edge.then("undo", "drain", "shop", "s1", plan)["already"] is True
+
+
+def test_reapply_when_all_have_lost_it_and_not_over_a_third_value(pair):
+    with both(pair) as edge:
+        for proxy in pair:
+            reload(proxy)
+        edge.apply("reapply", "shop", "s1", action="drain")
+        assert states(pair) == [(8, 1), (8, 1)]
+        plan = edge.plan("reapply", "shop", "s1", action="maintenance")
+        pair[0].ask("set server shop/s1 state ready")
+        error = edge.plan("reapply", "shop", "s1", action="maintenance", expect="failed")
+        assert error["kind"] == "refused" and "disagree" in error["text"]
+        args = {"action": "maintenance", "backend": "shop", "server": "s1"}
+        assert edge.ask("apply", "reapply", args, plan, expect="failed")["kind"] == "stale"
+        assert states(pair) == [(0, 1), (8, 1)]
+
+
+def test_reapply_leaves_no_backend_without_a_server_and_wants_an_action(pair):
+    with both(pair) as edge:
+        edge.apply("drain", "shop", "s1")
+        reload(pair[1])
+        pair[1].ask("set server shop/s2 state maint")
+        error = edge.plan("reapply", "shop", "s1", action="drain", expect="failed")
+        assert error["kind"] == "refused" and "without a serving server" in error["text"]
+        for action in ("reapply", "states", "drain; shutdown sessions server shop/s1", None):
+            assert edge.plan("reapply", "shop", "s1", action=action, expect="failed")["kind"] == "invalid"
+        assert edge.plan("reapply", "shop", "s1", action="weight", expect="failed")["kind"] == "invalid"
+
+
 def test_check_looks_at_every_socket(pair):
     with client([pair[0].socket, f"unix:{pair[1].dir}/reader.sock", "unix:/nowhere/x.sock"], backends=["shop", "nope"]) as edge:
         found = edge.host.call("check", "check")["value"]

@@ -85,6 +85,32 @@ def test_a_reload_forgets_the_entry(mapped, edge):
     seen = edge.ask("verify", "map_set", args, plan)
     assert seen["holds"] is False and "was reloaded" in seen["seen"]["why"]
     assert edge.ask("undo", "map_set", args, plan)["already"] is True
+    args = {"action": "map_set", **args}
+    edge.ask("apply", "reapply", args, edge.ask("plan", "reapply", args))
+    assert mapped.look("/a") == "new"
+
+
+def test_reapply_adds_no_second_entry_where_a_reload_has_lost_none(mapped, tmp_path):
+    rule = f'    http-request return status 200 content-type text/plain lf-string "%[path,map({mapped.file},none)]"\n'
+    with Haproxy({"shop": {}}, rule) as second, client([mapped.proxy.socket, second.socket], maps=[str(mapped.file)]) as edge:
+        args = mapped.args("/new", "v2")
+        plan = edge.ask("plan", "map_set", args)
+        edge.ask("apply", "map_set", args, plan)
+        for by in ("stanch", "hand", "the hand of verify"):
+            second.kill()
+            second.start()
+            why = edge.ask("verify", "map_set", args, plan)["seen"]["why"]
+            again = edge.ask("plan", "reapply", {"action": "map_set", **args})
+            assert "; 1 of them has it still" in again["impact"] and again["from"] == {"value": None}
+            if by == "stanch":
+                edge.ask("apply", "reapply", {"action": "map_set", **args}, again)
+            else:
+                command = again["by_hand"] if by == "hand" else why.partition("by hand: ")[2]
+                subprocess.run(["/bin/sh", "-c", command], check=True)
+            for proxy in (mapped.proxy, second):
+                assert proxy.ask(f"show map {mapped.file}").count("/new v2") == 1
+        edge.ask("undo", "reapply", {"action": "map_set", **args}, again)
+        assert mapped.look("/new") == "none" and http_get(second.port, "/new")[1] == "none"
 
 
 def test_only_maps_that_are_listed(mapped, edge):
