@@ -5,6 +5,8 @@
 
 #define MAX_COLUMNS 160
 #define MAX_SERVERS 20000
+#define MAX_WEIGHT  256
+#define MAX_COUNT   (INT64_C(1) << 40) /* of anything: sums and milliseconds of it do not overflow */
 
 struct row {
     char *cell[MAX_COLUMNS];
@@ -76,8 +78,11 @@ static bool parse_count(const char *text, int64_t *ret)
     char *end = NULL;
     if (!text || *text == '\0')
         return false;
-    *ret = strtoll(text, &end, 10);
-    return *end == '\0' && *ret >= 0;
+    int64_t count = strtoll(text, &end, 10);
+    if (*end != '\0' || count < 0 || count > MAX_COUNT)
+        return false;
+    *ret = count;
+    return true;
 }
 
 /* ---- show servers state ---- */
@@ -114,7 +119,7 @@ static bool parse_server(struct sdk_call *call, const struct row *head, const st
     *ret = (struct haproxy_server){.name = name ? sdk_text(call, "%s", name) : NULL, .check = ""};
     return name && parse_count(cell_at(row, find_column(head, "srv_op_state")), &ret->op) &&
            parse_count(cell_at(row, find_column(head, "srv_admin_state")), &ret->admin) &&
-           parse_count(cell_at(row, find_column(head, "srv_uweight")), &ret->weight) &&
+           parse_count(cell_at(row, find_column(head, "srv_uweight")), &ret->weight) && ret->weight <= MAX_WEIGHT &&
            parse_count(cell_at(row, find_column(head, "srv_iweight")), &ret->initial_weight);
 }
 
@@ -182,7 +187,8 @@ static const char *parse_stat(struct sdk_call *call, char *block, struct haproxy
 static int64_t info_count(const char *block, const char *name)
 {
     const char *at = strstr(block, name);
-    return at ? strtoll(at + strlen(name), NULL, 10) : 0;
+    int64_t count = at ? strtoll(at + strlen(name), NULL, 10) : 0;
+    return count > 0 && count <= MAX_COUNT ? count : 0;
 }
 
 struct haproxy_process haproxy_parse_info(char *text, int64_t now_ms)
