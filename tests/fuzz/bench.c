@@ -46,9 +46,10 @@ struct stanch_instance {
 };
 
 static struct stanch_instance instance;
-static struct fuzz_bytes input; /* what is left of it */
-static int64_t now;             /* ms */
-static char *post_body;         /* of RECEIVE, with its length */
+static struct fuzz_bytes input;  /* what is left of it */
+static const char *its_settings; /* of the scenario */
+static int64_t now;              /* ms */
+static char *post_body;          /* of RECEIVE, with its length */
 static size_t post_len;
 
 /* ---- the input ---- */
@@ -388,7 +389,7 @@ static struct stanch_text instance_name(const struct stanch_instance *of)
 static struct stanch_text settings(const struct stanch_instance *of)
 {
     (void)of;
-    return span(bench.settings);
+    return span(its_settings);
 }
 static struct stanch_text secret(const struct stanch_instance *of, struct stanch_text setting)
 {
@@ -584,15 +585,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     input = (struct fuzz_bytes){data, size};
     now = 1700000000000;
     uint8_t pick = fuzz_byte(&input);
+    const struct bench_scenario *scenario = &bench.scenarios[(uint8_t)(pick - '0') % count];
+    its_settings = scenario->settings ? scenario->settings : bench.settings;
     free(fuzz_line(&input));
     instance.secrets = json_loads(bench.secrets, 0, NULL);
-    uint32_t wrong = plugin->declare ? plugin->declare(span(bench.settings), &more, &why) : 0;
+    uint32_t wrong = plugin->declare ? plugin->declare(span(its_settings), &more, &why) : 0;
     if (wrong == 0)
         wrong = plugin->open(&host, &instance, &state, &why);
     if (wrong != 0)
         fprintf(stderr, "%.*s\n", (int)why.len, why.data);
     FUZZ_EXPECT(wrong == 0);
-    play(plugin, state, &bench.scenarios[(uint8_t)(pick - '0') % count]);
+    play(plugin, state, scenario);
     plugin->close(state);
     json_decref(instance.secrets);
     return 0;

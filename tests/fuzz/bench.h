@@ -23,7 +23,8 @@ struct bench_scenario {
     const char
         *ops; /* one after the other: "plan apply verify undo reconcile", "read", "receive", "check". The plan that
                          * is given to those behind it is the one that `plan` answered with */
-    const char *args; /* JSON; NULL: {} */
+    const char *args;     /* JSON; NULL: {} */
+    const char *settings; /* JSON; NULL: those of the bench */
 };
 struct bench {
     const char *settings; /* JSON, without secrets */

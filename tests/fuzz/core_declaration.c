@@ -1,5 +1,6 @@
 /* core_declaration.c: what a plugin says about itself (core does not trust its host), and values against the schemas in
- * it. Input: the declaration on the first line, then settings, then the arguments of every action. */
+ * it. Input: the declaration on the first line, then settings, then the arguments of every action, then {"NAME": true} of
+ * the settings that are given as secrets. */
 #include "plugin/declaration.h"
 #include "plugin/schema.h"
 #include "base/json.h"
@@ -30,7 +31,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const char *name;
     json_t *action;
     STANCH_AUTO_JSON json_t *declaration = line_of(&input), *settings = line_of(&input), *args = line_of(&input);
-    STANCH_AUTO_JSON json_t *secrets = json_object();
+    STANCH_AUTO_JSON json_t *secrets = line_of(&input);
+    if (!json_is_object(secrets)) {
+        json_decref(secrets);
+        secrets = json_object();
+    }
     if (!declaration || stanch_declaration_check(declaration, &err) < 0) {
         FUZZ_EXPECT(!declaration || err.text[0]);
         return 0;

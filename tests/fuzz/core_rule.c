@@ -1,6 +1,6 @@
 /* core_rule.c: triggers (regular expressions, globs), parameters and ranges of runbooks, against events that outsiders
  * send. Input: the triggers on the first line, the parameters on the second, an event on the third, then a glob, a range and
- * a text, a line each. */
+ * a text, then what a person gives for the parameters, a line each. */
 #include "rule/match.h"
 #include "rule/pattern.h"
 #include "base/json.h"
@@ -32,13 +32,13 @@ static void match(const json_t *on, const json_t *event)
     stanch_triggers_free(triggers);
 }
 
-static void resolve(const json_t *params, const json_t *event)
+static void resolve(const json_t *params, const json_t *event, const json_t *given)
 {
     struct stanch_err err = {0};
     STANCH_AUTO_JSON json_t *values = NULL;
     if (stanch_params_check(params, &err) < 0)
         return;
-    if (stanch_params_resolve(params, event, NULL, &values, &err) < 0)
+    if (stanch_params_resolve(params, event, given, &values, &err) < 0)
         FUZZ_EXPECT(err.text[0] && !values);
     else
         FUZZ_EXPECT(json_is_object(values));
@@ -50,10 +50,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct stanch_err err = {0};
     STANCH_AUTO_JSON json_t *on = line_of(&input), *params = line_of(&input), *event = line_of(&input);
     char *glob = fuzz_line(&input), *range = fuzz_line(&input), *text = fuzz_line(&input);
+    STANCH_AUTO_JSON json_t *given = line_of(&input);
     if (json_is_array(on) && json_is_object(event))
         match(on, event);
     if (json_is_object(params) && json_is_object(event))
-        resolve(params, event);
+        resolve(params, event, json_is_object(given) ? given : NULL);
     FUZZ_EXPECT(!stanch_glob_matches(text, text) || strlen(text) < 1u << 20);
     stanch_glob_matches(glob, text);
     stanch_range_holds(range, strtod(text, NULL), &err);

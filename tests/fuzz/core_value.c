@@ -1,4 +1,5 @@
-/* core_value.c: JSON into Lua and back: what was accepted comes back as it was. */
+/* core_value.c: JSON into Lua and back: what was accepted comes back as it was. {"$lua": [[KEY, VALUE], ...]} is a table with
+ * those keys, as a runbook can make one and JSON cannot. */
 #include "script/value.h"
 #include "script/vm.h"
 #include "base/json.h"
@@ -7,7 +8,17 @@
 
 static int push(lua_State *L)
 {
-    stanch_value_push(L, lua_touserdata(L, 1));
+    const json_t *value = lua_touserdata(L, 1), *pairs = json_object_get(value, "$lua");
+    if (!json_is_array(pairs)) {
+        stanch_value_push(L, value);
+        return 1;
+    }
+    lua_newtable(L);
+    for (size_t i = 0; i < json_array_size(pairs); i++) {
+        stanch_value_push(L, json_array_get(json_array_get(pairs, i), 0));
+        stanch_value_push(L, json_array_get(json_array_get(pairs, i), 1));
+        lua_settable(L, -3); /* raises when the key is nil or NaN */
+    }
     return 1;
 }
 

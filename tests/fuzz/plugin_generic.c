@@ -3,6 +3,11 @@
 
 static const struct bench_scenario scenarios[] = {
     {"webhook", "receive", NULL},
+    {"webhook", "receive", NULL,
+     "{\"signature_header\":\"X-Sig\",\"fingerprint\":\"/id\",\"summary\":\"/text\",\"change\":{\"kind\":\"/"
+     "what\",\"service\":\"/"
+     "service\",\"text\":\"/"
+     "text\",\"by\":\"/by\",\"commit\":\"/commit\",\"link\":\"/url\"}}"},
     {0},
 };
 const struct bench bench = {
