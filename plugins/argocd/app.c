@@ -180,8 +180,9 @@ bool argocd_is_there(const json_t *app, const json_t *deployment)
     const json_t *newest = argocd_newest(app), *entry = argocd_entry(app, argocd_id(deployment));
     if (entry)
         return argocd_is_same(newest, entry);
-    return newest && argocd_id(newest) > argocd_id(deployment) && is_equal_at(newest, deployment, "revision") &&
-           is_equal_at(newest, deployment, "revisions");
+    bool is_told = json_object_get(deployment, "revision") || json_object_get(deployment, "revisions");
+    return is_told && newest && argocd_id(newest) > argocd_id(deployment) &&
+           is_equal_at(newest, deployment, "revision") && is_equal_at(newest, deployment, "revisions");
 }
 
 json_t *argocd_deployment(const json_t *entry)
