@@ -6,6 +6,7 @@
         bad_settings = [({"url": "ftp://x"}, "no URL")]
         read = ("look", {"lamp": "red"})            # an action that reads; or None
         change = ("switch", {"lamp": "red", "on": True})    # a mitigation; or None
+        notice = ("say", {"text": "up"})            # an action that notifies; or None
         def settings(self, url): return {"url": url}
         def answer(self, server, request): ...      # the happy side, see hostile.py
 
@@ -36,6 +37,7 @@ class Conformance:
     bad_args = []
     read = None
     change = None
+    notice = None
     ca_setting = None  # the name of a setting with "format":"ca-file"; None: certificates of the test's own are never trusted
     kinds = {}         # status -> kind, where a plugin knows better than the SDK
 
@@ -73,6 +75,12 @@ class Conformance:
         if not self.change:
             pytest.skip("it has no mitigation")
         return self.change
+
+    @pytest.fixture
+    def notices(self):
+        if not self.notice:
+            pytest.skip("it has no action that notifies")
+        return self.notice
 
     def ask(self, host, called, action, args, plan=None, key=None, deadline_ms=15000, **more):
         given = {"args": args, **more}
@@ -142,7 +150,7 @@ class Conformance:
     # ---- not reached
 
     def any_call(self):
-        return ("read", *self.read) if self.read else ("plan", *self.change)
+        return ("read", *(self.read or self.notice)) if self.read or self.notice else ("plan", *self.change)
 
     def test_a_connection_that_is_refused(self, server):
         with Host(self.plugin, self.settings("http://127.0.0.1:1"), self.secrets) as host:
@@ -237,6 +245,35 @@ class Conformance:
             assert server.state == state
         if kind == "idempotent":
             assert len(server.effects) == count
+
+    # ---- notices: a change to everything but the table of handlers
+
+    def test_a_notice(self, host, server, notices):
+        self.done(host, "read", *notices, key="key-1")
+        assert len(server.effects) == 1 and len(server.seen) == 1
+
+    @pytest.mark.parametrize("status", sorted(KINDS))
+    def test_a_notice_that_is_refused(self, host, server, notices, status):
+        server.fault = status
+        answer = self.ask(host, "read", *notices, key="key-1", deadline_ms=1500)
+        assert answer["outcome"] == ("unknown" if status == 500 else "failed"), answer
+        kind = self.kinds.get(status, KINDS[status])
+        assert kind is None or answer["error"]["kind"] == kind, answer
+        assert len(answer["error"]["text"]) > 15 and not server.effects
+
+    @pytest.mark.parametrize("fault", [*BROKEN, "lost", "slow", "drip"])
+    def test_a_notice_whose_answer_is_lost(self, host, server, notices, fault):
+        """It would be said twice otherwise."""
+        server.fault = fault
+        assert self.ask(host, "read", *notices, key="key-1", deadline_ms=2500)["outcome"] == "unknown"
+        assert len(server.seen) == 1, "a notice that may have arrived was sent again"
+        server.fault = None
+        self.done(host, "read", *notices, key="key-2")  # and it goes on
+
+    def test_a_notice_waits_as_it_is_told(self, host, server, notices):
+        server.fault, server.hits = 429, lambda request: len(server.seen) == 1
+        self.done(host, "read", *notices, key="key-1")
+        assert len(server.seen) == 2 and len(server.effects) == 1
 
     def test_many_at_once(self, host, server):
         """Calls do not get in each other's way."""
