@@ -74,7 +74,8 @@ int stanch_flow_do(struct stanch_flow *flow, const char *by, const char *command
  *   "approvals":n,"mitigations":n,"counters":{"events_received","events_repeated","events_refused","runs_started",
  *   "actions_sent","actions_failed","actions_unknown","questions_asked",...},"version","uptime_ms","state_dir",
  *   "checkpoints"?:{"every_ms","age_ms","failing":n,"places":[{"to","state":"kept"|"failing"|"none","at"?,"entries"?,
- *   "failures","why"?}]},"check":{"state":"none"|"running"|"good"|"damaged"|"failed","damaged":bool,"at"?,"verdict"?}} */
+ *   "failures","why"?}]},
+ *   "paging"?:{"waiting","failing","told","failures","via":[{"instance","state","why"?,...}]},"check":{"state":"none"|"running"|"good"|"damaged"|"failed","damaged":bool,"at"?,"verdict"?}} */
 json_t *stanch_flow_status(struct stanch_flow *flow);
 /** The loaded runbooks with their declarations: [{"name","path","commit","digest","summary","owner","on":[...],
  *  "uses":[...],"params":{},"limits":{},"symptom":{}}], new. */

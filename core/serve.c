@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "flow_parts.h"
+#include "page/pager.h"
 #include "rule/policy.h"
 #include "serve_keep.h"
 #include "setup.h"
@@ -49,6 +50,8 @@ struct stanch_daemon {
     struct stanch_flow *flow;
     struct stanch_api *api;
     struct stanch_keep *keep;
+    struct stanch_flow_keeper keep_port;
+    struct stanch_pager *pager; /* NULL: the store is damaged */
     uv_signal_t terminate, interrupt;
     struct stanch_timer *drain_timer;
     int64_t drain_until_mono_ms;
@@ -239,6 +242,23 @@ static void on_plugin_change(void *ctx, const char *instance, const char *state,
         stanch_log(STANCH_LOG_ERROR, "serve", "%s could not be recorded: %s", kind, err.text);
 }
 
+static const json_t *describe_instance(void *ctx, const char *instance)
+{
+    return stanch_plugins_describe(ctx, instance);
+}
+
+static int call_instance(void *ctx, const struct stanch_plugin_request *request,
+                         void (*on_answer)(void *call_ctx, const struct stanch_plugin_answer *answer), void *call_ctx,
+                         struct stanch_plugin_call **ret, struct stanch_err *err)
+{
+    return stanch_plugins_call(ctx, request, on_answer, call_ctx, ret, err);
+}
+
+static struct stanch_pager_port pager_port(struct stanch_daemon *daemon)
+{
+    return (struct stanch_pager_port){describe_instance, call_instance, daemon->plugins};
+}
+
 static int start_plugins(struct stanch_daemon *daemon, const char *state_dir, const char *lock, struct stanch_err *err)
 {
     STANCH_AUTO_FREE char *own_dir = default_plugin_dir(daemon);
@@ -264,7 +284,9 @@ static int start_plugins(struct stanch_daemon *daemon, const char *state_dir, co
         *err = readiness.err; /* a mistake in the configuration; a host that merely fails comes back */
         return stanch_err_wrap(err, "%s", daemon->options.config);
     }
-    return 0;
+    const struct stanch_pager_port port = pager_port(daemon);
+    rc = daemon->damaged ? 0 : stanch_pager_check(json_object_get(daemon->config, "paging"), &port, err);
+    return rc < 0 ? stanch_err_wrap(err, "%s", daemon->options.config) : 0;
 }
 
 static int start_hosts(struct stanch_daemon *daemon, struct stanch_err *err)
@@ -311,6 +333,7 @@ static int start_engine(struct stanch_daemon *daemon, struct stanch_err *err)
         .worker_idle_ms = 2000,
         .epoch = daemon->epoch,
         .newest_ms = daemon->newest_ms,
+        .pages = json_is_object(json_object_get(daemon->config, "paging")),
     };
     daemon->world = stanch_world_production(daemon->loop, daemon->plugins, daemon->runner);
     daemon->engine = stanch_engine_new(daemon->journal, daemon->world, daemon->policy, &config);
@@ -347,6 +370,30 @@ static int start_doors(struct stanch_daemon *daemon, struct stanch_err *err)
     return rc;
 }
 
+static int start_pager(struct stanch_daemon *daemon, struct stanch_err *err)
+{
+    const struct stanch_pager_port port = pager_port(daemon);
+    if (daemon->damaged)
+        return 0;
+    return stanch_pager_start(daemon->loop, daemon->journal, json_object_get(daemon->config, "paging"), &port,
+                              &daemon->pager, err);
+}
+
+/* What stands beside flow is told with its status. */
+static void tell_status(void *ctx, json_t *status, json_t *why)
+{
+    const struct stanch_daemon *daemon = ctx;
+    daemon->keep_port.status(daemon->keep_port.ctx, status, why);
+    if (daemon->pager && json_is_object(json_object_get(daemon->config, "paging")))
+        json_object_set_new(status, "paging", stanch_pager_status(daemon->pager));
+}
+
+static int ask_check(void *ctx, stanch_flow_done done, void *done_ctx, struct stanch_err *err)
+{
+    const struct stanch_daemon *daemon = ctx;
+    return daemon->keep_port.check(daemon->keep_port.ctx, done, done_ctx, err);
+}
+
 static int start_keep(struct stanch_daemon *daemon, struct stanch_err *err)
 {
     const struct stanch_keep_config config = {.exe = daemon->exe,
@@ -357,8 +404,10 @@ static int start_keep(struct stanch_daemon *daemon, struct stanch_err *err)
                                               .on_damage = on_damage,
                                               .ctx = daemon};
     int rc = stanch_keep_start(daemon->loop, daemon->journal, &config, &daemon->keep, err);
-    if (rc == 0)
-        stanch_flow_keep(daemon->flow, stanch_keep_port(daemon->keep));
+    if (rc == 0) {
+        daemon->keep_port = stanch_keep_port(daemon->keep);
+        stanch_flow_keep(daemon->flow, (struct stanch_flow_keeper){tell_status, ask_check, daemon});
+    }
     return rc < 0 ? stanch_err_wrap(err, "%s", daemon->options.config) : 0;
 }
 
@@ -425,6 +474,7 @@ static void take_apart(struct stanch_daemon *daemon)
         stanch_engine_halt(daemon->engine);
     if (daemon->flow)
         stanch_flow_halt(daemon->flow);
+    stanch_pager_halt(daemon->pager);
     stanch_plugins_free(daemon->plugins);
     stanch_runner_free(daemon->runner);
     if (daemon->journal)
@@ -436,6 +486,7 @@ static void take_apart(struct stanch_daemon *daemon)
     stanch_api_free(daemon->api);
     if (daemon->loop)
         stanch_loop_run_once(daemon->loop); /* what was deferred */
+    stanch_pager_free(daemon->pager);
     stanch_flow_free(daemon->flow);
     stanch_engine_free(daemon->engine);
     stanch_world_free(daemon->world);
@@ -458,6 +509,8 @@ static int start_all(struct stanch_daemon *daemon, struct stanch_err *err)
         rc = start_hosts(daemon, err);
     if (rc == 0)
         rc = start_engine(daemon, err);
+    if (rc == 0)
+        rc = start_pager(daemon, err);
     if (rc == 0)
         rc = start_keep(daemon, err);
     if (rc == 0)

@@ -177,6 +177,23 @@ static void say_kept(const struct stanch_cli *cli, const json_t *status)
     stanch_cli__field(cli, "", json_object_get(json_object_get(check, "verdict"), "what"));
 }
 
+/* Who people are told through; an outage is what it says itself. */
+static void say_paging(const struct stanch_cli *cli, const json_t *status)
+{
+    const json_t *paging = json_object_get(status, "paging");
+    size_t i;
+    json_t *way;
+    json_array_foreach(json_object_get(paging, "via"), i, way)
+    {
+        bool is_failing = strcmp(stanch_json_str(way, "state", ""), "failing") == 0;
+        STANCH_AUTO_FREE char *text = stanch_asprintf("%s %s, %lld waiting", stanch_json_str(way, "instance", ""),
+                                                      is_failing ? "cannot page people" : "pages people",
+                                                      (long long)stanch_json_int(way, "waiting", 0));
+        stanch_cli__field_text(cli, "paging", text);
+        stanch_cli__field(cli, "", json_object_get(way, "why"));
+    }
+}
+
 static int run_status(struct stanch_cli *cli)
 {
     STANCH_AUTO_JSON json_t *status = NULL;
@@ -195,6 +212,7 @@ static int run_status(struct stanch_cli *cli)
     stanch_cli__field(cli, "book", json_object_get(book, "state"));
     stanch_cli__field(cli, "", json_object_get(book, "why"));
     say_kept(cli, status);
+    say_paging(cli, status);
     stanch_cli__field(cli, "version", json_object_get(status, "version"));
     return 0;
 }

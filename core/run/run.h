@@ -27,6 +27,7 @@ struct stanch_engine_config {
     int64_t worker_idle_ms; /* the worker of a waiting run ends after this */
     int64_t epoch;          /* of the store; goes to the plugin with every effect */
     int64_t newest_ms;      /* when the journal's newest entry of earlier lives was written; 0: there is none */
+    bool pages;             /* somebody tells people of pages (page/): they are open until their incident is over */
 };
 
 typedef void (*stanch_engine_done)(void *ctx, int rc, const struct stanch_err *err, const json_t *result);

@@ -18,7 +18,8 @@ static void start_random(struct stanch_op *op)
 }
 const struct stanch_op_kind stanch_op_random = {.name = "random", .start = start_random};
 
-static void say(struct stanch_op *op, const char *kind)
+/* more: what goes into the batch beside it; NULL: nothing */
+static void say(struct stanch_op *op, const char *kind, void (*more)(struct stanch_op *op, struct stanch_batch *batch))
 {
     struct stanch_batch *batch = stanch_batch_new();
     stanch_op__ask(op, batch, NULL);
@@ -26,24 +27,37 @@ static void say(struct stanch_op *op, const char *kind)
     json_object_set_new(data, "step", json_string(op->id));
     STANCH_AUTO_FREE char *by = stanch_asprintf("run:%s", op->run_id);
     stanch_batch_add(batch, op->chain, kind, by, op->run_id, data);
+    if (more)
+        more(op, batch);
     stanch_op__answer(op, batch, json_pack("{s:n}", "ok"));
 }
 
 static void start_note(struct stanch_op *op)
 {
-    say(op, "step.noted");
+    say(op, "step.noted", NULL);
 }
 const struct stanch_op_kind stanch_op_note = {.name = "note", .start = start_note};
 
 static void start_decide(struct stanch_op *op)
 {
-    say(op, "step.decided");
+    say(op, "step.decided", NULL);
 }
 const struct stanch_op_kind stanch_op_decide = {.name = "decide", .start = start_decide};
 
+/* Whoever tells people (page/) finds what is open in the journal, now or after a crash. */
+static void open_page(struct stanch_op *op, struct stanch_batch *batch)
+{
+    char id[32];
+    stanch_journal_next_id(op->engine->journal, "P", id);
+    const json_t *args = stanch_op__args(op);
+    json_t *data = json_pack("{s:s, s:s, s:s, s:O*, s:O*}", "page", id, "step", op->id, "run", op->run_id, "role",
+                             json_object_get(args, "role"), "text", json_object_get(args, "text"));
+    stanch_batch_add(batch, op->chain, "page.opened", STANCH_BY_STANCH, op->run_id, data);
+}
+
 static void start_page(struct stanch_op *op)
 {
-    say(op, "page.requested");
+    say(op, "page.requested", op->engine->config.pages ? open_page : NULL);
 }
 const struct stanch_op_kind stanch_op_page = {.name = "page", .start = start_page};
 

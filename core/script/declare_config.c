@@ -105,6 +105,20 @@ static void read_checkpoints(struct stanch_check *check, int idx, const struct s
         stanch_check_fail(check, "say where they are kept: file, git or webhook");
 }
 
+/* At least one instance, each once. */
+static void read_paging(struct stanch_check *check, int idx, const struct stanch_key *key, json_t *into)
+{
+    stanch_read_section(check, idx, key, into);
+    const json_t *via = json_object_get(json_object_get(into, key->name), "via");
+    size_t count = json_array_size(via);
+    if (via && count == 0)
+        stanch_check_fail(check, "via is empty; name an instance that pages people");
+    for (size_t i = 1; i < count; i++)
+        for (size_t k = 0; k < i; k++)
+            if (json_equal(json_array_get(via, i), json_array_get(via, k)))
+                stanch_check_fail(check, "\"%.64s\" is in via twice", json_string_value(json_array_get(via, i)));
+}
+
 /* ---- sections ---- */
 
 static const struct stanch_bounds poll_bounds = {0, 86400e3}, deadline_bounds = {1000, 600e3},
@@ -197,6 +211,14 @@ const struct stanch_section stanch_section_checkpoints = {
          "the bearer token of the webhook: secret.file or secret.env"},
         {0}}};
 
+const struct stanch_section stanch_section_paging = {
+    "paging", (const struct stanch_key[]){
+                  {"via", NULL, stanch_read_texts, NULL, NULL, true, "list of names",
+                   "instances whose plugin pages people (pagerduty, webhook): each is told of every question and page"},
+                  {"url", NULL, read_address, "http", "null", false, "address",
+                   "where people reach stanch: what the links of a page begin with"},
+                  {0}}};
+
 const struct stanch_section stanch_section_config = {
     "stanch",
     (const struct stanch_key[]){
@@ -220,6 +242,8 @@ const struct stanch_section stanch_section_config = {
         {"approvals", NULL, stanch_read_section, &stanch_section_approvals, "{}", false, "table", "see below"},
         {"checkpoints", NULL, read_checkpoints, &stanch_section_checkpoints, "null", false, "table",
          "where signed heads of the timeline are kept, see below"},
+        {"paging", NULL, read_paging, &stanch_section_paging, "null", false, "table",
+         "who is told that a question waits, and of what runbooks page; none: nobody is, see below"},
         {"fresh_for", "fresh_for_ms", stanch_read_duration, &fresh_bounds, "\"5m\"", false, "duration",
          "a run that did nothing for longer asks before it mitigates further"},
         {"drain", "drain_ms", stanch_read_duration, &drain_bounds, "\"25s\"", false, "duration",
@@ -246,6 +270,23 @@ static void inherit_environment(const json_t *config)
     {
         if (environment && json_is_null(json_object_get(instance, "environment")))
             json_object_set(instance, "environment", environment);
+    }
+}
+
+static void check_via(struct stanch_check *check, const json_t *config)
+{
+    const json_t *via = json_object_get(json_object_get(config, "paging"), "via");
+    const json_t *instances = json_object_get(config, "instances");
+    for (size_t i = 0; i < json_array_size(via); i++) {
+        const json_t *name = json_array_get(via, i);
+        bool is_there = false;
+        for (size_t k = 0; k < json_array_size(instances) && !is_there; k++)
+            is_there = json_equal(json_object_get(json_array_get(instances, k), "name"), name);
+        if (is_there)
+            continue;
+        size_t before = stanch_check_enter(check, "paging.via");
+        stanch_check_fail(check, "there is no instance \"%.64s\" in the list instances", json_string_value(name));
+        stanch_check_leave(check, before);
     }
 }
 
@@ -277,8 +318,10 @@ void stanch_config_check(struct stanch_check *check, json_t *ret)
         if (found++)
             stanch_check_fail(check, "there is a second stanch { ... }; the configuration is one");
         stanch_block_get(check->L, top, STANCH_BLOCK_BODY);
-        if (found == 1)
+        if (found == 1) {
             stanch_check_section(check, top + 1, &stanch_section_config, false, ret);
+            check_via(check, ret);
+        }
         lua_settop(check->L, top);
     }
     if (!found)

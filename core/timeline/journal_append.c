@@ -39,6 +39,12 @@ static enum standing standing_of(const char *kind)
         "approval.denied",
         "daemon.stopped",
         "run.woken",
+        "notice.told",
+        "notice.closed",
+        "notice.failed",
+        "notice.dropped",
+        "paging.failing",
+        "paging.recovered",
     };
     static const char *const along[] = {
         "approval.requested", "step.waiting",  "step.resolved", "step.checked",       "step.verified",

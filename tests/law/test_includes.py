@@ -19,12 +19,13 @@ MAY = {
     "plugin": "base model wire",
     "http": "base",
     "incident": "base model timeline",
+    "page": "base model timeline plugin",
     "run": "base model timeline rule script plugin incident",
     "flow": "base model timeline book rule script plugin incident run",
     "drill": "base model timeline book rule script plugin incident run flow",
     "api": "base model http timeline flow",
     "cli": "base",
-    "serve": "base model wire timeline book rule script plugin http incident run flow drill api",
+    "serve": "base model wire timeline book rule script plugin http incident page run flow drill api",
     "main": "base serve api cli drill book script plugin",
 }
 # Foreign header (a prefix) -> where in core/ it may be included. jansson is core's value type: everywhere.

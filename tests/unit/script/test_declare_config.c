@@ -24,6 +24,7 @@ static void a_full_configuration_becomes_data(void **state)
         "             storm = { enter = 5, leave = 1, within = '10s', quiet = '1m' } },\n"
         "  checkpoints = { every = '30m', file = '/x', webhook = 'https://example.org/in', token = secret.env 'HOOK' "
         "},\n"
+        "  paging = { via = { 'p1', 'main' }, url = 'https://stanch.example' },\n"
         "  approvals = { expires = '10m' }, fresh_for = '1m', drain = '0s',\n"
         "}\n");
     assert_string_equal(d.err.text, "");
@@ -48,7 +49,9 @@ static void a_full_configuration_becomes_data(void **state)
         "\"max_steps\":10,\"events_per_s\":5,\"max_body_bytes\":2048},"
         "\"approvals\":{\"expires_ms\":600000},\"checkpoints\":{\"every_ms\":1800000,\"file\":\"/x\",\"git\":null,"
         "\"webhook\":\"https://example.org/"
-        "in\",\"token\":{\"$secret\":{\"env\":\"HOOK\"}}},\"fresh_for_ms\":60000,\"drain_ms\":0}");
+        "in\",\"token\":{\"$secret\":{\"env\":\"HOOK\"}}},"
+        "\"paging\":{\"via\":[\"p1\",\"main\"],\"url\":\"https://"
+        "stanch.example\"},\"fresh_for_ms\":60000,\"drain_ms\":0}");
     declared_done(&d);
 }
 
@@ -58,18 +61,18 @@ static void an_empty_configuration_has_all_defaults(void **state)
     struct declared d;
     declare_text(&d, "config", "stanch.lua", "stanch {}");
     assert_int_equal(d.rc, 0);
-    assert_json(
-        d.result,
-        "{\"state_dir\":\"/var/lib/stanch\",\"listen\":\"127.0.0.1:8470\","
-        "\"socket\":\"/run/stanch/control.sock\",\"environment\":null,\"plugin_dir\":null,\"policy\":null,"
-        "\"runbooks\":null,\"instances\":[],"
-        "\"incidents\":{\"correlate\":[\"alertname\"],\"join_within_ms\":1800000,\"declare_from\":\"sev4\","
-        "\"severity\":{\"label\":\"severity\",\"map\":{\"critical\":\"sev2\",\"page\":\"sev1\","
-        "\"warning\":\"sev3\"},\"otherwise\":\"sev3\"}},"
-        "\"limits\":{\"max_runs\":64,\"max_queued\":1000,\"storm\":{\"enter\":60,\"leave\":20,\"within_ms\":"
-        "60000,\"quiet_ms\":120000},"
-        "\"max_steps\":1000,\"events_per_s\":1000,\"max_body_bytes\":1048576},"
-        "\"approvals\":{\"expires_ms\":900000},\"checkpoints\":null,\"fresh_for_ms\":300000,\"drain_ms\":25000}");
+    assert_json(d.result,
+                "{\"state_dir\":\"/var/lib/stanch\",\"listen\":\"127.0.0.1:8470\","
+                "\"socket\":\"/run/stanch/control.sock\",\"environment\":null,\"plugin_dir\":null,\"policy\":null,"
+                "\"runbooks\":null,\"instances\":[],"
+                "\"incidents\":{\"correlate\":[\"alertname\"],\"join_within_ms\":1800000,\"declare_from\":\"sev4\","
+                "\"severity\":{\"label\":\"severity\",\"map\":{\"critical\":\"sev2\",\"page\":\"sev1\","
+                "\"warning\":\"sev3\"},\"otherwise\":\"sev3\"}},"
+                "\"limits\":{\"max_runs\":64,\"max_queued\":1000,\"storm\":{\"enter\":60,\"leave\":20,\"within_ms\":"
+                "60000,\"quiet_ms\":120000},"
+                "\"max_steps\":1000,\"events_per_s\":1000,\"max_body_bytes\":1048576},"
+                "\"approvals\":{\"expires_ms\":900000},\"checkpoints\":null,\"paging\":null,\"fresh_for_ms\":300000,"
+                "\"drain_ms\":25000}");
     declared_done(&d);
     declare_text(&d, "config", "stanch.lua", "stanch { listen = false }");
     assert_true(json_is_null(json_object_get(d.result, "listen")));
