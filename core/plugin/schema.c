@@ -94,11 +94,18 @@ static int load_properties(const json_t *properties, const char *where, int dept
     return 0;
 }
 
+/* A moment without memory is no mistake of the pattern; without it for longer, something else ends the process. */
+static int compile(const char *pattern, regex_t *re)
+{
+    int rc = regcomp(re, pattern, REG_EXTENDED | REG_NOSUB);
+    return rc == REG_ESPACE ? regcomp(re, pattern, REG_EXTENDED | REG_NOSUB) : rc;
+}
+
 static int load_pattern(const char *pattern, const char *where, struct stanch_err *err)
 {
     regex_t re;
     char why[200];
-    int rc = regcomp(&re, pattern, REG_EXTENDED | REG_NOSUB);
+    int rc = compile(pattern, &re);
     if (rc == 0) {
         regfree(&re);
         return 0;
@@ -260,9 +267,12 @@ static int check_string(const json_t *schema, const json_t *value, const char *w
         return stanch_err_set(err, STANCH_E_INVALID, "%s: %zu characters are more than %lld, the maximum", where, len,
                               (long long)high);
     regex_t re;
-    if (!pattern || regcomp(&re, pattern, REG_EXTENDED | REG_NOSUB) != 0)
-        return 0; /* a pattern that does not compile was refused at load */
-    int rc = regexec(&re, text, 0, NULL, 0);
+    if (!pattern)
+        return 0;
+    int rc = compile(pattern, &re);
+    if (rc != 0) /* it did when it was loaded */
+        return stanch_err_set(err, STANCH_E_INTERNAL, "%s: the pattern %s can't be tried now", where, pattern);
+    rc = regexec(&re, text, 0, NULL, 0);
     regfree(&re);
     if (rc == 0)
         return 0;
