@@ -14,8 +14,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define CACHE_PAGES 500 /* of a connection: the 2 MB that SQLite takes by itself */
-
 struct stanch_sqlite *stanch_sqlite__of(struct stanch_store *store)
 {
     return container_of(store, struct stanch_sqlite, base);
@@ -73,7 +71,7 @@ static void *reallocate(void *ptr, int bytes)
 
 /* A text that SQLite has no memory for comes back as NULL, like one that is not there. Where SQLite runs already (a test
  * put its VFS in) it stays as it is. */
-static void set_memory(void)
+static void end_without_memory(void)
 {
     sqlite3_mem_methods ending;
     if (sqlite3_config(SQLITE_CONFIG_GETMALLOC, &memory) != SQLITE_OK)
@@ -82,15 +80,13 @@ static void set_memory(void)
     ending.xMalloc = allocate;
     ending.xRealloc = reallocate;
     (void)sqlite3_config(SQLITE_CONFIG_MALLOC, &ending);
-    /* the pages of a connection's cache lie side by side: one by one they would keep half of the heap that a storm took */
-    (void)sqlite3_config(SQLITE_CONFIG_PAGECACHE, NULL, 0, CACHE_PAGES);
 }
 
 static int open_connection(struct stanch_sqlite *self, const char *path, int flags, sqlite3 **ret,
                            struct stanch_err *err)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    (void)pthread_once(&once, set_memory);
+    (void)pthread_once(&once, end_without_memory);
     int rc = sqlite3_open_v2(path, ret, flags | SQLITE_OPEN_NOMUTEX, *self->vfs ? self->vfs : NULL);
     if (rc != SQLITE_OK)
         return stanch_sqlite__error(*ret, rc, err, "the database cannot be opened");
