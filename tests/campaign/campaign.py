@@ -50,12 +50,14 @@ class Context:
         self.scratch = scratch
         self.planted = planted
         self.kind = cached(build, "STANCH_KIND", "dev")
+        self.notes = []
 
     def limit(self, short, long):
         return long if self.long else short
 
     def note(self, text):
-        """A line above the table: what goes on, which seed failed."""
+        """A line above the table, and again under one that missed: what goes on, which seed failed."""
+        self.notes.append(str(text))
         print(f"    {text}", flush=True)
 
 
@@ -85,8 +87,8 @@ def table(figures):
 
 
 def run_one(path, job):
-    """Run a campaign and write down {"figures", "error", "verdict"}. Verdict "failed" says that the product is wrong or
-    the figures mean nothing, "broken" that the campaign itself is wrong."""
+    """Run a campaign and write down {"figures", "error", "verdict", "notes"}. Verdict "failed" says that the product is
+    wrong or the figures mean nothing, "broken" that the campaign itself is wrong."""
     scratch = Path(tempfile.mkdtemp(prefix="stanch-campaign-"))
     context = Context(job["build"], job["long"], job["seed"], scratch, job["planted"])
     result = {"figures": [], "error": None, "verdict": "ran"}
@@ -101,6 +103,7 @@ def run_one(path, job):
         result.update(error=f"{type(error).__name__}: {error}"[-2000:], verdict="broken")
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+    result["notes"] = context.notes
     Path(job["figures"]).write_text(json.dumps(result))
     return 0 if result["verdict"] == "ran" else 1
 

@@ -24,17 +24,25 @@ def remote_lines(world, name):
     return path.read_text().splitlines() if path.exists() else []
 
 
-def body(action):
+# A machine that buries hundreds of processes takes longer to start a host than an action waits for one; another read
+# waits as long again, and does no harm. (No host is asked for that never comes back.)
+UNTIL_BACK = '''for _ = 1, 9 do
+        if pcall(function() return fx.get { target = "s1" } end) then break end
+    end'''
+
+
+def body(action, until_back):
     effect = set_to(7, action=action)
     return f'''note "begins"
     local ok, err = pcall(function() return fx.get {{ target = "s1" }} end)
     note(ok and "read: fine" or "read: " .. err.kind)
+    {until_back}
     ok, err = pcall(function() {effect} end)
     note(ok and "effect: fine" or "effect: " .. err.kind)'''
 
 
-def runbook(name, action):
-    text = book(body(action), name=name, on=f'alert {{ alertname = "{name}" }}', more=EACH)
+def runbook(name, action, until_back=""):
+    text = book(body(action, until_back), name=name, on=f'alert {{ alertname = "{name}" }}', more=EACH)
     return text.replace('effects "fx"', f'effects "{name}"')
 
 
@@ -44,7 +52,7 @@ def breaking_names(breaks):
 
 def start(world, breaks, action):
     names = breaking_names(breaks)
-    world.repo.commit({f"{name}.lua": runbook(name, action) for name in names})
+    world.repo.commit({f"{name}.lua": runbook(name, action, UNTIL_BACK) for name in names})
     instances = [instance(world, name, f"get.read:{what} once\n{action}.apply:{what} once\n") for name, what in names.items()]
     return world.daemon(policy=AUTO, instances=instances, limits={"events_per_s": 1000}).start()
 
