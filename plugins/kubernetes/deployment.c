@@ -7,13 +7,6 @@
 #define REVISION      "deployment.kubernetes.io/revision"
 #define MAX_REVISIONS 20
 
-struct read_wait {
-    kube_seen_fn fn;
-    void *kept;
-    const char *name;
-    struct kube_seen seen;
-};
-
 /* ---- the selector, as text ---- */
 
 static const char *join(struct sdk_call *call, const char *before, const char *more)
@@ -64,11 +57,9 @@ static bool is_owned(const json_t *replicaset, const char *uid)
 
 static void on_replicasets(struct sdk_call *call, const json_t *items)
 {
-    struct read_wait *wait = sdk_kept(call);
-    const char *uid = kube_text_at(wait->seen.object, "/metadata/uid");
+    const char *uid = kube_text_at(kube_reading(call)->object, "/metadata/uid");
     json_t *own = sdk_hold(call, json_array()), *one;
     size_t i, at;
-    sdk_keep(call, wait->kept);
     json_array_foreach((json_t *)(uintptr_t)items, i, one)
     {
         if (!is_owned(one, uid))
@@ -77,24 +68,20 @@ static void on_replicasets(struct sdk_call *call, const json_t *items)
             ;
         json_array_insert(own, at, one);
     }
-    wait->seen.more = own;
-    wait->fn(call, &wait->seen);
+    kube_read_done(call, own);
 }
 
-static void on_deployment(struct sdk_call *call, const json_t *deployment)
+static void read_replicasets(struct sdk_call *call, const json_t *deployment)
 {
-    struct read_wait *wait = sdk_kept(call);
-    wait->seen.object = deployment;
     kube_list(call, kube_path(call, "/apis/apps/v1", "replicasets", NULL), selector(call, deployment), on_replicasets);
 }
 
 void kube_read_deployment(struct sdk_call *call, const char *name, kube_seen_fn fn)
 {
-    struct read_wait *wait = sdk_memory(call, sizeof *wait);
-    *wait = (struct read_wait){.fn = fn, .kept = sdk_kept(call), .name = name};
-    wait->seen.path = kube_path(call, "/apis/apps/v1", "deployments", name);
-    sdk_keep(call, wait);
-    kube_get(call, wait->seen.path, name, on_deployment);
+    kube_read(call,
+              &(struct kube_wanted){
+                  .api = "/apis/apps/v1", .resource = "deployments", .name = name, .more = read_replicasets},
+              fn);
 }
 
 /* ---- templates ---- */

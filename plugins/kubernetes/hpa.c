@@ -8,26 +8,12 @@
 
 const char *const kube_hpa_versions[] = {"v2", "v2beta2", "v1", NULL};
 
-struct read_wait {
-    kube_seen_fn fn;
-    void *kept;
-    struct kube_seen seen;
-};
-
 static const char *name_of(struct sdk_call *call)
 {
     return sdk_arg_str(call, "hpa", "");
 }
 
 /* ---- reading: which version, the HPA, and for a plan the size of what it scales ---- */
-
-static void on_scale(struct sdk_call *call, const json_t *scale)
-{
-    struct read_wait *wait = sdk_kept(call);
-    sdk_keep(call, wait->kept);
-    wait->seen.more = scale;
-    wait->fn(call, &wait->seen);
-}
 
 /* Where the scale of the target is; NULL: of a kind whose path is not known here. */
 static const char *scale_path(struct sdk_call *call, const json_t *hpa)
@@ -43,30 +29,24 @@ static const char *scale_path(struct sdk_call *call, const json_t *hpa)
     return NULL;
 }
 
-static void on_hpa(struct sdk_call *call, const json_t *hpa)
+static void read_size(struct sdk_call *call, const json_t *hpa)
 {
-    struct read_wait *wait = sdk_kept(call);
     const char *path = sdk_op(call) == STANCH_OP_PLAN ? scale_path(call, hpa) : NULL;
-    wait->seen.object = hpa;
     if (path)
-        kube_get(call, path, kube_text_at(hpa, "/spec/scaleTargetRef/name"), on_scale);
+        kube_get(call, path, kube_text_at(hpa, "/spec/scaleTargetRef/name"), kube_read_done);
     else
-        on_scale(call, NULL);
-}
-
-static void on_version(struct sdk_call *call, const json_t *api)
-{
-    struct read_wait *wait = sdk_kept(call);
-    wait->seen.path = kube_path(call, json_string_value(api), "horizontalpodautoscalers", name_of(call));
-    kube_get(call, wait->seen.path, name_of(call), on_hpa);
+        kube_read_done(call, NULL);
 }
 
 static void read_it(struct sdk_call *call, kube_seen_fn fn)
 {
-    struct read_wait *wait = sdk_memory(call, sizeof *wait);
-    *wait = (struct read_wait){.fn = fn, .kept = sdk_kept(call)};
-    sdk_keep(call, wait);
-    kube_discover(call, "autoscaling", kube_hpa_versions, on_version);
+    kube_read(call,
+              &(struct kube_wanted){.group = "autoscaling",
+                                    .versions = kube_hpa_versions,
+                                    .resource = "horizontalpodautoscalers",
+                                    .name = name_of(call),
+                                    .more = read_size},
+              fn);
 }
 
 /* ---- its state ---- */

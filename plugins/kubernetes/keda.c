@@ -6,38 +6,14 @@
 #define PAUSED   "autoscaling.keda.sh/paused"
 #define REPLICAS "autoscaling.keda.sh/paused-replicas"
 
-struct read_wait {
-    kube_seen_fn fn;
-    void *kept;
-    struct kube_seen seen;
-};
-
 static const char *name_of(struct sdk_call *call)
 {
     return sdk_arg_str(call, "scaled_object", "");
 }
 
-static void on_object(struct sdk_call *call, const json_t *object)
-{
-    struct read_wait *wait = sdk_kept(call);
-    sdk_keep(call, wait->kept);
-    wait->seen.object = object;
-    wait->fn(call, &wait->seen);
-}
-
-static void on_version(struct sdk_call *call, const json_t *api)
-{
-    struct read_wait *wait = sdk_kept(call);
-    wait->seen.path = kube_path(call, json_string_value(api), "scaledobjects", name_of(call));
-    kube_get(call, wait->seen.path, name_of(call), on_object);
-}
-
 static void read_it(struct sdk_call *call, kube_seen_fn fn)
 {
-    struct read_wait *wait = sdk_memory(call, sizeof *wait);
-    *wait = (struct read_wait){.fn = fn, .kept = sdk_kept(call)};
-    sdk_keep(call, wait);
-    kube_discover(call, "keda.sh", NULL, on_version);
+    kube_read(call, &(struct kube_wanted){.group = "keda.sh", .resource = "scaledobjects", .name = name_of(call)}, fn);
 }
 
 static json_t *state_of(struct sdk_call *call, const struct kube_seen *seen)

@@ -1,7 +1,7 @@
 /* kubernetes.h: what the files of this plugin share.
  * Flow   a call -> change.c: plan, apply, verify, undo, reconcile, the same for all kinds of change
  *               -> rollback.c | hpa.c | keda.c | scale.c | route.c: what is read, what state it is in, which patch changes it
- *               -> ask.c: the API server
+ *               -> read.c: an object and what belongs to it   -> ask.c: the API server
  */
 #ifndef KUBERNETES_H
 #define KUBERNETES_H
@@ -57,6 +57,23 @@ struct kube_seen {
     const json_t *more;   /* what else was read */
 };
 typedef void (*kube_seen_fn)(struct sdk_call *call, const struct kube_seen *seen);
+
+/* ---- read.c: an object and what belongs to it ---- */
+
+struct kube_wanted {
+    const char *api;             /* "/apis/apps/v1"; NULL: the version of `group` that the server has */
+    const char *group;           /* "autoscaling" */
+    const char *const *versions; /* as kube_discover */
+    const char *resource, *name; /* "deployments", "web" */
+    /** The object is there: read what else is needed, then kube_read_done. NULL: nothing else is. */
+    kube_json_fn more;
+};
+/** Read it; answers the call when that fails. What was kept stays kept. fn: gets what was seen. wanted: copied */
+void kube_read(struct sdk_call *call, const struct kube_wanted *wanted, kube_seen_fn fn);
+/** What was seen so far, from `more` until kube_read_done. */
+struct kube_seen *kube_reading(struct sdk_call *call);
+/** The end of `more`. more: what else was read, or NULL. */
+void kube_read_done(struct sdk_call *call, const json_t *more);
 
 enum kube_holds { KUBE_HOLDS, KUBE_NOT_YET, KUBE_NEVER };
 

@@ -2,38 +2,18 @@
 #include "kubernetes.h"
 #include <string.h>
 
-struct read_wait {
-    kube_seen_fn fn;
-    void *kept;
-    struct kube_seen seen;
-};
-
 static const char *name_of(struct sdk_call *call)
 {
     return sdk_arg_str(call, "route", "");
 }
 
-static void on_object(struct sdk_call *call, const json_t *object)
-{
-    struct read_wait *wait = sdk_kept(call);
-    sdk_keep(call, wait->kept);
-    wait->seen.object = object;
-    wait->fn(call, &wait->seen);
-}
-
-static void on_version(struct sdk_call *call, const json_t *api)
-{
-    struct read_wait *wait = sdk_kept(call);
-    wait->seen.path = kube_path(call, json_string_value(api), kube_route_shape(call)->resource, name_of(call));
-    kube_get(call, wait->seen.path, name_of(call), on_object);
-}
-
 static void read_it(struct sdk_call *call, kube_seen_fn fn)
 {
-    struct read_wait *wait = sdk_memory(call, sizeof *wait);
-    *wait = (struct read_wait){.fn = fn, .kept = sdk_kept(call)};
-    sdk_keep(call, wait);
-    kube_discover(call, kube_route_shape(call)->group, NULL, on_version);
+    kube_read(call,
+              &(struct kube_wanted){.group = kube_route_shape(call)->group,
+                                    .resource = kube_route_shape(call)->resource,
+                                    .name = name_of(call)},
+              fn);
 }
 
 /* ---- which rule ---- */

@@ -3,12 +3,6 @@
 #include "kubernetes.h"
 #include <string.h>
 
-struct read_wait {
-    kube_seen_fn fn;
-    void *kept;
-    struct kube_seen seen;
-};
-
 static const char *kind_of(struct sdk_call *call)
 {
     return sdk_arg_str(call, "kind", "Deployment");
@@ -26,38 +20,31 @@ static bool is_deployment(struct sdk_call *call)
 
 /* ---- reading: the object, and for a plan the HPAs of the namespace ---- */
 
-static void on_hpas(struct sdk_call *call, const json_t *items)
-{
-    struct read_wait *wait = sdk_kept(call);
-    sdk_keep(call, wait->kept);
-    wait->seen.more = items;
-    wait->fn(call, &wait->seen);
-}
-
 static void on_version(struct sdk_call *call, const json_t *api)
 {
-    kube_list(call, kube_path(call, json_string_value(api), "horizontalpodautoscalers", NULL), NULL, on_hpas);
+    kube_list(call, kube_path(call, json_string_value(api), "horizontalpodautoscalers", NULL), NULL, kube_read_done);
 }
 
-static void on_object(struct sdk_call *call, const json_t *object)
+/* Its scale is what is patched. */
+static void read_hpas(struct sdk_call *call, const json_t *object)
 {
-    struct read_wait *wait = sdk_kept(call);
-    wait->seen.object = object;
+    struct kube_seen *seen = kube_reading(call);
+    (void)object;
+    seen->path = sdk_text(call, "%s/scale", seen->path);
     if (sdk_op(call) == STANCH_OP_PLAN)
         kube_discover(call, "autoscaling", kube_hpa_versions, on_version);
     else
-        on_hpas(call, NULL);
+        kube_read_done(call, NULL);
 }
 
 static void read_it(struct sdk_call *call, kube_seen_fn fn)
 {
-    struct read_wait *wait = sdk_memory(call, sizeof *wait);
-    const char *resource = is_deployment(call) ? "deployments" : "statefulsets";
-    const char *path = kube_path(call, "/apis/apps/v1", resource, name_of(call));
-    *wait = (struct read_wait){.fn = fn, .kept = sdk_kept(call)};
-    wait->seen.path = sdk_text(call, "%s/scale", path);
-    sdk_keep(call, wait);
-    kube_get(call, path, name_of(call), on_object);
+    kube_read(call,
+              &(struct kube_wanted){.api = "/apis/apps/v1",
+                                    .resource = is_deployment(call) ? "deployments" : "statefulsets",
+                                    .name = name_of(call),
+                                    .more = read_hpas},
+              fn);
 }
 
 /* ---- its state ---- */
