@@ -1,26 +1,7 @@
 /* test_rest.c: a run that waits costs disk only: it goes out of memory, and goes on from the journal. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-#include "sim_world.h"
+#include "run/sim_case.h"
 #include "run/engine.h"
 #include <string.h>
-
-static void assert_state(struct sim *sim, const char *noun, const char *id, const char *state)
-{
-    char seen[32];
-    sim_state_of(sim, noun, id, seen);
-    assert_string_equal(seen, state);
-}
-
-static int decide(struct sim *sim, const char *id, const char *decision)
-{
-    STANCH_AUTO_JSON json_t *doc = stanch_journal_get(sim->journal, STANCH_VIEW_APPENDED, "approval", id);
-    struct stanch_err err;
-    return stanch_engine_decide(sim->engine, "person:ada", id, decision, stanch_json_str(doc, "plan_digest", NULL),
-                                NULL, &err);
-}
 
 static int in_memory(const struct sim *sim)
 {
