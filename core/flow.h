@@ -67,6 +67,11 @@ int stanch_flow_test_source(struct stanch_flow *flow, const struct stanch_webhoo
 int stanch_flow_do(struct stanch_flow *flow, const char *by, const char *command, const json_t *input,
                    stanch_flow_done done, void *ctx, struct stanch_err *err);
 
+/** A door refused somebody: an entry (the first of a kind at once, those of the next minute as one more). by: "" when it is
+ *  nobody; what: "POST /v1/stop"; both bounded in number by their callers. */
+void stanch_flow_note_refused(struct stanch_flow *flow, const char *by, const char *what, const char *remote,
+                              const struct stanch_err *err);
+
 /** How things stand, for readiness, metrics, `stanch status`. new:
  *  {"ready":bool,"why":[text],"stopped":null|{"reason","by","at"},"journal":{...},"plugins":[...],
  *   "book":{"commit","accepted_at","state":"ok"|"away"|"refused"|"none","why"?},"runs":{"open","parked","going"},

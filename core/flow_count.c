@@ -1,8 +1,9 @@
-/* flow_count.c: what comes too often for an entry each: repeats of an event, and webhooks that are refused. They are counted
+/* flow_count.c: what comes too often for an entry each: repeats of an event, webhooks and people that are refused. They are counted
  * in memory and written now and then; those counts are all that a crash may lose.
  */
 #include "base/json.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "flow_parts.h"
 #include <string.h>
 
@@ -52,15 +53,35 @@ static bool append_refusal(struct stanch_flow *flow, const json_t *seen)
     struct stanch_batch *batch = stanch_batch_new();
     struct stanch_err err;
     json_int_t more = stanch_json_int(seen, "more", 0);
-    json_t *data = json_pack("{s:O*, s:O*, s:O*}", "source", json_object_get(seen, "source"), "remote",
-                             json_object_get(seen, "remote"), "why", json_object_get(seen, "why"));
+    json_t *data = json_pack("{s:O*, s:O*, s:O*, s:O*}", "source", json_object_get(seen, "source"), "what",
+                             json_object_get(seen, "what"), "remote", json_object_get(seen, "remote"), "why",
+                             json_object_get(seen, "why"));
     if (more > 0)
         json_object_set_new(data, "count", json_integer(more));
-    stanch_batch_add(batch, STANCH_CHAIN_NONE, "event.refused", STANCH_BY_STANCH, NULL, data);
+    stanch_batch_add(batch, STANCH_CHAIN_NONE, stanch_json_str(seen, "kind", ""),
+                     stanch_json_str(seen, "by", STANCH_BY_STANCH), NULL, data);
     if (stanch_journal_append(flow->journal, batch, NULL, NULL, &err) == 0)
         return true;
     stanch_log(STANCH_LOG_WARN, "flow", "a refusal could not be recorded: %s", err.text);
     return false;
+}
+
+/* first: what the entry says of the first of its kind; taken. Kinds are few: this is bounded. */
+static void note_refused(struct stanch_flow *flow, const char *key, json_t *first, const char *remote, const char *why)
+{
+    json_t *seen = json_object_get(flow->refusals, key);
+    bool is_first = !seen;
+    if (is_first) {
+        seen = json_incref(first);
+        json_object_set_new(seen, "since_ms", json_integer(stanch_loop_mono_ms(flow->loop)));
+        json_object_set_new(seen, "more", json_integer(0));
+        json_object_set_new(flow->refusals, key, seen);
+    }
+    json_decref(first);
+    json_object_set_new(seen, "remote", json_string(remote));
+    json_object_set_new(seen, "why", json_string(why));
+    if (!is_first || !append_refusal(flow, seen))
+        json_object_set_new(seen, "more", json_integer(stanch_json_int(seen, "more", 0) + 1));
 }
 
 void stanch_flow__note_refusal(struct stanch_flow *flow, const char *source, const char *remote,
@@ -68,18 +89,17 @@ void stanch_flow__note_refusal(struct stanch_flow *flow, const char *source, con
 {
     if (!is_for_good(err))
         return;
-    STANCH_AUTO_JSON json_t *key = json_sprintf("%s %s", source, stanch_err_word(err->code));
-    json_t *seen = json_object_get(flow->refusals, json_string_value(key));
-    bool is_first = !seen;
-    if (is_first) { /* sources and kinds of errors are few: this is bounded */
-        seen = json_pack("{s:s, s:I, s:i}", "source", source, "since_ms", (json_int_t)stanch_loop_mono_ms(flow->loop),
-                         "more", 0);
-        json_object_set_new(flow->refusals, json_string_value(key), seen);
-    }
-    json_object_set_new(seen, "remote", json_string(remote));
-    json_object_set_new(seen, "why", json_string(err->text));
-    if (!is_first || !append_refusal(flow, seen))
-        json_object_set_new(seen, "more", json_integer(stanch_json_int(seen, "more", 0) + 1));
+    STANCH_AUTO_FREE char *key = stanch_asprintf("%s %s", source, stanch_err_word(err->code));
+    note_refused(flow, key, json_pack("{s:s, s:s}", "kind", "event.refused", "source", source), remote, err->text);
+}
+
+void stanch_flow_note_refused(struct stanch_flow *flow, const char *by, const char *what, const char *remote,
+                              const struct stanch_err *err)
+{
+    STANCH_AUTO_FREE char *key = stanch_asprintf("%s %s", *by ? by : "nobody", what);
+    json_t *first = json_pack("{s:s, s:s}", "kind", "access.refused", "what", what);
+    stanch_json_set_str(first, "by", *by ? by : "nobody");
+    note_refused(flow, key, first, remote, err->text);
 }
 
 static void flush_refusals(struct stanch_flow *flow)

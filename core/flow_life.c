@@ -120,6 +120,7 @@ int stanch_flow_new(struct stanch_loop *loop, struct stanch_journal *journal, st
     flow->world = world;
     flow->engine = engine;
     flow->config = config->config;
+    flow->people = config->people;
     flow->state_dir = stanch_strdup(config->state_dir);
     flow->exe = stanch_strdup(config->exe);
     flow->counters = json_object();

@@ -10,6 +10,7 @@
 #include "catalogue.h"
 #include "flow.h"
 #include "incident/incident.h"
+#include "people/people.h"
 #include "plugin/plugin.h"
 #include "run/run.h"
 #include "timeline/journal.h"
@@ -46,6 +47,8 @@ struct stanch_flow_config {
     const json_t *config; /* as evaluated (script/DECLARATIONS.md); borrowed, must outlive the flow */
     const char *exe;      /* path of this executable */
     const char *state_dir;
+    const struct stanch_people
+        *people; /* borrowed, must outlive the flow; NULL: whoever may open the socket may do all */
 };
 
 #define STANCH_STORM_SLOTS 60
@@ -85,6 +88,7 @@ struct stanch_flow {
     struct stanch_book *book;
     struct stanch_catalogue *catalogue; /* NULL: no commit accepted yet */
     const json_t *config;
+    const struct stanch_people *people; /* NULL: there is no people file */
     char *state_dir;
     char *exe;
     struct stanch_flow_keeper keeper; /* status NULL: there is none */

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "flow_parts.h"
 #include "page/pager.h"
+#include "people/people.h"
 #include "rule/policy.h"
 #include "serve_keep.h"
 #include "setup.h"
@@ -45,6 +46,7 @@ struct stanch_daemon {
     struct stanch_journal *journal;
     struct stanch_plugins *plugins;
     struct stanch_policy *policy;
+    struct stanch_people *people; /* NULL: whoever may open the socket may do all */
     struct stanch_world *world;
     struct stanch_engine *engine;
     struct stanch_flow *flow;
@@ -145,6 +147,16 @@ static void append_life(struct stanch_daemon *daemon, const char *kind)
 
 /* ---- starting ---- */
 
+static int load_people(struct stanch_daemon *daemon, const char *path, struct stanch_err *err)
+{
+    STANCH_AUTO_JSON json_t *data = NULL;
+    int rc = stanch_setup_evaluate(daemon->loop, daemon->runner, "people", path, &data, err);
+    if (rc < 0)
+        return rc;
+    rc = stanch_people_new(data, &daemon->people, err);
+    return rc < 0 ? stanch_err_wrap(err, "%s", path) : 0;
+}
+
 static int load_setup(struct stanch_daemon *daemon, struct stanch_err *err)
 {
     int rc = stanch_runner_start(daemon->loop, daemon->exe, &stanch_runner_default_limits, &daemon->runner, err);
@@ -153,14 +165,15 @@ static int load_setup(struct stanch_daemon *daemon, struct stanch_err *err)
             stanch_setup_evaluate(daemon->loop, daemon->runner, "config", daemon->options.config, &daemon->config, err);
     if (rc < 0)
         return rc;
-    STANCH_AUTO_FREE char *policy_path = stanch_setup_policy_path(daemon->config, daemon->options.config);
+    STANCH_AUTO_FREE char *policy_path = stanch_setup_path(daemon->config, "policy", daemon->options.config);
+    STANCH_AUTO_FREE char *people_path = stanch_setup_path(daemon->config, "people", daemon->options.config);
     if (policy_path)
         rc = stanch_setup_evaluate(daemon->loop, daemon->runner, "policy", policy_path, &daemon->policy_data, err);
     if (rc == 0)
         rc = stanch_policy_new(daemon->policy_data, &daemon->policy, err);
     if (rc == 0 && !policy_path)
         stanch_log(STANCH_LOG_INFO, "serve", "no policy file: every mitigation asks");
-    return rc;
+    return rc == 0 && people_path ? load_people(daemon, people_path, err) : rc;
 }
 
 static int make_dir(const char *path, mode_t mode, struct stanch_err *err)
@@ -337,7 +350,8 @@ static int start_engine(struct stanch_daemon *daemon, struct stanch_err *err)
     };
     daemon->world = stanch_world_production(daemon->loop, daemon->plugins, daemon->runner);
     daemon->engine = stanch_engine_new(daemon->journal, daemon->world, daemon->policy, &config);
-    struct stanch_flow_config flow = {.config = daemon->config, .exe = daemon->exe, .state_dir = state_dir};
+    struct stanch_flow_config flow = {
+        .config = daemon->config, .exe = daemon->exe, .state_dir = state_dir, .people = daemon->people};
     int rc = stanch_flow_new(daemon->loop, daemon->journal, daemon->plugins, daemon->world, daemon->engine, &flow,
                              &daemon->flow, err);
     if (rc < 0 || daemon->damaged)
@@ -363,7 +377,7 @@ static int start_doors(struct stanch_daemon *daemon, struct stanch_err *err)
         .socket_path = socket_path,
         .max_body_bytes = (size_t)stanch_json_int(json_object_get(daemon->config, "limits"), "max_body_bytes", 1 << 20),
     };
-    int rc = stanch_api_start(daemon->loop, &http, daemon->flow, daemon->journal, &daemon->api, err);
+    int rc = stanch_api_start(daemon->loop, &http, daemon->flow, daemon->journal, daemon->people, &daemon->api, err);
     if (rc == 0)
         stanch_log(STANCH_LOG_INFO, "serve", "ready version=%s pid=%d socket=%s port=%d", STANCH_VERSION, (int)getpid(),
                    socket_path ? socket_path : "-", stanch_api_port(daemon->api));
@@ -492,6 +506,7 @@ static void take_apart(struct stanch_daemon *daemon)
     stanch_world_free(daemon->world);
     stanch_journal_close(daemon->journal);
     stanch_policy_free(daemon->policy);
+    stanch_people_free(daemon->people);
     json_decref(daemon->config);
     json_decref(daemon->policy_data);
     if (daemon->terminate.data)

@@ -106,13 +106,13 @@ int stanch_setup_evaluate(struct stanch_loop *loop, struct stanch_runner *runner
     return 0;
 }
 
-char *stanch_setup_policy_path(const json_t *config, const char *config_path)
+char *stanch_setup_path(const json_t *config, const char *key, const char *config_path)
 {
-    const char *policy = stanch_json_str(config, "policy", NULL);
-    if (!policy)
+    const char *named = stanch_json_str(config, key, NULL);
+    if (!named)
         return NULL;
     const char *slash = strrchr(config_path, '/');
-    if (*policy == '/' || !slash)
-        return stanch_strdup(policy);
-    return stanch_asprintf("%.*s/%s", (int)(slash - config_path), config_path, policy);
+    if (*named == '/' || !slash)
+        return stanch_strdup(named);
+    return stanch_asprintf("%.*s/%s", (int)(slash - config_path), config_path, named);
 }

@@ -7,13 +7,13 @@
 #include "script/runner.h"
 #include <jansson.h>
 
-/** Evaluate `path` as "config" or "policy". errors: every mistake found is written to stderr, one a line,
+/** Evaluate `path` as "config", "policy" or "people". errors: every mistake found is written to stderr, one a line,
  * with file, line, key path and what was expected. ret: new. returns 0 | STANCH_E_INVALID |
  * STANCH_E_NOT_FOUND | STANCH_E_TIMEOUT, ... */
 int stanch_setup_evaluate(struct stanch_loop *loop, struct stanch_runner *runner, const char *kind, const char *path,
                           json_t **ret, struct stanch_err *err);
-/** The policy file that a configuration names, beside the configuration when it is relative. new; NULL: none.
- */
-char *stanch_setup_policy_path(const json_t *config, const char *config_path);
+/** The file that a configuration names under `key` ("policy", "people"), beside the configuration when it is relative. new;
+ *  NULL: none. */
+char *stanch_setup_path(const json_t *config, const char *key, const char *config_path);
 
 #endif

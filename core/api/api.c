@@ -1,8 +1,7 @@
-/* api.c: from a request to its handler, and the one place where it is decided who may. */
+/* api.c: from a request to its handler. */
 #include "api/room.h"
 #include "base/json.h"
 #include "base/mem.h"
-#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -27,48 +26,9 @@ void stanch_api__answer(struct stanch_api__call *call, const json_t *value)
     stanch_api__call_free(call);
 }
 
-static bool is_plain_name(const char *name)
-{
-    for (const char *c = name; *c; c++)
-        if (!((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') || strchr("._-", *c)))
-            return false;
-    return *name != 0;
-}
-
-/* Who is at the other end of the control socket: the kernel says the uid, the machine's users its name. */
-static void name_peer(uid_t uid, char ret[160])
-{
-    struct passwd entry, *found = NULL;
-    char room[4096];
-    (void)snprintf(ret, 160, "uid:%u", (unsigned)uid);
-    if (getpwuid_r(uid, &entry, room, sizeof room, &found) == 0 && found && is_plain_name(found->pw_name) &&
-        strlen(found->pw_name) < 140)
-        (void)snprintf(ret, 160, "person:%s", found->pw_name);
-}
-
-/* The one decision. Until people, roles and tokens exist, the socket's mode (0660, in the daemon's directory) says
- * who may change and look; over TCP only what carries its own credential or tells nothing. */
-static int authorize(struct stanch_api__call *call, struct stanch_err *err)
-{
-    bool is_local = stanch_http_is_local(call->request);
-    if (is_local)
-        name_peer(stanch_http_peer_uid(call->request), call->by);
-    switch (call->route->who) {
-    case STANCH_API__ANYONE:
-    case STANCH_API__SOURCE:
-        return 0;
-    case STANCH_API__LOCAL:
-        if (is_local)
-            return 0;
-    }
-    return stanch_err_set(err, STANCH_E_FORBIDDEN,
-                          "%s %s is answered only over the Unix socket; over TCP there are events, health and metrics",
-                          call->route->method, call->route->pattern);
-}
-
 static int prepare(struct stanch_api__call *call, char where[120], struct stanch_err *err)
 {
-    int rc = authorize(call, err);
+    int rc = stanch_api__authorize(call, err);
     if (rc != 0)
         return rc;
     if (call->route->changes && call->api->draining)
@@ -101,12 +61,14 @@ static void on_request(void *ctx, struct stanch_http_request *request)
 }
 
 int stanch_api_start(struct stanch_loop *loop, const struct stanch_http_config *config, struct stanch_flow *flow,
-                     struct stanch_journal *journal, struct stanch_api **ret, struct stanch_err *err)
+                     struct stanch_journal *journal, const struct stanch_people *people, struct stanch_api **ret,
+                     struct stanch_err *err)
 {
     struct stanch_api *api = STANCH_NEW(struct stanch_api);
     api->loop = loop;
     api->flow = flow;
     api->journal = journal;
+    api->people = people;
     int rc = stanch_http_start(loop, config, on_request, api, &api->http, err);
     if (rc != 0) {
         free(api);

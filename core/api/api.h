@@ -5,13 +5,15 @@
 #define STANCH_API_API_H
 #include "flow.h"
 #include "http/http.h"
+#include "people/people.h"
 #include "timeline/journal.h"
 
 struct stanch_api;
 
-/** flow, journal: borrowed, must outlive it. Starts the HTTP servers. ret: new. */
+/** flow, journal, people (NULL: there is no people file): borrowed, must outlive it. Starts the HTTP servers. ret: new. */
 int stanch_api_start(struct stanch_loop *loop, const struct stanch_http_config *config, struct stanch_flow *flow,
-                     struct stanch_journal *journal, struct stanch_api **ret, struct stanch_err *err);
+                     struct stanch_journal *journal, const struct stanch_people *people, struct stanch_api **ret,
+                     struct stanch_err *err);
 /** 503 for all that is new, /healthz and views go on. */
 void stanch_api_drain(struct stanch_api *api);
 void stanch_api_free(struct stanch_api *api);

@@ -53,7 +53,7 @@ void stanch_api__test_source(struct stanch_api__call *call)
 static void run_command(struct stanch_api__call *call, const char *command, const json_t *input)
 {
     struct stanch_err err = {0};
-    if (stanch_flow_do(call->api->flow, call->by, command, input, on_done, call, &err) != 0)
+    if (stanch_flow_do(call->api->flow, call->who.name, command, input, on_done, call, &err) != 0)
         stanch_api__fail(call, &err, NULL);
 }
 

@@ -10,17 +10,12 @@
 #define STANCH_API__PARTS   2 /* {id}s in a path */
 #define STANCH_API__STREAMS 64
 
-enum stanch_api__who {
-    STANCH_API__ANYONE, /* tells nothing of what goes on */
-    STANCH_API__SOURCE, /* the event source checks its credential, in its plugin */
-    STANCH_API__LOCAL   /* only over the control socket, until people and tokens exist */
-};
-
 struct stanch_api__call;
 
 struct stanch_api__route {
     const char *method, *pattern;
-    enum stanch_api__who who;
+    enum stanch_may
+        needs;    /* NOTHING: it tells nothing of what goes on, or its source checks the credential in its plugin */
     bool changes; /* refused while draining */
     void (*handle)(struct stanch_api__call *call);
     const char *command; /* of flow.h, for handle_change; a noun, for list and get */
@@ -38,6 +33,7 @@ struct stanch_api {
     struct stanch_http *http;
     struct stanch_flow *flow;
     struct stanch_journal *journal;
+    const struct stanch_people *people; /* NULL: there is no people file */
     bool draining;
     struct stanch_api__live *live; /* streams, a list */
     int live_count;
@@ -48,13 +44,16 @@ struct stanch_api__call {
     struct stanch_http_request *request;
     const struct stanch_api__route *route;
     char *parts[STANCH_API__PARTS];
-    char by[160];
+    struct stanch_principal who; /* name "": nobody, on a route that needs nobody */
     json_t *body;
 };
 void stanch_api__call_free(struct stanch_api__call *call);
 /* Both end the call. where may be NULL. value: borrowed; times are added. */
 void stanch_api__fail(struct stanch_api__call *call, const struct stanch_err *err, const char *where);
 void stanch_api__answer(struct stanch_api__call *call, const json_t *value);
+
+/* who.c: fills call->who. returns 0 | STANCH_E_UNAUTHORIZED | STANCH_E_FORBIDDEN; what is refused is an entry */
+int stanch_api__authorize(struct stanch_api__call *call, struct stanch_err *err);
 
 /* body.c: parse and check against the route's members. ret: new, an object. where: filled on error */
 int stanch_api__read_body(const struct stanch_api__call *call, json_t **ret, char where[120], struct stanch_err *err);
@@ -83,6 +82,8 @@ void stanch_api__runbooks(struct stanch_api__call *call);
 void stanch_api__runbook(struct stanch_api__call *call);
 void stanch_api__plugins(struct stanch_api__call *call);
 void stanch_api__plugin(struct stanch_api__call *call);
+void stanch_api__people(struct stanch_api__call *call);
+void stanch_api__whoami(struct stanch_api__call *call);
 void stanch_api__status(struct stanch_api__call *call);
 void stanch_api__healthz(struct stanch_api__call *call);
 void stanch_api__readyz(struct stanch_api__call *call);

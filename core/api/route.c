@@ -7,60 +7,68 @@
 
 #define READ(pattern, handle, noun)                                                                                    \
     {                                                                                                                  \
-        "GET", pattern, STANCH_API__LOCAL, false, handle, noun, NULL, NULL, 200                                        \
+        "GET", pattern, STANCH_MAY_READ, false, handle, noun, NULL, NULL, 200                                          \
     }
 #define OPEN(pattern, handle)                                                                                          \
     {                                                                                                                  \
-        "GET", pattern, STANCH_API__ANYONE, false, handle, NULL, NULL, NULL, 200                                       \
+        "GET", pattern, STANCH_MAY_NOTHING, false, handle, NULL, NULL, NULL, 200                                       \
     }
-#define CHANGE(method, pattern, handle, command, ids, body, status)                                                    \
+#define CHANGE(method, pattern, needs, handle, command, ids, body, status)                                             \
     {                                                                                                                  \
-        method, pattern, STANCH_API__LOCAL, true, handle, command, ids, body, status                                   \
+        method, pattern, STANCH_MAY_##needs, true, handle, command, ids, body, status                                  \
     }
 
 static const struct stanch_api__route table[] = {
-    {"POST", "/v1/events/{source}", STANCH_API__SOURCE, true, stanch_api__receive, NULL, NULL, NULL, 202},
+    {"POST", "/v1/events/{source}", STANCH_MAY_NOTHING, true, stanch_api__receive, NULL, NULL, NULL, 202},
     READ("/v1/events", stanch_api__list, "event"),
     READ("/v1/events/{id}", stanch_api__get, "event"),
     READ("/v1/changes", stanch_api__list, "change"),
     READ("/v1/changes/{id}", stanch_api__get, "change"),
-    CHANGE("POST", "/v1/sources/{name}/test", stanch_api__test_source, NULL, NULL, NULL, 200),
+    CHANGE("POST", "/v1/sources/{name}/test", RESPOND, stanch_api__test_source, NULL, NULL, NULL, 200),
     READ("/v1/incidents", stanch_api__list, "incident"),
-    CHANGE("POST", "/v1/incidents", stanch_api__change, "incident.declare", NULL, "title:s! severity:s note:s", 201),
+    CHANGE("POST", "/v1/incidents", RESPOND, stanch_api__change, "incident.declare", NULL, "title:s! severity:s note:s",
+           201),
     READ("/v1/incidents/{id}", stanch_api__get, "incident"),
-    CHANGE("PATCH", "/v1/incidents/{id}", stanch_api__patch_incident, NULL, "incident",
+    CHANGE("PATCH", "/v1/incidents/{id}", RESPOND, stanch_api__patch_incident, NULL, "incident",
            "title:s severity:s state:s roles:o reason:s", 200),
     READ("/v1/incidents/{id}/timeline", stanch_api__timeline, NULL),
-    CHANGE("POST", "/v1/incidents/{id}/timeline", stanch_api__add_entry, NULL, "incident", "kind:s! text:s!", 201),
-    CHANGE("POST", "/v1/incidents/{id}/merge", stanch_api__change, "incident.merge", "incident", "into:s!", 200),
-    READ("/v1/incidents/{id}/runs", stanch_api__runs_of, "run"),
-    CHANGE("POST", "/v1/incidents/{id}/runs", stanch_api__change, "run.start", "incident", "runbook:s! params:o", 201),
-    READ("/v1/runs", stanch_api__list, "run"),
-    CHANGE("POST", "/v1/runs", stanch_api__change, "run.start", NULL, "runbook:s! incident:s params:o title:s", 201),
-    READ("/v1/runs/{id}", stanch_api__get_run, "run"),
-    CHANGE("POST", "/v1/runs/{id}/cancel", stanch_api__change, "run.cancel", "run", "reason:s", 200),
-    CHANGE("POST", "/v1/steps/{run}/{n}/resolve", stanch_api__resolve_step, "step.resolve", NULL, "happened:s! note:s",
+    CHANGE("POST", "/v1/incidents/{id}/timeline", RESPOND, stanch_api__add_entry, NULL, "incident", "kind:s! text:s!",
+           201),
+    CHANGE("POST", "/v1/incidents/{id}/merge", RESPOND, stanch_api__change, "incident.merge", "incident", "into:s!",
            200),
+    READ("/v1/incidents/{id}/runs", stanch_api__runs_of, "run"),
+    CHANGE("POST", "/v1/incidents/{id}/runs", RESPOND, stanch_api__change, "run.start", "incident",
+           "runbook:s! params:o", 201),
+    READ("/v1/runs", stanch_api__list, "run"),
+    CHANGE("POST", "/v1/runs", RESPOND, stanch_api__change, "run.start", NULL, "runbook:s! incident:s params:o title:s",
+           201),
+    READ("/v1/runs/{id}", stanch_api__get_run, "run"),
+    CHANGE("POST", "/v1/runs/{id}/cancel", RESPOND, stanch_api__change, "run.cancel", "run", "reason:s", 200),
+    CHANGE("POST", "/v1/steps/{run}/{n}/resolve", APPROVE, stanch_api__resolve_step, "step.resolve", NULL,
+           "happened:s! note:s", 200),
     READ("/v1/approvals", stanch_api__list, "approval"),
     READ("/v1/approvals/{id}", stanch_api__get, "approval"),
-    CHANGE("POST", "/v1/approvals/{id}", stanch_api__change, "approval.decide", "approval", "decision:s! plan:s note:s",
-           200),
+    CHANGE("POST", "/v1/approvals/{id}", APPROVE, stanch_api__change, "approval.decide", "approval",
+           "decision:s! plan:s note:s", 200),
     READ("/v1/mitigations", stanch_api__list, "mitigation"),
     READ("/v1/mitigations/{id}", stanch_api__get, "mitigation"),
-    CHANGE("POST", "/v1/mitigations/{id}/undo", stanch_api__change, "mitigation.undo", "mitigation", "reason:s", 200),
+    CHANGE("POST", "/v1/mitigations/{id}/undo", APPROVE, stanch_api__change, "mitigation.undo", "mitigation",
+           "reason:s", 200),
     READ("/v1/runbooks", stanch_api__runbooks, NULL),
-    CHANGE("POST", "/v1/runbooks/sync", stanch_api__change, "runbook.sync", NULL, "", 200),
-    CHANGE("POST", "/v1/runbooks/lint", stanch_api__change, "runbook.lint", NULL, "files:a!", 200),
+    CHANGE("POST", "/v1/runbooks/sync", ADMIN, stanch_api__change, "runbook.sync", NULL, "", 200),
+    CHANGE("POST", "/v1/runbooks/lint", READ, stanch_api__change, "runbook.lint", NULL, "files:a!", 200),
     READ("/v1/runbooks/{name}", stanch_api__runbook, NULL),
     READ("/v1/plugins", stanch_api__plugins, NULL),
     READ("/v1/plugins/{name}", stanch_api__plugin, NULL),
-    CHANGE("POST", "/v1/plugins/{name}/enable", stanch_api__change, "plugin.enable", "instance", "", 200),
-    CHANGE("POST", "/v1/plugins/{name}/check", stanch_api__change, "plugin.check", "instance", "", 200),
-    CHANGE("POST", "/v1/policy/explain", stanch_api__change, "policy.explain", NULL,
+    CHANGE("POST", "/v1/plugins/{name}/enable", ADMIN, stanch_api__change, "plugin.enable", "instance", "", 200),
+    CHANGE("POST", "/v1/plugins/{name}/check", RESPOND, stanch_api__change, "plugin.check", "instance", "", 200),
+    CHANGE("POST", "/v1/policy/explain", READ, stanch_api__change, "policy.explain", NULL,
            "instance:s! action:s! targets:a severity:s runbook:s effect:s reach:n risk:s", 200),
-    CHANGE("POST", "/v1/store/check", stanch_api__change, "store.check", NULL, "", 200),
-    CHANGE("POST", "/v1/stop", stanch_api__change, "stop", NULL, "reason:s!", 200),
-    CHANGE("POST", "/v1/resume", stanch_api__change, "resume", NULL, "reason:s", 200),
+    CHANGE("POST", "/v1/store/check", ADMIN, stanch_api__change, "store.check", NULL, "", 200),
+    CHANGE("POST", "/v1/stop", RESPOND, stanch_api__change, "stop", NULL, "reason:s!", 200),
+    CHANGE("POST", "/v1/resume", APPROVE, stanch_api__change, "resume", NULL, "reason:s", 200),
+    READ("/v1/people", stanch_api__people, NULL),
+    READ("/v1/whoami", stanch_api__whoami, NULL),
     READ("/v1/stream", stanch_api__stream, NULL),
     READ("/v1/status", stanch_api__status, NULL),
     OPEN("/v1/openapi.json", stanch_api__openapi),

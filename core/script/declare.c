@@ -20,6 +20,8 @@ void stanch_declare_install(lua_State *L, const char *kind, const json_t *input)
         stanch_config_install(L);
     else if (strcmp(kind, "policy") == 0)
         stanch_policy_install(L);
+    else if (strcmp(kind, "people") == 0)
+        stanch_people_install(L);
     else
         stanch_runbook_install(L);
 }
@@ -205,6 +207,8 @@ int stanch_declare_result(lua_State *L, const char *kind, const json_t *input, j
         return check_file(L, stanch_config_check, input, ret, err);
     if (strcmp(kind, "policy") == 0)
         return check_file(L, stanch_policy_check, input, ret, err);
+    if (strcmp(kind, "people") == 0)
+        return check_file(L, stanch_people_check, input, ret, err);
     return check_load(L, ret);
 }
 

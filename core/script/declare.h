@@ -18,7 +18,7 @@
 #include <jansson.h>
 #include <lua.h>
 
-/** Install the declaring globals of `kind` ("load" | "run" | "config" | "policy") with lua_setglobal. The table of
+/** Install the declaring globals of `kind` ("load" | "run" | "config" | "policy" | "people") with lua_setglobal. The table of
  *  globals is closed afterwards: files cannot add to it. input: borrowed; the whole input of the worker. */
 void stanch_declare_install(lua_State *L, const char *kind, const json_t *input);
 
@@ -26,7 +26,7 @@ void stanch_declare_install(lua_State *L, const char *kind, const json_t *input)
  *  errors of the others. error: borrowed: {"kind","text","file","line","traceback"}. */
 void stanch_declare_failed(lua_State *L, const char *path, const json_t *error);
 
-/** After all files were evaluated (load, config, policy): the checked data; the "result" of the worker.
+/** After all files were evaluated (load, config, policy, people): the checked data; the "result" of the worker.
  *  ret: new. returns 0 | an error that ends the activation (config, policy: the text names file, line and key path
  *  of the first mistake and how many more there are; ret is {"errors":[{"file","line","path","text"}]}, all of them) */
 int stanch_declare_result(lua_State *L, const char *kind, const json_t *input, json_t **ret, struct stanch_err *err);

@@ -111,6 +111,8 @@ extern const struct stanch_section stanch_section_config, stanch_section_reposit
     stanch_section_checkpoints, stanch_section_paging, stanch_section_instance;
 extern const struct stanch_section stanch_section_policy, stanch_section_approve, stanch_section_approver,
     stanch_section_rule;
+extern const struct stanch_section stanch_section_people, stanch_section_person, stanch_section_token,
+    stanch_section_roles, stanch_section_role;
 extern const struct stanch_section stanch_section_runbook, stanch_section_run_limits, stanch_section_alert,
     stanch_section_param, stanch_section_symptom;
 
@@ -120,6 +122,8 @@ void stanch_instance_install(lua_State *L);
 void stanch_read_instances(struct stanch_check *check, int idx, const struct stanch_key *key, json_t *into);
 void stanch_policy_install(lua_State *L);
 void stanch_policy_check(struct stanch_check *check, json_t *ret);
+void stanch_people_install(lua_State *L);
+void stanch_people_check(struct stanch_check *check, json_t *ret);
 void stanch_runbook_install(lua_State *L);
 /** Check the runbook block at idx (absolute). ret: the data of a runbook, but for path, line and digest. */
 void stanch_runbook_check(struct stanch_check *check, int idx, json_t *ret);

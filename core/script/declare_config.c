@@ -236,6 +236,8 @@ const struct stanch_section stanch_section_config = {
          "the repository of runbooks, see below"},
         {"policy", NULL, stanch_read_text, NULL, "null", false, "path",
          "the policy file, beside this one unless it begins with /; none: every mitigation asks"},
+        {"people", NULL, stanch_read_text, NULL, "null", false, "path",
+         "who there is, beside this file unless it begins with /; none: whoever may open the socket may do all"},
         {"instances", NULL, stanch_read_instances, NULL, "[]", false, "list of instances", "the plugins, see below"},
         {"incidents", NULL, stanch_read_section, &stanch_section_incidents, "{}", false, "table", "see below"},
         {"limits", NULL, stanch_read_section, &stanch_section_limits, "{}", false, "table", "see below"},

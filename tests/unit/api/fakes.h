@@ -22,6 +22,8 @@ struct fakes {
     void (*follower)(void *ctx, const struct stanch_entry *entry);
     void *follower_ctx;
     int followers;
+    struct stanch_people *people;
+    char refused[300]; /* the last that was refused: code, who, what; under lock */
 };
 static struct fakes *the; /* flow and journal have no state of their own here */
 
@@ -75,6 +77,17 @@ int stanch_flow_do(struct stanch_flow *flow, const char *by, const char *command
     (void)flow;
     return ask(json_pack("{s:s, s:s, s:o}", "by", by, "command", command, "input", json_deep_copy(input)), done, ctx,
                err);
+}
+
+void stanch_flow_note_refused(struct stanch_flow *flow, const char *by, const char *what, const char *remote,
+                              const struct stanch_err *err)
+{
+    (void)flow;
+    (void)remote;
+    pthread_mutex_lock(&the->client.lock);
+    (void)snprintf(the->refused, sizeof the->refused, "%s %s %s", stanch_err_word(err->code), *by ? by : "nobody",
+                   what);
+    pthread_mutex_unlock(&the->client.lock);
 }
 
 json_t *stanch_flow_status(struct stanch_flow *flow)
@@ -184,7 +197,8 @@ static inline void commit_one(void *ctx)
         the->follower(the->follower_ctx, entry);
 }
 
-static int start_fakes(void **state)
+/* people: owned by the fakes; NULL: there is no people file */
+static int start_fakes_for(void **state, struct stanch_people *people)
 {
     the = STANCH_NEW(struct fakes);
     struct serving *client = &the->client;
@@ -199,14 +213,20 @@ static int start_fakes(void **state)
     the->asked = json_array();
     the->docs = json_object();
     the->answer = json_pack("{s:s}", "id", "X-1");
+    the->people = people;
     client->loop = stanch_loop_new(&err);
     const struct stanch_http_config config = {.listen = "127.0.0.1:0", .socket_path = client->path};
-    if (stanch_api_start(client->loop, &config, NULL, NULL, &the->api, &err) != 0)
+    if (stanch_api_start(client->loop, &config, NULL, NULL, people, &the->api, &err) != 0)
         return -1;
     client->port = stanch_api_port(the->api);
     *state = client;
     pthread_create(&client->thread, NULL, serve, client);
     return 0;
+}
+
+static inline int start_fakes(void **state)
+{
+    return start_fakes_for(state, NULL);
 }
 
 static void stop_fakes_on_loop(void *ctx)
@@ -225,6 +245,7 @@ static int stop_fakes(void **state)
     rmdir(the->client.dir);
     for (int i = 0; i < the->entry_count; i++)
         json_decref(the->entries[i].data);
+    stanch_people_free(the->people);
     json_decref(the->asked);
     json_decref(the->docs);
     json_decref(the->answer);

@@ -36,7 +36,7 @@ static inline void declare_files(struct declared *ret, const char *kind, const s
 {
     *ret = (struct declared){.vm = stanch_vm_new()};
     lua_State *L = ret->vm->L;
-    bool is_file = strcmp(kind, "config") == 0 || strcmp(kind, "policy") == 0;
+    bool is_file = strcmp(kind, "load") != 0 && strcmp(kind, "run") != 0;
     ret->input = is_file ? json_pack("{s:s}", "file", sources[0].path) : json_loads(kit_instances, 0, NULL);
     ret->vm->sources = sources;
     ret->vm->source_count = count;

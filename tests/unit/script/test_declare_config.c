@@ -24,6 +24,7 @@ static void a_full_configuration_becomes_data(void **state)
         "             storm = { enter = 5, leave = 1, within = '10s', quiet = '1m' } },\n"
         "  checkpoints = { every = '30m', file = '/x', webhook = 'https://example.org/in', token = secret.env 'HOOK' "
         "},\n"
+        "  people = 'who.lua',\n"
         "  paging = { via = { 'p1', 'main' }, url = 'https://stanch.example' },\n"
         "  approvals = { expires = '10m' }, fresh_for = '1m', drain = '0s',\n"
         "}\n");
@@ -50,7 +51,7 @@ static void a_full_configuration_becomes_data(void **state)
         "\"approvals\":{\"expires_ms\":600000},\"checkpoints\":{\"every_ms\":1800000,\"file\":\"/x\",\"git\":null,"
         "\"webhook\":\"https://example.org/"
         "in\",\"token\":{\"$secret\":{\"env\":\"HOOK\"}}},"
-        "\"paging\":{\"via\":[\"p1\",\"main\"],\"url\":\"https://"
+        "\"people\":\"who.lua\",\"paging\":{\"via\":[\"p1\",\"main\"],\"url\":\"https://"
         "stanch.example\"},\"fresh_for_ms\":60000,\"drain_ms\":0}");
     declared_done(&d);
 }
@@ -71,7 +72,8 @@ static void an_empty_configuration_has_all_defaults(void **state)
                 "\"limits\":{\"max_runs\":64,\"max_queued\":1000,\"storm\":{\"enter\":60,\"leave\":20,\"within_ms\":"
                 "60000,\"quiet_ms\":120000},"
                 "\"max_steps\":1000,\"events_per_s\":1000,\"max_body_bytes\":1048576},"
-                "\"approvals\":{\"expires_ms\":900000},\"checkpoints\":null,\"paging\":null,\"fresh_for_ms\":300000,"
+                "\"approvals\":{\"expires_ms\":900000},\"checkpoints\":null,\"paging\":null,\"people\":null,\"fresh_"
+                "for_ms\":300000,"
                 "\"drain_ms\":25000}");
     declared_done(&d);
     declare_text(&d, "config", "stanch.lua", "stanch { listen = false }");
@@ -272,6 +274,61 @@ static void every_mistake_in_a_policy_is_told_with_its_place(void **state)
     check_mistakes("policy", "policy.lua", mistakes, sizeof mistakes / sizeof *mistakes);
 }
 
+#define HASH "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+
+static void people_become_data(void **state)
+{
+    (void)state;
+    struct declared d;
+    declare_text(&d, "people", "people.lua",
+                 "people {\n"
+                 "  person 'ada' { uid = 1000, email = 'ada@example.org', title = 'Ada', may = 'admin' },\n"
+                 "  person 'grace' {},\n"
+                 "  token 'phone' { person = 'grace', may = 'approve', expires = '2027-03-01', hash = '" HASH "' },\n"
+                 "  roles = { ic = { people = { 'ada', 'grace' }, rotate = '7d', from = '2026-11-02T09:00:00Z' },\n"
+                 "            lead = { calendar = 'on-call' } },\n"
+                 "  pool = { 'ada' },\n"
+                 "}\n");
+    assert_string_equal(d.err.text, "");
+    assert_json(d.result, "{\"people\":[{\"name\":\"ada\",\"line\":2,\"uid\":1000,\"email\":\"ada@example.org\","
+                          "\"title\":\"Ada\",\"may\":\"admin\"},{\"name\":\"grace\",\"line\":3,\"may\":\"approve\"}],"
+                          "\"tokens\":[{\"name\":\"phone\",\"line\":4,\"person\":\"grace\",\"may\":\"approve\","
+                          "\"expires_ms\":1803859200000,\"hash\":\"" HASH "\"}],"
+                          "\"roles\":{\"ic\":{\"people\":[\"ada\",\"grace\"],\"rotate_ms\":604800000,"
+                          "\"from_ms\":1793610000000},\"lead\":{\"calendar\":\"on-call\"}},\"pool\":[\"ada\"]}");
+    declared_done(&d);
+}
+
+static void every_mistake_about_people_is_told_with_its_place(void **state)
+{
+    (void)state;
+    static const struct mistake mistakes[] = {
+        {"", "people.lua:1: there is no people { ... } in this file"},
+        {"people {}\npeople {}", "people.lua:2: there is a second people { ... }; there is one"},
+        {"people { { uid = 1 } }",
+         "people.lua:1: [1]: expected person \"name\" { ... } or token \"name\" { ... }, not a table"},
+        {"people { person 'a b' {} }", "people.lua:1: person \"a b\": \"a b\" is not a name; use letters, digits, _ - "
+                                       "and ., at most 64, beginning with a letter or digit"},
+        {"people { person 'a' {},\n person 'a' {} }", "people.lua:2: person \"a\": another person has this name"},
+        {"people { person 'a' { may = 'all' } }",
+         "people.lua:1: person \"a\": may: expected \"read\", \"respond\", \"approve\" or \"admin\", not \"all\""},
+        {"people { person 'a' { uid = -1 } }", "people.lua:1: person \"a\": uid: expected 0 to 4294967294"},
+        {"people { token 't' { expires = '2027-01-01' } }",
+         "people.lua:1: token \"t\": hash: missing; expected 64 hex digits"},
+        {"people { token 't' { hash = 'secret', expires = '2027-01-01' } }",
+         "people.lua:1: token \"t\": hash: this is not the hash of a token; `stanch token new` makes both"},
+        {"people { token 't' { hash = '" HASH "', expires = 'soon' } }",
+         "people.lua:1: token \"t\": expires: \"soon\" is not a time; write it like 2027-03-01 or "
+         "2027-03-01T09:00:00Z"},
+        {"people { roles = { boss = {} } }",
+         "people.lua:1: roles.boss: there is no such key; there is ic, lead, comms, scribe"},
+        {"people { roles = { ic = { rotate = '1s' } } }", "people.lua:1: roles.ic.rotate: expected 1m to 366d"},
+        {"person 'a' {}\npeople {}",
+         "people.lua:1: person \"a\": it stands outside of people { ... }, so it would be nobody"},
+    };
+    check_mistakes("people", "people.lua", mistakes, sizeof mistakes / sizeof *mistakes);
+}
+
 static void hostile_files_end_in_a_message(void **state)
 {
     (void)state;
@@ -314,6 +371,8 @@ int main(void)
         cmocka_unit_test(every_mistake_in_a_configuration_is_told_with_its_place),
         cmocka_unit_test(a_policy_becomes_data),
         cmocka_unit_test(every_mistake_in_a_policy_is_told_with_its_place),
+        cmocka_unit_test(people_become_data),
+        cmocka_unit_test(every_mistake_about_people_is_told_with_its_place),
         cmocka_unit_test(hostile_files_end_in_a_message),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

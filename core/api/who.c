@@ -1,0 +1,102 @@
+/* who.c: who is at the other end, and may it? The one decision of the doors; whether a person holds the role that a question
+ * is for is decided with the question (run/).
+ *
+ *   no people file:  over the Unix socket whoever may open it, named by the machine; over TCP nobody
+ *   a people file:   over the Unix socket the person with the peer's uid; anywhere the holder of a bearer token; nobody else
+ */
+#include "api/room.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+static bool is_plain_name(const char *name)
+{
+    for (const char *c = name; *c; c++)
+        if (!((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') || strchr("._-", *c)))
+            return false;
+    return *name != 0;
+}
+
+/* The kernel says the uid, the machine's users its name. */
+static void name_peer(uid_t uid, char ret[160])
+{
+    struct passwd entry, *found = NULL;
+    char room[4096];
+    (void)snprintf(ret, 160, "uid:%u", (unsigned)uid);
+    if (getpwuid_r(uid, &entry, room, sizeof room, &found) == 0 && found && is_plain_name(found->pw_name) &&
+        strlen(found->pw_name) < 140)
+        (void)snprintf(ret, 160, "person:%s", found->pw_name);
+}
+
+/* The token of "Authorization: Bearer TOKEN" (RFC 6750); NULL: there is none. */
+static const char *bearer(const struct stanch_api__call *call)
+{
+    const char *header = stanch_http_header(call->request, "authorization");
+    if (!header || strncasecmp(header, "Bearer ", 7) != 0)
+        return NULL;
+    return header + 7 + strspn(header + 7, " ");
+}
+
+static int identify_unlisted(struct stanch_api__call *call, struct stanch_err *err)
+{
+    if (!stanch_http_is_local(call->request))
+        return stanch_err_set(err, STANCH_E_FORBIDDEN,
+                              "%s %s is answered only over the Unix socket: there is no people file, so over TCP there "
+                              "are events, health and metrics",
+                              call->route->method, call->route->pattern);
+    name_peer(stanch_http_peer_uid(call->request), call->who.name);
+    call->who.may = STANCH_MAY_ADMIN;
+    return 0;
+}
+
+static int identify(struct stanch_api__call *call, struct stanch_err *err)
+{
+    const struct stanch_people *people = call->api->people;
+    const char *token = bearer(call);
+    if (!people)
+        return identify_unlisted(call, err);
+    if (token)
+        return stanch_people_by_token(people, token, stanch_loop_wall_ms(call->api->loop), &call->who, err);
+    if (stanch_http_is_local(call->request))
+        return stanch_people_by_uid(people, stanch_http_peer_uid(call->request), &call->who, err);
+    return stanch_err_set(err, STANCH_E_UNAUTHORIZED, "%s %s needs a token: \"Authorization: Bearer %s...\"",
+                          call->route->method, call->route->pattern, STANCH_TOKEN_PREFIX);
+}
+
+static int refuse(struct stanch_api__call *call, const struct stanch_err *err)
+{
+    STANCH_AUTO_FREE char *what = stanch_asprintf("%s %s", call->route->method, call->route->pattern);
+    stanch_flow_note_refused(call->api->flow, call->who.name, what, stanch_http_remote(call->request), err);
+    return err->code;
+}
+
+int stanch_api__authorize(struct stanch_api__call *call, struct stanch_err *err)
+{
+    enum stanch_may needs = call->route->needs;
+    if (needs == STANCH_MAY_NOTHING)
+        return 0;
+    if (identify(call, err) != 0)
+        return refuse(call, err);
+    if (call->who.may >= needs)
+        return 0;
+    stanch_err_set(err, STANCH_E_FORBIDDEN, "%s may %s here, and %s %s is for who may %s", call->who.name,
+                   stanch_may_word(call->who.may), call->route->method, call->route->pattern, stanch_may_word(needs));
+    return refuse(call, err);
+}
+
+void stanch_api__whoami(struct stanch_api__call *call)
+{
+    STANCH_AUTO_JSON json_t *value =
+        json_pack("{s:s, s:s}", "name", call->who.name, "may", stanch_may_word(call->who.may));
+    stanch_api__answer(call, value);
+}
+
+void stanch_api__people(struct stanch_api__call *call)
+{
+    STANCH_AUTO_JSON json_t *value =
+        call->api->people ? stanch_people_list(call->api->people) : json_pack("{s:[], s:[]}", "people", "tokens");
+    stanch_api__answer(call, value);
+}

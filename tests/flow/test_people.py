@@ -1,0 +1,105 @@
+"""People and tokens: who is somebody, over the socket and over TCP; what entries say; what stays secret."""
+import json
+import os
+import re
+
+from books import AUTO, book, set_to
+from harness import alert, lua, wait_for
+
+
+def people_file(*blocks, **more):
+    return "people { " + ", ".join([*blocks, *(f"{key} = {lua(value)}" for key, value in more.items())]) + " }\n"
+
+
+def person(name, **keys):
+    return f"person {lua(name)} {lua(keys)}"
+
+
+def new_token(daemon, name, *words):
+    """As an operator makes one: (the token, its line for the people file)."""
+    made = daemon.cli_json("token", "new", name, *words)
+    return made["token"], made["line"].rstrip(",")
+
+
+def start(world, *blocks, **more):
+    world.write("people.lua", people_file(*blocks, **more))
+    return world.daemon(policy=AUTO, people="people.lua").start()
+
+
+def bearer(token):
+    return {"Authorization": f"Bearer {token}"}
+
+
+def test_a_token_from_the_command_line_opens_the_api_over_tcp(world):
+    world.repo.commit({"shift.lua": book(set_to(7), on='alert { alertname = "shift" }')})
+    daemon = world.daemon(policy=AUTO)
+    token, line = new_token(daemon, "phone", "--person", "ada", "--may", "respond")
+    reader, reader_line = new_token(daemon, "wall")
+    old, old_line = new_token(daemon, "old", "--person", "ada", "--expires", "1s")
+    daemon = start(world, person("ada", may="approve"), person("root", uid=os.getuid(), may="admin"), line, reader_line,
+                   old_line)
+    answer = daemon.api("POST", "/v1/incidents", {"title": "by phone"}, bearer(token), tcp=True)
+    assert answer.status == 201, answer
+    declared = daemon.timeline(answer.json["id"])[0]
+    assert declared["kind"] == "incident.declared" and declared["by"] == "person:ada"
+    assert daemon.api("GET", "/v1/incidents", headers=bearer(reader), tcp=True).status == 200
+    refused = daemon.api("POST", "/v1/stop", {"reason": "x"}, bearer(reader), tcp=True)
+    assert refused.status == 403 and "token:wall may read here, and POST /v1/stop is for who may respond" in refused.text
+    beyond = daemon.api("POST", "/v1/resume", {}, bearer(token), tcp=True)
+    assert beyond.status == 403, beyond
+    wait_for(lambda: daemon.api("GET", "/v1/incidents", headers=bearer(old), tcp=True).status == 401, "the token to expire")
+    assert "has expired" in daemon.api("GET", "/v1/incidents", headers=bearer(old), tcp=True).text
+    outside = daemon.cli("incident", "list", "--json", env={"STANCH_TOKEN": token})
+    assert json.loads(outside.stdout)
+    over_tcp = daemon.cli("--server", f"http://127.0.0.1:{daemon.port}", "whoami", env={"STANCH_TOKEN": token}).stdout
+    assert "person:ada" in over_tcp and "respond" in over_tcp
+    check_refusals(daemon)
+    check_secrets(world, daemon, token, reader, old)
+
+
+def check_refusals(daemon):
+    """Each is an entry once, with who, what and why."""
+    told = [e for e in daemon.timeline("-") if e["kind"] == "access.refused"]
+    seen = {(e["by"], e["data"]["what"]) for e in told}
+    assert {("token:wall", "POST /v1/stop"), ("person:ada", "POST /v1/resume"), ("nobody", "GET /v1/incidents")} <= seen, told
+
+
+def check_secrets(world, daemon, *tokens):
+    shown = daemon.log() + json.dumps(daemon.timeline("-")) + json.dumps(daemon.get("/v1/people")) + daemon.cli("people").stdout
+    daemon.stop()
+    stored = b"".join(path.read_bytes() for path in (world.dir / "state").rglob("*") if path.is_file())
+    for token in tokens:
+        assert token not in shown and token.encode() not in stored
+        assert token.removeprefix("stanch_") not in shown
+
+
+def test_over_the_socket_the_uid_says_who(world):
+    world.repo.commit({"shift.lua": book(set_to(7))})
+    daemon = start(world, person("ada", uid=os.getuid(), may="respond"))
+    assert daemon.get("/v1/whoami") == {"name": "person:ada", "may": "respond"}
+    assert daemon.post("/v1/incidents", {"title": "x"})["id"] == "INC-1"
+    assert daemon.timeline("INC-1")[0]["by"] == "person:ada"
+    refused = daemon.cli("resume", check=False)
+    assert refused.returncode != 0 and "is for who may approve" in refused.stderr
+    daemon.stop()
+    daemon = start(world, person("ada", uid=os.getuid() + 1, may="admin"))
+    nobody = daemon.cli("incident", "list", check=False)
+    assert nobody.returncode != 0 and f"uid {os.getuid()} of this machine is nobody" in nobody.stderr
+    assert daemon.api("GET", "/readyz").status == 200
+
+
+def test_alerts_need_no_person(world):
+    world.repo.commit({"shift.lua": book(set_to(7), on='alert { alertname = "shift" }')})
+    daemon = start(world, person("ada", uid=os.getuid(), may="read"))
+    run = daemon.post_alert(alert("shift"))["events"][0]["runs"][0]
+    wait_for(lambda: daemon.get(f"/v1/runs/{run}")["state"] == "succeeded", "the run")
+
+
+def test_a_wrong_people_file_is_said_before_anything_starts(world):
+    for blocks, said in [((person("a", uid=1), person("b", uid=1)), 'person "a" and "b" have the same uid'),
+                         (('token "t" { may = "approve" }',), "hash: missing"),
+                         ((person("a", mya="read"),), 'there is no such key; did you mean "may"?')]:
+        world.write("people.lua", people_file(*blocks))
+        daemon = world.daemon(people="people.lua")
+        done = daemon.cli("config", "check", daemon.config_path, check=False)
+        assert done.returncode != 0 and said in done.stderr and re.search(r"people\.lua", done.stderr), done
