@@ -1,0 +1,74 @@
+/* serve_parts.h: the daemon as the files of serve share it.
+ * Files    serve.c (the order in which it is put together), serve_setup.c (what the operator's files say), serve_hosts.c (the
+ *          plugins), serve_end.c (signals, the drain, taking apart), serve_keep.c (who keeps the store).
+ * Thread   loop thread.
+ */
+#ifndef STANCH_SERVE_PARTS_H
+#define STANCH_SERVE_PARTS_H
+#include "api/api.h"
+#include "flow_parts.h"
+#include "page/pager.h"
+#include "people/people.h"
+#include "rule/policy.h"
+#include "serve_keep.h"
+#include "timeline/store.h"
+#include <uv.h>
+
+struct stanch_serve_options {
+    const char *config;
+    bool check;
+};
+
+struct stanch_daemon {
+    struct stanch_serve_options options;
+    char *exe;
+    json_t *config, *policy_data;
+    struct stanch_loop *loop;
+    struct stanch_runner *runner;
+    struct stanch_store *store;
+    struct stanch_journal *journal;
+    struct stanch_plugins *plugins;
+    struct stanch_policy *policy;
+    struct stanch_people *people; /* NULL: whoever may open the socket may do all */
+    struct stanch_world *world;
+    struct stanch_engine *engine;
+    struct stanch_flow *flow;
+    struct stanch_api *api;
+    struct stanch_keep *keep;
+    struct stanch_flow_keeper keep_port;
+    struct stanch_pager *pager; /* NULL: the store is damaged */
+    uv_signal_t terminate, interrupt;
+    struct stanch_timer *drain_timer;
+    int64_t drain_until_mono_ms;
+    bool draining, flushed, flush_is_late;
+    bool damaged; /* the store is: it is shown, and nothing is done */
+    bool found_damage;
+    int64_t epoch;
+    int64_t newest_ms; /* of the journal, when it was opened */
+};
+
+/* serve.c */
+/** An entry about the daemon's own life: daemon.started, daemon.stopped. */
+void stanch_daemon__append_life(struct stanch_daemon *daemon, const char *kind);
+
+/* serve_setup.c */
+/** Evaluate configuration, policy and people file in workers. Every mistake is on stderr; err names the first. */
+int stanch_daemon__load_setup(struct stanch_daemon *daemon, struct stanch_err *err);
+
+/* serve_hosts.c */
+/** Start the hosts of all instances, and wait until each was up or failed once. */
+int stanch_daemon__start_hosts(struct stanch_daemon *daemon, struct stanch_err *err);
+/** Only look whether the plugins take their settings: hosts are started under a lock of their own, so that those of a running
+ *  daemon are left alone, and ended. */
+int stanch_daemon__check_settings(struct stanch_daemon *daemon, struct stanch_err *err);
+/** What the pager may ask of the plugins. */
+struct stanch_pager_port stanch_daemon__pager_port(struct stanch_daemon *daemon);
+
+/* serve_end.c */
+void stanch_daemon__watch_signals(struct stanch_daemon *daemon);
+/** Found by the full check: nothing more is built on this store; the next start only reads. */
+void stanch_daemon__on_damage(void *ctx, const char *what);
+/** Record how it ended, tell who waits, free. Works on whatever was put together. */
+void stanch_daemon__take_apart(struct stanch_daemon *daemon);
+
+#endif
