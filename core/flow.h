@@ -62,6 +62,7 @@ int stanch_flow_test_source(struct stanch_flow *flow, const struct stanch_webhoo
  *   plugin.enable       {"instance"} -> instance
  *   plugin.check        {"instance"} -> {"instance","ok":bool,"checks":[{"name","ok","text"}]}, as its plugin says
  *   store.check         {} -> {"ok","entries","chains","differences","what"?} (when every page is looked at)
+ *   reload              {} -> {"policy":digest|null,"people":n|null} (the files of policy and people are read again)
  *   stop                {"reason"} -> status                 resume  {"reason"?} -> status
  */
 int stanch_flow_do(struct stanch_flow *flow, const char *by, const char *command, const json_t *input,

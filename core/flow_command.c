@@ -272,6 +272,13 @@ static int store_check(const struct command *c, struct stanch_err *err)
     return c->flow->keeper.check(c->flow->keeper.ctx, c->done, c->ctx, err);
 }
 
+static int reload(const struct command *c, struct stanch_err *err)
+{
+    if (!c->flow->keeper.reload)
+        return stanch_err_set(err, STANCH_E_UNAVAILABLE, "nothing can be read again now");
+    return c->flow->keeper.reload(c->flow->keeper.ctx, c->by, c->done, c->ctx, err);
+}
+
 static int plugin_enable(const struct command *c, struct stanch_err *err)
 {
     const char *instance = stanch_json_str(c->input, "instance", "");
@@ -389,6 +396,7 @@ static const struct {
     {"plugin.check", plugin_check, true},
     {"policy.explain", policy_explain, true},
     {"store.check", store_check, true},
+    {"reload", reload},
     {"stop", stop, true},
     {"resume", resume, true},
 };

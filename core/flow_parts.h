@@ -69,12 +69,14 @@ struct stanch_waiting {
     bool asked;  /* ... and stands on an open question */
 };
 
-/* Who keeps the store (serve_keep.c); what flow tells of it and may ask of it. */
+/* Who keeps the store (serve_keep.c) and the setup (serve_setup.c); what flow tells of them and may ask of them. */
 struct stanch_flow_keeper {
     /** Add to the status, and to the reasons for not being ready. */
     void (*status)(void *ctx, json_t *status, json_t *why);
     /** Check the whole store; done as in flow.h, the result is the verdict. */
     int (*check)(void *ctx, stanch_flow_done done, void *done_ctx, struct stanch_err *err);
+    /** Read policy and people file again; done as in flow.h, the result says what was loaded. */
+    int (*reload)(void *ctx, const char *by, stanch_flow_done done, void *done_ctx, struct stanch_err *err);
     void *ctx;
 };
 

@@ -171,6 +171,11 @@ static int ask_check(void *ctx, stanch_flow_done done, void *done_ctx, struct st
     return daemon->keep_port.check(daemon->keep_port.ctx, done, done_ctx, err);
 }
 
+static int ask_reload(void *ctx, const char *by, stanch_flow_done done, void *done_ctx, struct stanch_err *err)
+{
+    return stanch_daemon__reload(ctx, by, done, done_ctx, err);
+}
+
 static int start_keep(struct stanch_daemon *daemon, struct stanch_err *err)
 {
     const struct stanch_keep_config config = {.exe = daemon->exe,
@@ -183,7 +188,7 @@ static int start_keep(struct stanch_daemon *daemon, struct stanch_err *err)
     int rc = stanch_keep_start(daemon->loop, daemon->journal, &config, &daemon->keep, err);
     if (rc == 0) {
         daemon->keep_port = stanch_keep_port(daemon->keep);
-        stanch_flow_keep(daemon->flow, (struct stanch_flow_keeper){tell_status, ask_check, daemon});
+        stanch_flow_keep(daemon->flow, (struct stanch_flow_keeper){tell_status, ask_check, ask_reload, daemon});
     }
     return rc < 0 ? stanch_err_wrap(err, "%s", daemon->options.config) : 0;
 }

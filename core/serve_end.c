@@ -47,6 +47,16 @@ static void on_signal(uv_signal_t *signal, int number)
     shut_down(daemon);
 }
 
+/* As daemons do: read again what can be read again. */
+static void on_hangup(uv_signal_t *signal, int number)
+{
+    struct stanch_daemon *daemon = signal->data;
+    struct stanch_err err;
+    (void)number;
+    if (!daemon->draining && stanch_daemon__reload(daemon, STANCH_BY_STANCH, NULL, NULL, &err) < 0)
+        stanch_log(STANCH_LOG_WARN, "serve", "%s", err.text);
+}
+
 void stanch_daemon__on_damage(void *ctx, const char *what)
 {
     struct stanch_daemon *daemon = ctx;
@@ -61,30 +71,31 @@ void stanch_daemon__on_damage(void *ctx, const char *what)
 
 /* ---- signals ---- */
 
+static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
+#define WATCHED ((int)(sizeof signals / sizeof *signals))
+
 void stanch_daemon__watch_signals(struct stanch_daemon *daemon)
 {
-    uv_signal_t *const watched[] = {&daemon->terminate, &daemon->interrupt};
-    static const int numbers[] = {SIGTERM, SIGINT};
-    for (int i = 0; i < 2; i++) {
+    uv_signal_t *const watched[] = {&daemon->terminate, &daemon->interrupt, &daemon->hangup};
+    for (int i = 0; i < WATCHED; i++) {
         uv_signal_init(stanch_loop_uv(daemon->loop), watched[i]);
         watched[i]->data = daemon;
-        uv_signal_start(watched[i], on_signal, numbers[i]);
+        uv_signal_start(watched[i], signals[i] == SIGHUP ? on_hangup : on_signal, signals[i]);
     }
 }
 
 /* libuv gives a signal back to the system with its handle, and then a second SIGTERM would kill what is at its end. */
 static void stop_watching_signals(struct stanch_daemon *daemon)
 {
-    uv_signal_t *const watched[] = {&daemon->terminate, &daemon->interrupt};
-    static const int numbers[] = {SIGTERM, SIGINT};
+    uv_signal_t *const watched[] = {&daemon->terminate, &daemon->interrupt, &daemon->hangup};
     sigset_t set, before;
     sigemptyset(&set);
-    for (int i = 0; i < 2; i++)
-        sigaddset(&set, numbers[i]);
+    for (int i = 0; i < WATCHED; i++)
+        sigaddset(&set, signals[i]);
     pthread_sigmask(SIG_BLOCK, &set, &before); /* all other threads have ended */
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < WATCHED; i++) {
         uv_close((uv_handle_t *)watched[i], NULL);
-        signal(numbers[i], SIG_IGN); /* takes away one that came in between, too */
+        signal(signals[i], SIG_IGN); /* takes away one that came in between, too */
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
@@ -126,6 +137,7 @@ void stanch_daemon__take_apart(struct stanch_daemon *daemon)
         stanch_flow_halt(daemon->flow);
     stanch_pager_halt(daemon->pager);
     stanch_plugins_free(daemon->plugins);
+    stanch_daemon__end_reload(daemon);
     stanch_runner_free(daemon->runner);
     if (daemon->journal)
         flush_journal(daemon);

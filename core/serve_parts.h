@@ -36,8 +36,9 @@ struct stanch_daemon {
     struct stanch_api *api;
     struct stanch_keep *keep;
     struct stanch_flow_keeper keep_port;
-    struct stanch_pager *pager; /* NULL: the store is damaged */
-    uv_signal_t terminate, interrupt;
+    struct stanch_pager *pager;   /* NULL: the store is damaged */
+    struct stanch_reload *reload; /* under way */
+    uv_signal_t terminate, interrupt, hangup;
     struct stanch_timer *drain_timer;
     int64_t drain_until_mono_ms;
     bool draining, flushed, flush_is_late;
@@ -54,6 +55,13 @@ void stanch_daemon__append_life(struct stanch_daemon *daemon, const char *kind);
 /* serve_setup.c */
 /** Evaluate configuration, policy and people file in workers. Every mistake is on stderr; err names the first. */
 int stanch_daemon__load_setup(struct stanch_daemon *daemon, struct stanch_err *err);
+
+/** Read policy and people file again: both are taken, or neither is. done: as in flow.h; NULL: nobody waits. returns 0 |
+ *  STANCH_E_CONFLICT one is under way */
+int stanch_daemon__reload(struct stanch_daemon *daemon, const char *by, stanch_flow_done done, void *ctx,
+                          struct stanch_err *err);
+/** Give up what is under way; who waits is told. Before the runner is freed. */
+void stanch_daemon__end_reload(struct stanch_daemon *daemon);
 
 /* serve_hosts.c */
 /** Start the hosts of all instances, and wait until each was up or failed once. */

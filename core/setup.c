@@ -11,28 +11,7 @@
 
 #define MAX_FILE_BYTES (128u << 10)
 
-struct evaluation {
-    bool ended;
-    int rc;
-    struct stanch_err err;
-    json_t *result;
-};
-
-static void on_wants(void *ctx, const json_t *wants)
-{
-    (void)ctx;
-    (void)wants;
-}
-
-static void on_end(void *ctx, int rc, const struct stanch_err *err, const json_t *result)
-{
-    struct evaluation *evaluation = ctx;
-    evaluation->ended = true;
-    evaluation->rc = rc;
-    if (rc < 0)
-        evaluation->err = *err;
-    evaluation->result = result ? json_deep_copy(result) : NULL;
-}
+/* ---- the file ---- */
 
 static int read_file(const char *path, struct stanch_buf *ret, struct stanch_err *err)
 {
@@ -70,8 +49,53 @@ static void print_errors(const json_t *errors)
     }
 }
 
-int stanch_setup_evaluate(struct stanch_loop *loop, struct stanch_runner *runner, const char *kind, const char *path,
-                          json_t **ret, struct stanch_err *err)
+/* ---- one evaluation ---- */
+
+struct stanch_setup {
+    char *path;
+    struct stanch_worker *worker;
+    stanch_setup_done done;
+    void *ctx;
+};
+
+static void end(struct stanch_setup *setup, int rc, const struct stanch_err *err, const json_t *result)
+{
+    stanch_setup_done done = setup->done;
+    void *ctx = setup->ctx;
+    free(setup->path);
+    free(setup);
+    done(ctx, rc, err, result);
+}
+
+static void on_wants(void *ctx, const json_t *wants)
+{
+    (void)ctx;
+    (void)wants;
+}
+
+static void on_end(void *ctx, int rc, const struct stanch_err *why, const json_t *result)
+{
+    struct stanch_setup *setup = ctx;
+    struct stanch_err err = {0};
+    const json_t *errors = json_object_get(result, "errors");
+    size_t mistakes = json_array_size(errors);
+    if (mistakes) {
+        print_errors(errors);
+        rc = stanch_err_set(&err, STANCH_E_INVALID, "%s has %zu mistake%s, the first in line %lld: %s", setup->path,
+                            mistakes, mistakes == 1 ? "" : "s",
+                            (long long)stanch_json_int(json_array_get(errors, 0), "line", 0),
+                            stanch_json_str(json_array_get(errors, 0), "text", ""));
+    } else if (rc < 0) {
+        err = *why;
+        if (err.code == STANCH_E_SCRIPT)
+            err.code = STANCH_E_INVALID;
+        rc = err.code;
+    }
+    end(setup, rc, &err, rc < 0 ? NULL : result);
+}
+
+int stanch_setup_begin(struct stanch_runner *runner, const char *kind, const char *path, stanch_setup_done done,
+                       void *ctx, struct stanch_setup **ret, struct stanch_err *err)
 {
     static const struct stanch_worker_events events = {on_wants, on_end};
     STANCH_AUTO_BUF struct stanch_buf text = {0};
@@ -81,30 +105,61 @@ int stanch_setup_evaluate(struct stanch_loop *loop, struct stanch_runner *runner
     struct stanch_source source = {file_name(path), stanch_buf_str(&text), text.len};
     STANCH_AUTO_JSON json_t *input = json_pack("{s:s}", "file", source.path);
     struct stanch_worker_spec spec = {.kind = kind, .input = input, .sources = &source, .source_count = 1};
-    struct evaluation evaluation = {0};
-    struct stanch_worker *worker;
-    rc = stanch_worker_start(runner, &spec, &events, &evaluation, &worker, err);
-    while (rc == 0 && !evaluation.ended)
-        uv_run(stanch_loop_uv(loop), UV_RUN_ONCE);
-    if (rc < 0)
-        return stanch_err_wrap(err, "%s", path);
-    const json_t *errors = json_object_get(evaluation.result, "errors");
-    size_t mistakes = json_array_size(errors);
-    if (mistakes) {
-        print_errors(errors);
-        json_decref(evaluation.result);
-        return stanch_err_set(err, STANCH_E_INVALID, "%s has %zu mistake%s", path, mistakes, mistakes == 1 ? "" : "s");
-    }
-    if (evaluation.rc < 0) {
-        json_decref(evaluation.result);
-        *err = evaluation.err;
-        if (err->code == STANCH_E_SCRIPT)
-            err->code = STANCH_E_INVALID;
-        return err->code;
-    }
-    *ret = evaluation.result;
-    return 0;
+    struct stanch_setup *setup = STANCH_NEW(struct stanch_setup);
+    *setup = (struct stanch_setup){.path = stanch_strdup(path), .done = done, .ctx = ctx};
+    *ret = setup;
+    rc = stanch_worker_start(runner, &spec, &events, setup, &setup->worker, err);
+    if (rc == 0)
+        return 0;
+    *ret = NULL;
+    free(setup->path);
+    free(setup);
+    return stanch_err_wrap(err, "%s", path);
 }
+
+void stanch_setup_cancel(struct stanch_setup *setup)
+{
+    if (!setup)
+        return;
+    stanch_worker_kill(setup->worker);
+    free(setup->path);
+    free(setup);
+}
+
+struct evaluation {
+    bool ended;
+    int rc;
+    struct stanch_err err;
+    json_t *result;
+};
+
+static void on_evaluated(void *ctx, int rc, const struct stanch_err *err, const json_t *result)
+{
+    struct evaluation *evaluation = ctx;
+    evaluation->ended = true;
+    evaluation->rc = rc;
+    evaluation->err = *err;
+    evaluation->result = result ? json_deep_copy(result) : NULL;
+}
+
+int stanch_setup_evaluate(struct stanch_loop *loop, struct stanch_runner *runner, const char *kind, const char *path,
+                          json_t **ret, struct stanch_err *err)
+{
+    struct evaluation evaluation = {0};
+    struct stanch_setup *setup = NULL;
+    int rc = stanch_setup_begin(runner, kind, path, on_evaluated, &evaluation, &setup, err);
+    if (rc < 0)
+        return rc;
+    while (!evaluation.ended)
+        uv_run(stanch_loop_uv(loop), UV_RUN_ONCE);
+    if (evaluation.rc < 0)
+        *err = evaluation.err;
+    else
+        *ret = evaluation.result;
+    return evaluation.rc;
+}
+
+/* ---- where ---- */
 
 char *stanch_setup_path(const json_t *config, const char *key, const char *config_path)
 {

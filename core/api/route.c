@@ -65,6 +65,7 @@ static const struct stanch_api__route table[] = {
     CHANGE("POST", "/v1/policy/explain", READ, stanch_api__change, "policy.explain", NULL,
            "instance:s! action:s! targets:a severity:s runbook:s effect:s reach:n risk:s", 200),
     CHANGE("POST", "/v1/store/check", ADMIN, stanch_api__change, "store.check", NULL, "", 200),
+    CHANGE("POST", "/v1/reload", ADMIN, stanch_api__change, "reload", NULL, "", 200),
     CHANGE("POST", "/v1/stop", RESPOND, stanch_api__change, "stop", NULL, "reason:s!", 200),
     CHANGE("POST", "/v1/resume", APPROVE, stanch_api__change, "resume", NULL, "reason:s", 200),
     READ("/v1/people", stanch_api__people, NULL),

@@ -194,6 +194,17 @@ static void say_paging(const struct stanch_cli *cli, const json_t *status)
     }
 }
 
+static int run_reload(struct stanch_cli *cli)
+{
+    STANCH_AUTO_JSON json_t *told = NULL;
+    int rc = stanch_cli__send(cli, "POST", "/v1/reload", NULL, &told);
+    if (rc != 0 || stanch_cli__said_json(cli, told))
+        return rc;
+    stanch_cli__field(cli, "policy", json_object_get(told, "policy"));
+    stanch_cli__field(cli, "people", json_object_get(told, "people"));
+    return 0;
+}
+
 static int run_status(struct stanch_cli *cli)
 {
     STANCH_AUTO_JSON json_t *status = NULL;
@@ -221,6 +232,7 @@ const struct stanch_cli__command stanch_cli__switch_commands[] = {
     {"stop", NULL, "[REASON]", 0, 1, "reason state-dir", "nothing starts by itself any more, daemon dead or alive",
      run_stop},
     {"resume", NULL, "", 0, 0, "reason", "release the switch", run_resume},
+    {"reload", NULL, "", 0, 0, "", "read the files of policy and people again", run_reload},
     {"status", NULL, "", 0, 0, "", "how things stand", run_status},
     {0},
 };

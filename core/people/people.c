@@ -146,6 +146,14 @@ int stanch_people_new(const json_t *data, struct stanch_people **ret, struct sta
     return 0;
 }
 
+void stanch_people_become(struct stanch_people *people, struct stanch_people *other)
+{
+    struct stanch_people before = *people;
+    *people = *other;
+    *other = before;
+    stanch_people_free(other);
+}
+
 void stanch_people_free(struct stanch_people *people)
 {
     if (!people)

@@ -40,6 +40,8 @@ struct stanch_principal {
 
 /** data: borrowed, as above. ret: new. returns 0 | STANCH_E_INVALID: a name twice, a uid twice, a person who is not there */
 int stanch_people_new(const json_t *data, struct stanch_people **ret, struct stanch_err *err);
+/** From now on it says what `other` says, for whoever holds it. other: taken. */
+void stanch_people_become(struct stanch_people *people, struct stanch_people *other);
 /** NULL is accepted. */
 void stanch_people_free(struct stanch_people *people);
 

@@ -112,6 +112,14 @@ int stanch_policy_new(const json_t *policy, struct stanch_policy **ret, struct s
     return rc;
 }
 
+void stanch_policy_become(struct stanch_policy *policy, struct stanch_policy *other)
+{
+    struct stanch_policy before = *policy;
+    *policy = *other;
+    *other = before;
+    stanch_policy_free(other);
+}
+
 void stanch_policy_free(struct stanch_policy *policy)
 {
     if (!policy)

@@ -21,6 +21,8 @@ struct stanch_policy;
 
 /** policy: borrowed; NULL: the built-in one, under which every mitigation asks. ret: new. */
 int stanch_policy_new(const json_t *policy, struct stanch_policy **ret, struct stanch_err *err);
+/** From now on it says what `other` says, for whoever holds it. other: taken. */
+void stanch_policy_become(struct stanch_policy *policy, struct stanch_policy *other);
 void stanch_policy_free(struct stanch_policy *policy);
 /** SHA-256 over the canonical form of the policy's data. */
 const char *stanch_policy_digest(const struct stanch_policy *policy);

@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import signal
 
 from books import AUTO, book, set_to
 from harness import alert, lua, wait_for
@@ -103,3 +104,45 @@ def test_a_wrong_people_file_is_said_before_anything_starts(world):
         daemon = world.daemon(people="people.lua")
         done = daemon.cli("config", "check", daemon.config_path, check=False)
         assert done.returncode != 0 and said in done.stderr and re.search(r"people\.lua", done.stderr), done
+
+
+def test_what_is_read_again_counts_at_once_or_not_at_all(world):
+    world.repo.commit({"shift.lua": book(set_to(7), on='alert { alertname = "shift" }')})
+    ada = person("ada", uid=os.getuid(), may="admin")
+    token, line = new_token(world.daemon(policy=AUTO), "phone", "--person", "ada", "--may", "respond")
+    daemon = start(world, ada, line)
+    ask = lambda: daemon.api("GET", "/v1/whoami", headers=bearer(token), tcp=True).status
+    assert ask() == 200
+    world.write("people.lua", people_file(ada))
+    world.write("policy.lua", "policy { auto = 'never' }")
+    refused = daemon.cli("reload", check=False)
+    assert refused.returncode != 0 and "policy.lua has 1 mistake, the first in line 1: expected" in refused.stderr
+    assert ask() == 200  # neither was taken
+    assert daemon.timeline("-")[-1]["kind"] == "reload.refused"
+    world.write("policy.lua", "policy { auto = 'none' }")
+    assert daemon.cli_json("reload")["people"] == 1
+    assert ask() == 401
+    told = [(e["kind"], e["by"]) for e in daemon.timeline("-")][-3:]
+    assert ("policy.loaded", "person:ada") in told and ("people.loaded", "person:ada") in told, told
+    run = daemon.post_alert(alert("shift"))["events"][0]["runs"][0]
+    asked = wait_for(lambda: daemon.get("/v1/approvals")["items"], "a question")
+    assert asked[0]["run"] == run
+    world.write("people.lua", people_file(ada, line))
+    daemon.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: ask() == 200, "the file to be read again")
+
+
+def test_an_approval_is_void_when_the_policy_was_changed_meanwhile(world):
+    """PROMISES.md 1.4: the rules that matched are bound; the new policy is asked before anything runs."""
+    world.repo.commit({"shift.lua": book(set_to(7), on='alert { alertname = "shift" }')})
+    rule = "rule {{ 'first', action = 'set_*', risk = '{}' }}"
+    daemon = world.daemon(policy="policy { auto = 'low', %s }" % rule.format("high")).start()
+    daemon.post_alert(alert("shift"))
+    asked = wait_for(lambda: daemon.get("/v1/approvals")["items"], "a question")[0]
+    world.write("policy.lua", "policy { auto = 'low', %s }" % rule.format("medium"))
+    daemon.cli("reload")
+    daemon.post(f"/v1/approvals/{asked['id']}", {"decision": "approve", "plan": asked["plan_digest"]})
+    again = wait_for(lambda: [a for a in daemon.get("/v1/approvals")["items"] if a["id"] != asked["id"]], "a new question")[0]
+    assert again["rules"][0]["risk"] == "medium" and not daemon.get("/v1/mitigations")["items"]
+    daemon.post(f"/v1/approvals/{again['id']}", {"decision": "approve", "plan": again["plan_digest"]})
+    wait_for(lambda: daemon.get("/v1/mitigations")["items"], "the mitigation")

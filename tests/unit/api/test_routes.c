@@ -40,6 +40,7 @@ static const char *const expected[] = {
     "respond POST /v1/plugins/{name}/check",
     "read POST /v1/policy/explain",
     "admin POST /v1/store/check",
+    "admin POST /v1/reload",
     "respond POST /v1/stop",
     "approve POST /v1/resume",
     "read GET /v1/people",
