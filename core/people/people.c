@@ -3,6 +3,7 @@
 #include "base/digest.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/sabotage.h"
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -196,7 +197,7 @@ int stanch_people_by_token(const struct stanch_people *people, const char *token
     if (!found)
         return stanch_err_set(err, STANCH_E_UNAUTHORIZED, "the token is not known here");
     const char *name = stanch_json_str(found, "name", ""), *person = stanch_json_str(found, "person", NULL);
-    if (stanch_json_int(found, "expires_ms", 0) <= now_ms)
+    if (stanch_json_int(found, "expires_ms", 0) <= now_ms && !stanch_is_sabotaged("expired-token-passes"))
         return stanch_err_set(err, STANCH_E_UNAUTHORIZED, "the token \"%.64s\" has expired; make a new one", name);
     ret->may = may_of(found);
     if (!person) {

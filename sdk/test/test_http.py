@@ -6,6 +6,7 @@ import ssl
 import subprocess
 import threading
 import time
+import unicodedata
 
 import pytest
 
@@ -215,6 +216,44 @@ def test_only_what_a_setting_names(host, server, base):
     got = fetch(host, base=base.replace("{port}", str(server.server_port)), path="/x")
     assert got["ended"] == "not-sent" and "refused" in got["why"], got
     assert len(server.seen) == count
+
+
+# Ways to write the metadata address, this machine, and others that no setting names. Sources: RFC 3986 3.2.2, RFC 4291 2.5.5,
+# RFC 6052, WHATWG URL (host parsing), the clouds' documentation.
+SPELLINGS = r"""
+    169.254.169.254 169.254.169.254. 2852039166 0xA9FEA9FE 0xa9.0xfe.0xa9.0xfe 0251.0376.0251.0376 0251.254.169.254
+    169.254.43518 169.16689662 0251.16689662 0xA9.0376.43518 00000251.00000376.000251.0000376 425.510.425.510
+    169%2e254.169.254 169.254.169.254%2e [::ffff:169.254.169.254] [::ffff:a9fe:a9fe] [0:0:0:0:0:ffff:a9fe:a9fe]
+    [::169.254.169.254] [64:ff9b::a9fe:a9fe] [2002:a9fe:a9fe::] [fe80::1] [fe80::1%25lo] [fd00:ec2::254] [fec0::1]
+    metadata.google.internal metadata instance-data 100.100.100.200 192.0.0.192 127.0.0.1. 127.1 127.0.1 2130706433
+    0x7f000001 0x7f.1 0177.0.0.1 017700000001 127.0.0.2 127.255.255.254 0 0.0.0.0 00 0x0 [::] [::1] [0000::1]
+    [::ffff:127.0.0.1] [::ffff:7f00:1] [::127.0.0.1] localhost LOCALHOST localhost. localhost.localdomain ip6-localhost
+    255.255.255.255 224.0.0.1 [ff02::1] 10.0.0.1 192.168.0.1 172.16.0.1 127.0.0.1%00 127.0.0.1%23 127.0.0.1\ \127.0.0.1
+    127.0.0.1\@example.com evil@127.0.0.1 evil:pw@127.0.0.1 127.0.0.1#@example.com 127.0.0.1?@example.com
+    127.0.0.1,example.com 127.0.0.1;a *.example.com $HOSTNAME""".split() + [
+    "\uff11\uff12\uff17.0.0.1", "\u2460\u2461\u2466.0.0.1", "127\u30020.0.1", "\u24db\u24de\u24d2\u24d0\u24db\u24d7\u24de\u24e2\u24e3",
+    "loc\u00adalhost", "127.0.0.1\t", " 127.0.0.1", "127.0.0.1 ", "127.0.\n0.1", ""]
+
+
+def is_this_place(spelling):
+    """Is it only another way to write 127.0.0.1? Then curl reads it so before it is compared."""
+    try:
+        return socket.inet_aton(unicodedata.normalize("NFKC", spelling).replace("\u3002", ".")) == b"\x7f\0\0\1"
+    except OSError:
+        return False
+
+
+def test_no_spelling_reaches_what_no_setting_names(host, server):
+    """The setting names http://127.0.0.1:PORT and no other place (PROMISES.md D6, T20)."""
+    assert len(SPELLINGS) >= 60
+    count, reached = len(server.seen), 0
+    for spelling in SPELLINGS:
+        for base in (f"http://{spelling}:{server.server_port}", f"http://{spelling}"):
+            got = fetch(host, base=base, path="/ok")
+            is_named = base.endswith(f":{server.server_port}") and is_this_place(spelling)
+            reached += got["ended"] == "answered"
+            assert is_named or (got["ended"] == "not-sent" and "refused" in got["why"]), (base, got)
+    assert len(server.seen) == count + reached
 
 
 @pytest.fixture(scope="module")
