@@ -81,6 +81,7 @@ void stanch_flow_note_refused(struct stanch_flow *flow, const char *by, const ch
  *   "actions_sent","actions_failed","actions_unknown","questions_asked",...},"version","uptime_ms","state_dir",
  *   "checkpoints"?:{"every_ms","age_ms","failing":n,"places":[{"to","state":"kept"|"failing"|"none","at"?,"entries"?,
  *   "failures","why"?}]},
+ *   "calendars"?:[{"name","state":"read"|"away"|"none","now":[summary]|null,"read"?,"why"?}],
  *   "paging"?:{"waiting","failing","told","failures","via":[{"instance","state","why"?,...}]},"check":{"state":"none"|"running"|"good"|"damaged"|"failed","damaged":bool,"at"?,"verdict"?}} */
 json_t *stanch_flow_status(struct stanch_flow *flow);
 /** The loaded runbooks with their declarations: [{"name","path","commit","digest","summary","owner","on":[...],

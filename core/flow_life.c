@@ -96,6 +96,7 @@ static void on_tick(void *ctx)
     look_at_switch(flow);
     look_at_clock(flow);
     stanch_wait__look(flow);
+    stanch_flow__look_at_calendars(flow);
     if (flow->has_unmatched && flow->catalogue)
         stanch_flow__match_waiting(flow);
     stanch_flow__storm_tick(flow);
@@ -120,6 +121,7 @@ int stanch_flow_new(struct stanch_loop *loop, struct stanch_journal *journal, st
     flow->world = world;
     flow->engine = engine;
     flow->config = config->config;
+    flow->policy = config->policy;
     flow->people = config->people;
     flow->state_dir = stanch_strdup(config->state_dir);
     flow->exe = stanch_strdup(config->exe);
@@ -143,11 +145,12 @@ int stanch_flow_new(struct stanch_loop *loop, struct stanch_journal *journal, st
 
 int stanch_flow_start(struct stanch_flow *flow, struct stanch_err *err)
 {
-    static const struct stanch_engine_hooks hooks = {on_room, stanch_flow__storm_decided};
+    static const struct stanch_engine_hooks hooks = {on_room, stanch_flow__storm_decided, stanch_flow__calendars_now};
     stanch_engine_hook(flow->engine, &hooks, flow);
     stanch_flow__recall_waiting(flow);
     stanch_flow__storm_recall(flow);
     look_at_switch(flow);
+    stanch_flow__look_at_calendars(flow);
     flow->ticked_mono_ms = stanch_loop_mono_ms(flow->loop);
     flow->tick = stanch_timer_start(flow->loop, TICK_MS, on_tick, flow);
     return stanch_flow__follow(flow, err);
@@ -181,6 +184,7 @@ void stanch_flow_free(struct stanch_flow *flow)
         return;
     stanch_timer_stop(flow->loop, &flow->tick);
     stanch_flow__forget_late(flow);
+    stanch_flow__calendars_free(flow);
     stanch_book_free(flow->book);
     stanch_catalogue_free(flow->catalogue);
     stanch_incidents_free(flow->incidents);

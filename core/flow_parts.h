@@ -1,6 +1,6 @@
 /* flow_parts.h: the sentence's own parts, as its files share them. Doors include flow.h only.
  * Files    flow.c (events in), flow_match.c, flow_turn.c and flow_storm.c (runs begin), flow_door.c (webhooks), flow_book.c
- *          (commits), flow_command.c (what people ask for), flow_wait.c (who waits for a commit), flow_count.c (what is counted), flow_status.c (how
+ *          (commits), flow_command.c (what people ask for), flow_wait.c (who waits for a commit), flow_calendar.c (who is on call, what is frozen), flow_count.c (what is counted), flow_status.c (how
  *          things stand), flow_life.c (from new to free, and every second).
  * Thread   loop thread.
  */
@@ -23,6 +23,9 @@ struct stanch_wait {
     void *ctx;
     int64_t until_mono_ms;
 };
+
+struct stanch_calendar;
+struct stanch_policy;
 
 /* flow_door.c: a webhook from the door to its commit. */
 struct stanch_delivery {
@@ -47,8 +50,8 @@ struct stanch_flow_config {
     const json_t *config; /* as evaluated (script/DECLARATIONS.md); borrowed, must outlive the flow */
     const char *exe;      /* path of this executable */
     const char *state_dir;
-    const struct stanch_people
-        *people; /* borrowed, must outlive the flow; NULL: whoever may open the socket may do all */
+    const struct stanch_policy *policy; /* borrowed, like people: must outlive the flow */
+    const struct stanch_people *people; /* NULL: there is no people file */
 };
 
 #define STANCH_STORM_SLOTS 60
@@ -90,7 +93,9 @@ struct stanch_flow {
     struct stanch_book *book;
     struct stanch_catalogue *catalogue; /* NULL: no commit accepted yet */
     const json_t *config;
+    const struct stanch_policy *policy;
     const struct stanch_people *people; /* NULL: there is no people file */
+    struct stanch_calendar *calendars;  /* flow_calendar.c */
     char *state_dir;
     char *exe;
     struct stanch_flow_keeper keeper; /* status NULL: there is none */
@@ -183,6 +188,17 @@ void stanch_delivery__free(struct stanch_delivery *delivery);
 void stanch_delivery__refuse(struct stanch_delivery *delivery, const struct stanch_err *err);
 /** Its events become one batch; it is answered, and freed, when that is committed. events: borrowed */
 void stanch_flow__store(struct stanch_delivery *delivery, const json_t *events);
+
+/* flow_calendar.c */
+/** Ask those that are due. */
+void stanch_flow__look_at_calendars(struct stanch_flow *flow);
+void stanch_flow__calendars_free(struct stanch_flow *flow);
+/** Who is on call for a role at an instant: the role's calendar says it, else the people file. ret: "person:ada", or "" */
+void stanch_flow__on_call(const struct stanch_flow *flow, const char *role, int64_t at_ms, char ret[160]);
+/** What is under way: {calendar: [summaries], or null: not known}; new. ctx: the flow */
+json_t *stanch_flow__calendars_now(void *ctx);
+/** [{"name","state":"read"|"away"|"none","now":as above,"read_ms"?,"why"?}]; new */
+json_t *stanch_flow__calendars_status(const struct stanch_flow *flow);
 
 /* flow_door.c */
 /** Refuse what is on its way: the plugins are about to go. */

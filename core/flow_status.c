@@ -74,6 +74,8 @@ json_t *stanch_flow_status(struct stanch_flow *flow)
         (json_int_t)(stanch_loop_mono_ms(flow->loop) - flow->began_mono_ms), "state_dir", flow->state_dir);
     json_object_update(status, kept);
     json_decref(kept);
+    if (flow->calendars)
+        json_object_set_new(status, "calendars", stanch_flow__calendars_status(flow));
     return status;
 }
 

@@ -113,8 +113,11 @@ static int start_engine(struct stanch_daemon *daemon, struct stanch_err *err)
     };
     daemon->world = stanch_world_production(daemon->loop, daemon->plugins, daemon->runner);
     daemon->engine = stanch_engine_new(daemon->journal, daemon->world, daemon->policy, &config);
-    struct stanch_flow_config flow = {
-        .config = daemon->config, .exe = daemon->exe, .state_dir = state_dir, .people = daemon->people};
+    struct stanch_flow_config flow = {.config = daemon->config,
+                                      .exe = daemon->exe,
+                                      .state_dir = state_dir,
+                                      .policy = daemon->policy,
+                                      .people = daemon->people};
     int rc = stanch_flow_new(daemon->loop, daemon->journal, daemon->plugins, daemon->world, daemon->engine, &flow,
                              &daemon->flow, err);
     if (rc < 0 || daemon->damaged)

@@ -194,6 +194,22 @@ static void say_paging(const struct stanch_cli *cli, const json_t *status)
     }
 }
 
+static void say_calendars(const struct stanch_cli *cli, const json_t *status)
+{
+    json_t *each;
+    size_t i;
+    json_array_foreach(json_object_get(status, "calendars"), i, each)
+    {
+        json_t *now = json_object_get(each, "now");
+        STANCH_AUTO_FREE char *on = stanch_cli__one_line(now);
+        STANCH_AUTO_FREE char *text =
+            stanch_asprintf("%s is %s%s%s", stanch_json_str(each, "name", ""), stanch_json_str(each, "state", ""),
+                            json_array_size(now) ? "; now: " : "", json_array_size(now) ? on : "");
+        stanch_cli__field_text(cli, "calendar", text);
+        stanch_cli__field(cli, "", json_object_get(each, "why"));
+    }
+}
+
 static int run_reload(struct stanch_cli *cli)
 {
     STANCH_AUTO_JSON json_t *told = NULL;
@@ -224,6 +240,7 @@ static int run_status(struct stanch_cli *cli)
     stanch_cli__field(cli, "", json_object_get(book, "why"));
     say_kept(cli, status);
     say_paging(cli, status);
+    say_calendars(cli, status);
     stanch_cli__field(cli, "version", json_object_get(status, "version"));
     return 0;
 }

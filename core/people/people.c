@@ -241,6 +241,26 @@ const char *stanch_people_calendar(const struct stanch_people *people, const cha
     return stanch_json_str(json_object_get(json_object_get(people->data, "roles"), role), "calendar", NULL);
 }
 
+static bool is_among(const json_t *names, const char *name)
+{
+    for (size_t i = 0; i < json_array_size(names); i++)
+        if (strcmp(json_string_value(json_array_get(names, i)), name) == 0)
+            return true;
+    return false;
+}
+
+void stanch_people_calendars(const struct stanch_people *people, json_t *names)
+{
+    const char *role;
+    json_t *said;
+    json_object_foreach(json_object_get(people->data, "roles"), role, said)
+    {
+        const char *name = stanch_json_str(said, "calendar", NULL);
+        if (name && !is_among(names, name))
+            json_array_append_new(names, json_string(name));
+    }
+}
+
 void stanch_people_called(const struct stanch_people *people, const char *called, char ret[160])
 {
     static const char *const members[] = {"email", "name", "title"};

@@ -69,6 +69,8 @@ const json_t *stanch_people_pool(const struct stanch_people *people);
 void stanch_people_on_call(const struct stanch_people *people, const char *role, int64_t at_ms, char ret[160]);
 /** The instance of an ical plugin that knows who is on call for the role; NULL: none. borrowed */
 const char *stanch_people_calendar(const struct stanch_people *people, const char *role);
+/** Add the calendars of all roles to `names` (texts), each once. */
+void stanch_people_calendars(const struct stanch_people *people, json_t *names);
 /** The person whom a calendar calls so: by mail address (any case), or by name. ret: "person:ada", or "". */
 void stanch_people_called(const struct stanch_people *people, const char *called, char ret[160]);
 /** For who looks: {"people":[{"name","title"?,"may","roles":[...]}],"tokens":[{"name","person"?,"may","expires_ms"}]}, without

@@ -193,6 +193,20 @@ static void say_reach(double reach, double max_reach, char because[BECAUSE_SIZE]
         (void)snprintf(because, BECAUSE_SIZE, "the reach is %.2g, the rule is for %.2g at most", reach, max_reach);
 }
 
+/* A calendar that nobody could read may have a freeze in it: a rule that asks or forbids holds then, one that permits does
+ * not. */
+static bool matches_during(const char *calendar, const json_t *during, bool is_permission, char because[BECAUSE_SIZE])
+{
+    const json_t *on = json_object_get(during, calendar);
+    if (json_is_array(on) ? json_array_size(on) > 0 : !is_permission)
+        return true;
+    (void)snprintf(because, BECAUSE_SIZE,
+                   json_is_array(on) ? "nothing is under way in the calendar \"%.64s\""
+                                     : "what is under way in the calendar \"%.64s\" is not known",
+                   calendar);
+    return false;
+}
+
 /* because: the first condition that does not hold; untouched when all do. */
 static bool matches_rule(const json_t *rule, const struct stanch_policy_question *question, enum risk auto_risk,
                          char because[BECAUSE_SIZE])
@@ -223,6 +237,9 @@ static bool matches_rule(const json_t *rule, const struct stanch_policy_question
         say_targets(target, question->targets, is_permission, because);
         return false;
     }
+    const char *during = stanch_json_str(when, "during", NULL);
+    if (during && !matches_during(during, question->during, is_permission, because))
+        return false;
     double max_reach = stanch_json_real(when, "max_reach", 2);
     if (max_reach > 1 || (question->reach >= 0 && question->reach <= max_reach))
         return true;
@@ -329,6 +346,18 @@ void stanch_policy_decide(const struct stanch_policy *policy, const struct stanc
     if (rule)
         json_array_append_new(ret->rules, describe_rule(rule));
     say_why(policy, question, rule, is_raised, ret);
+}
+
+json_t *stanch_policy_calendars(const struct stanch_policy *policy)
+{
+    json_t *names = json_array();
+    const json_t *rules = json_object_get(policy->data, "rules");
+    for (size_t i = 0; i < json_array_size(rules); i++) {
+        const char *name = stanch_json_str(json_object_get(json_array_get(rules, i), "when"), "during", NULL);
+        if (name && !is_one_of(names, name))
+            json_array_append_new(names, json_string(name));
+    }
+    return names;
 }
 
 void stanch_policy_decision_done(struct stanch_policy_decision *decision)

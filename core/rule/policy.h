@@ -6,7 +6,7 @@
  *    "approve":{"medium":{"role":"ic","expires_ms":900000,"quorum":1},"high":{...}},
  *    "rules":[{"name":"edge drains are routine","line":12,
  *              "when":{"plugin":glob,"instance":glob,"action":glob,"effect":"mitigate"|"undo","environment":glob,
- *                      "severity":["sev1"],"target":glob,"runbook":glob,"max_reach":0.5},
+ *                      "severity":["sev1"],"target":glob,"runbook":glob,"max_reach":0.5,"during":calendar},
  *              "risk":"low"|"medium"|"high"|"forbidden"}]}
  * Rules are tried in order; the first that matches sets the risk; none: the risk that the action declares.
  */
@@ -33,8 +33,9 @@ struct stanch_policy_question {
     const char *environment;
     const char *severity; /* of the incident */
     const char *runbook;
-    const json_t *targets;     /* array of text */
-    double reach;              /* 0..1, or < 0 unknown */
+    const json_t *targets; /* array of text */
+    double reach;          /* 0..1, or < 0 unknown */
+    const json_t *during; /* {calendar: [summaries of what is under way], or null: not known}; NULL: nothing is known */
     const char *declared_risk; /* of the action */
     const char *raised_risk;   /* by the runbook; NULL: not raised */
 };
@@ -54,6 +55,8 @@ void stanch_policy_decide(const struct stanch_policy *policy, const struct stanc
  *  [{"name","line","risk","verdict","because"?}]. verdict: "decides" the first that matches, "matches" those behind it that would
  *  too, "no" the others; because: the first of its conditions that does not hold. new */
 json_t *stanch_policy_explain(const struct stanch_policy *policy, const struct stanch_policy_question *question);
+/** The calendars that its rules ask for, each once; new. */
+json_t *stanch_policy_calendars(const struct stanch_policy *policy);
 void stanch_policy_decision_done(struct stanch_policy_decision *decision);
 
 #endif

@@ -66,6 +66,11 @@ static const char *declared_risk_of(const char *effect, const json_t *action, co
                                        : declared_risk(action, plan);
 }
 
+static json_t *under_way(const struct stanch_engine *engine)
+{
+    return engine->hooks.calendars ? engine->hooks.calendars(engine->hooks_ctx) : NULL;
+}
+
 void stanch_gate__decide(struct stanch_op *op, const char *effect, const json_t *plan, const json_t *declared,
                          const char *action, const char *raised, struct stanch_gate *ret)
 {
@@ -88,6 +93,8 @@ void stanch_gate__decide(struct stanch_op *op, const char *effect, const json_t 
         .declared_risk = declared_risk_of(effect, act, plan),
         .raised_risk = raised,
     };
+    STANCH_AUTO_JSON json_t *during = under_way(engine);
+    question.during = during;
     stanch_policy_decide(engine->policy, &question, &ret->policy);
     if (ret->policy.forbidden) {
         ret->refused = true;
@@ -161,6 +168,8 @@ int stanch_engine_explain(const struct stanch_engine *engine, const json_t *inpu
         .declared_risk = declared_risk_of(effect, act, NULL),
         .raised_risk = stanch_json_str(input, "risk", NULL),
     };
+    STANCH_AUTO_JSON json_t *during = under_way(engine);
+    question.during = during;
     struct stanch_policy_decision decision;
     stanch_policy_decide(engine->policy, &question, &decision);
     *ret = json_pack("{s:s, s:s, s:s, s:i, s:I, s:s, s:s, s:s, s:s, s:o}", "verdict",

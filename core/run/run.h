@@ -67,6 +67,8 @@ struct stanch_engine_hooks {
     void (*on_room)(void *ctx);
     /** A question of stanch_engine_ask was decided. question: its document; borrowed. */
     void (*on_decided)(void *ctx, const json_t *question, bool approved, const char *by);
+    /** What is under way in the calendars that the policy names: as `during` of rule/policy.h; new. NULL: nothing is known. */
+    json_t *(*calendars)(void *ctx);
 };
 void stanch_engine_hook(struct stanch_engine *engine, const struct stanch_engine_hooks *hooks, void *ctx);
 /** How many runs are going: begun, not ended, and not waiting for a person. NULL: of any runbook, of any incident. */

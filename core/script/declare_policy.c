@@ -103,6 +103,9 @@ const struct stanch_section stanch_section_rule = {
         {"runbook", NULL, stanch_read_text, NULL, NULL, false, "glob", "the runbook's name"},
         {"max_reach", NULL, stanch_read_number, &reach_bounds, NULL, false, "number from 0 to 1",
          "the plan's reach is known and not above"},
+        {"during", NULL, stanch_read_name, NULL, NULL, false, "name",
+         "an `ical` instance in which something is under way; one that cannot be read: a rule that asks or forbids "
+         "holds"},
         {"risk", NULL, stanch_read_word, risk_words, NULL, true, "\"low\", \"medium\", \"high\" or \"forbidden\"",
          "what the rule sets"},
         {0}}};

@@ -12,7 +12,7 @@ from campaign import Failed, Figure
 
 NAME = "D6"
 TITLE = "Authorisation"
-TARGETS = ["stanch", "plugins", "unit_run_test_authority"]
+TARGETS = ["stanch", "plugin_plugins_alertmanager", "plugin_plugins_exec", "plugin_plugins-test_effects", "unit_run_test_authority"]
 DEFECTS = {
     "needs-ignored": "whoever is somebody may do everything",
     "expired-token-passes": "a token is good for ever",

@@ -206,6 +206,44 @@ static void tells_who_why_and_by_which_rule(void **state)
     stanch_policy_free(policy);
 }
 
+/* A freeze holds while something is under way, and when nobody knows; a window in which things may run must be known. */
+static void a_calendar_that_is_not_known_permits_nothing(void **state)
+{
+    static const struct {
+        const char *risk, *on, *got; /* on: of the calendar "c"; NULL: there is no such calendar */
+    } table[] = {
+        {"high", "[\"freeze\"]", "ask high"},
+        {"high", "[]", "run low"},
+        {"high", "null", "ask high"},
+        {"high", NULL, "ask high"},
+        {"forbidden", "null", "forbid forbidden"},
+        {"low", "[\"office hours\"]", "run low"},
+        {"low", "[]", "ask medium"},
+        {"low", "null", "ask medium"},
+        {"low", NULL, "ask medium"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        struct stanch_policy_question question = drain();
+        bool permits = strcmp(table[i].risk, "low") == 0;
+        question.declared_risk = permits ? "medium" : "low";
+        STANCH_AUTO_FREE char *text =
+            stanch_asprintf("{\"auto\":\"low\",\"rules\":[" RULE("r", "\"during\":\"c\"", "%s") "]}", table[i].risk);
+        STANCH_AUTO_FREE char *calendars = stanch_asprintf(table[i].on ? "{\"c\":%s}" : "{}", table[i].on);
+        STANCH_AUTO_JSON json_t *during = json_loads(calendars, 0, NULL);
+        question.during = during;
+        char got[300];
+        decide(text, &question, "[]", got);
+        if (strcmp(got, table[i].got) != 0)
+            fail_msg("%s during %s: %s", table[i].risk, calendars, got);
+        struct stanch_policy *policy = make(text);
+        STANCH_AUTO_JSON json_t *names = stanch_policy_calendars(policy);
+        assert_int_equal(json_array_size(names), 1);
+        assert_string_equal(json_string_value(json_array_get(names, 0)), "c");
+        stanch_policy_free(policy);
+    }
+}
+
 /* Each rule says the first of its conditions that does not hold; the first that matches decides. */
 static void explains_every_rule(void **state)
 {
@@ -310,6 +348,7 @@ int main(void)
         cmocka_unit_test(what_is_unknown_is_not_permitted),
         cmocka_unit_test(a_runbook_only_raises),
         cmocka_unit_test(tells_who_why_and_by_which_rule),
+        cmocka_unit_test(a_calendar_that_is_not_known_permits_nothing),
         cmocka_unit_test(explains_every_rule),
         cmocka_unit_test(a_rule_is_known_by_what_it_says_not_by_its_line),
         cmocka_unit_test(refuses_what_it_does_not_understand),
