@@ -118,11 +118,11 @@ def test_what_is_read_again_counts_at_once_or_not_at_all(world):
     refused = daemon.cli("reload", check=False)
     assert refused.returncode != 0 and "policy.lua has 1 mistake, the first in line 1: expected" in refused.stderr
     assert ask() == 200  # neither was taken
-    assert daemon.timeline("-")[-1]["kind"] == "reload.refused"
+    assert daemon.kinds("-").count("reload.refused") == 1
     world.write("policy.lua", "policy { auto = 'none' }")
     assert daemon.cli_json("reload")["people"] == 1
     assert ask() == 401
-    told = [(e["kind"], e["by"]) for e in daemon.timeline("-")][-3:]
+    told = [(e["kind"], e["by"]) for e in daemon.timeline("-")]
     assert ("policy.loaded", "person:ada") in told and ("people.loaded", "person:ada") in told, told
     run = daemon.post_alert(alert("shift"))["events"][0]["runs"][0]
     asked = wait_for(lambda: daemon.get("/v1/approvals")["items"], "a question")
