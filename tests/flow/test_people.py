@@ -60,9 +60,9 @@ def test_a_token_from_the_command_line_opens_the_api_over_tcp(world):
 
 def check_refusals(daemon):
     """Each is an entry once, with who, what and why."""
-    told = [e for e in daemon.timeline("-") if e["kind"] == "access.refused"]
-    seen = {(e["by"], e["data"]["what"]) for e in told}
-    assert {("token:wall", "POST /v1/stop"), ("person:ada", "POST /v1/resume"), ("nobody", "GET /v1/incidents")} <= seen, told
+    wanted = {("token:wall", "POST /v1/stop"), ("person:ada", "POST /v1/resume"), ("nobody", "GET /v1/incidents")}
+    seen = lambda: {(e["by"], e["data"]["what"]) for e in daemon.timeline("-") if e["kind"] == "access.refused"}
+    wait_for(lambda: wanted <= seen(), "the entries")
 
 
 def check_secrets(world, daemon, *tokens):
@@ -118,7 +118,7 @@ def test_what_is_read_again_counts_at_once_or_not_at_all(world):
     refused = daemon.cli("reload", check=False)
     assert refused.returncode != 0 and "policy.lua has 1 mistake, the first in line 1: expected" in refused.stderr
     assert ask() == 200  # neither was taken
-    assert daemon.kinds("-").count("reload.refused") == 1
+    wait_for(lambda: daemon.kinds("-").count("reload.refused") == 1, "the refusal's entry")
     world.write("policy.lua", "policy { auto = 'none' }")
     assert daemon.cli_json("reload")["people"] == 1
     assert ask() == 401
