@@ -1,9 +1,10 @@
-/* bench_action.c: from an alert's POST to the action's arrival at its target. The target's server is here, so that one
- * clock sees both ends.
+/* bench_action.c: from a POST to the action's arrival at its target. The target's server is here, so that one clock sees
+ * both ends.
  *
- *   bench_action PORT PATH TOKEN TARGET_PORT REQUESTS SEED
+ *   bench_action PORT PATH TOKEN TARGET_PORT REQUESTS SEED     alerts
+ *   bench_action PORT - TOKEN TARGET_PORT FILE 1               the requests in FILE, a line each: AWAITED TAB PATH TAB BODY
  *
- * One alert at a time; the next one is sent when the last was answered, its action arrived, and a short time is over
+ * One request at a time; the next one is sent when the last was answered, its action arrived, and a short time is over
  * in which the rest of it (verify, the end of the run or of the hook's process) can go by. Prints p50_us, p99_us,
  * answer_p50_us (until the webhook's own answer), arrived, other (arrivals that nobody waited for: they must be 0). */
 #include "bench.h"
@@ -28,7 +29,7 @@ struct peer { /* a connection to the target, or ours to the webhook */
 struct bench {
     int epoll, listener;
     struct peer webhook, targets[MAX_PEERS];
-    char awaited[32]; /* the instance label of the alert that is under way */
+    char awaited[64]; /* how the target that will be hit is called */
     int64_t sent_ns, arrived_ns, answered_ns;
     int64_t arrived, other;
     struct bench_times arrivals, answers;
@@ -116,14 +117,10 @@ static void rest(struct bench *bench)
         (void)turn(bench, (int)(left / 1000000) + 1);
 }
 
-static void measure(struct bench *bench, const char *path, const char *token, uint64_t id)
+static void measure(struct bench *bench, const char *path, const char *token, const char *body, size_t body_len)
 {
-    char name[40];
-    const char *body, *request;
-    (void)snprintf(name, sizeof name, "Hit%016llx", (unsigned long long)id);
-    (void)snprintf(bench->awaited, sizeof bench->awaited, "i%016llx", (unsigned long long)id);
-    size_t len = bench_alert(name, id, &body);
-    len = bench_post(path, token, body, len, &request);
+    const char *request;
+    size_t len = bench_post(path, token, body, body_len, &request);
     bench->arrived_ns = bench->answered_ns = 0;
     bench->sent_ns = bench_now_ns();
     bench_write_all(bench->webhook.fd, request, len);
@@ -135,23 +132,62 @@ static void measure(struct bench *bench, const char *path, const char *token, ui
     rest(bench);
 }
 
+static void measure_alerts(struct bench *bench, char **argv)
+{
+    int64_t requests = bench_number(argv[5], "REQUESTS"), warm_up = requests / 10 + 1;
+    uint64_t seed = (uint64_t)bench_number(argv[6], "SEED") << 32;
+    for (int64_t i = 0; i < warm_up + requests; i++) {
+        uint64_t id = seed | (uint64_t)i;
+        char name[40];
+        const char *body;
+        (void)snprintf(name, sizeof name, "Hit%016llx", (unsigned long long)id);
+        (void)snprintf(bench->awaited, sizeof bench->awaited, "i%016llx", (unsigned long long)id);
+        size_t len = bench_alert(name, id, &body);
+        measure(bench, argv[2], argv[3], body, len);
+        if (i == warm_up - 1)
+            bench->arrivals.count = bench->answers.count = 0;
+    }
+}
+
+/* The first tenth is for warming up. */
+static void measure_file(struct bench *bench, const char *path, const char *token)
+{
+    char line[8192];
+    FILE *file = fopen(path, "re");
+    int64_t lines = 0, done = 0;
+    if (!file)
+        bench_die_errno(path);
+    while (fgets(line, sizeof line, file))
+        lines++;
+    rewind(file);
+    while (fgets(line, sizeof line, file)) {
+        char *to = strchr(line, '\t'), *body = to ? strchr(to + 1, '\t') : NULL;
+        if (!body)
+            bench_die("%s: not AWAITED TAB PATH TAB BODY: %.80s", path, line);
+        *to = *body++ = 0;
+        body[strcspn(body, "\n")] = 0;
+        (void)snprintf(bench->awaited, sizeof bench->awaited, "%s", line);
+        measure(bench, to + 1, token, body, strlen(body));
+        if (++done == lines / 10)
+            bench->arrivals.count = bench->answers.count = 0;
+    }
+    (void)fclose(file);
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 7)
-        bench_die("usage: bench_action PORT PATH TOKEN TARGET_PORT REQUESTS SEED");
+        bench_die("usage: bench_action PORT PATH|- TOKEN TARGET_PORT REQUESTS|FILE SEED");
     static struct bench bench;
-    int64_t requests = bench_number(argv[5], "REQUESTS"), warm_up = requests / 10 + 1;
-    uint64_t seed = (uint64_t)bench_number(argv[6], "SEED") << 32;
     bench.epoll = epoll_create1(EPOLL_CLOEXEC);
     bench.listener = bench_listen((int)bench_number(argv[4], "TARGET_PORT"));
     bench.webhook.fd = bench_connect((int)bench_number(argv[1], "PORT"));
     watch(&bench, bench.listener, NULL);
     watch(&bench, bench.webhook.fd, &bench.webhook);
-    for (int64_t i = 0; i < warm_up + requests; i++) {
-        measure(&bench, argv[2], argv[3], seed | (uint64_t)i);
-        if (i == warm_up - 1)
-            bench.arrivals.count = bench.answers.count = 0;
-    }
+    if (strcmp(argv[2], "-") == 0)
+        measure_file(&bench, argv[5], argv[3]);
+    else
+        measure_alerts(&bench, argv);
     bench_print("p50_us", bench_percentile_us(&bench.arrivals, 50));
     bench_print("p99_us", bench_percentile_us(&bench.arrivals, 99));
     bench_print("answer_p50_us", bench_percentile_us(&bench.answers, 50));

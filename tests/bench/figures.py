@@ -63,18 +63,20 @@ def scratch():
 
 
 @contextmanager
-def daemon(runbook=runbook(), policy=POLICY, log="warn"):
-    """A daemon with three instances: the source, the plugin that hits, and Prometheus's."""
+def daemon(runbook=runbook(), policy=POLICY, log="warn", people=None):
+    """A daemon with three instances: the source, the plugin that hits, and Prometheus's. people: text of the people file."""
     with scratch() as world:
         world.target_port = free_port()
         world.repo.commit({"hit.lua": runbook})
         world.write("policy.lua", policy)
+        if people:
+            world.write("people.lua", people)
         url = f"http://127.0.0.1:{world.target_port}"
         config = "stanch " + lua({
             "state_dir": world.dir / "state", "socket": world.dir / "run" / "control.sock",
             "listen": f"127.0.0.1:{world.port}", "plugin_dir": world.plugin_dir,
             "runbooks": {"url": world.repo.path, "poll": "1h"}, "policy": "policy.lua",
-            "instances": [Lua(f'alertmanager "am" {{ token = secret.file {lua(world.token_file)} }}'),
+            "people": "people.lua" if people else None, "instances": [Lua(f'alertmanager "am" {{ token = secret.file {lua(world.token_file)} }}'),
                           Lua(f'target "hit" {{ url = {lua(url)} }}'),
                           Lua(f'prometheus "prom" {{ url = {lua(url)} }}')],
             "limits": {"events_per_s": 1000000, "max_runs": 10000, "max_queued": 10000, "storm": {"enter": 1000000}}}) + "\n"
@@ -146,6 +148,30 @@ def stanch_action(requests):
         seen = program("bench_action", it.port, "/v1/events/am", it.world.token, it.world.target_port, requests, seed())
     return {"alert_to_action_p50_us": seen["p50_us"], "alert_to_action_p99_us": seen["p99_us"],
             "alert_to_action_ack_p50_us": seen["answer_p50_us"]}
+
+
+def new_token():
+    made = subprocess.run([STANCH, "token", "new", "phone", "--person", "ada", "--may", "admin", "--json"], capture_output=True,
+                          text=True, check=True)
+    return json.loads(made.stdout)
+
+
+def approve_to_action(requests):
+    """From the approval's POST, over TCP with a token, to the action at its target; the run's worker has ended meanwhile."""
+    made = new_token()
+    people = f"""people {{ person "ada" {{ may = "admin" }}, person "me" {{ uid = {os.getuid()}, may = "admin" }},
+        {made["line"]} roles = {{ ic = {{ people = {{ "ada" }} }} }} }}"""
+    with daemon(runbook(alertname="Ack.*"), ASKING, people=people) as it:
+        processes = len(tree(it.process.pid)) + 1
+        answered = load(it.port, "/v1/events/am", it.world.token, CONNECTIONS, requests)["answered"]
+        wait_until_all_wait(it, answered, processes)
+        lines = it.world.dir / "approvals"
+        with sqlite3.connect(f"file:{it.world.dir}/state/stanch.db?mode=ro", uri=True) as db:
+            docs = [json.loads(text) for text, in db.execute("SELECT text FROM doc WHERE noun = 'approval' AND open = 1")]
+        lines.write_text("".join(f"{doc['args']['name']}\t/v1/approvals/{doc['id']}\t" + json.dumps(
+            {"decision": "approve", "plan": doc["plan_digest"]}) + "\n" for doc in docs))
+        seen = program("bench_action", it.port, "-", made["token"], it.world.target_port, lines, 1)
+    return {"approve_to_action_p50_us": seen["p50_us"], "approve_to_action_p99_us": seen["p99_us"]}
 
 
 def metric(it, name):
@@ -348,6 +374,7 @@ MEASURES = [
     Measure(100000, lambda n: reference("parse", CONNECTIONS, n), "ref_durable_parse_per_s"),
     Measure(200, webhook_action, "webhook_alert_to_action_p50_us", "webhook_alert_to_action_p99_us"),
     Measure(300, stanch_action, "alert_to_action_p50_us", "alert_to_action_p99_us", "alert_to_action_ack_p50_us"),
+    Measure(300, approve_to_action, "approve_to_action_p50_us", "approve_to_action_p99_us"),
     Measure(2000, durable_ack, "durable_ack_p50_us", "durable_ack_p99_us"),
     Measure(20000, durable_acks, "durable_ack_per_s", "durable_acks_per_sync"),
     Measure(40000, repeats, "durable_repeat_per_s"),
@@ -378,6 +405,8 @@ TARGETS = [
     Target("alert_to_action_p50_us", "at most", 1, "webhook_alert_to_action_p50_us"),
     Target("alert_to_action_p50_us", "at most", 0.5, "webhook_alert_to_action_p50_us"),
     Target("alert_to_action_p50_us", "at most", 2.5, "ref_durable_http_p50_us", "ref_http_p50_us",
+           "ref_socketpair_p50_us"),
+    Target("approve_to_action_p50_us", "at most", 3, "ref_durable_http_p50_us", "ref_http_p50_us",
            "ref_socketpair_p50_us"),
     Target("durable_ack_p50_us", "at most", 2, "ref_durable_http_p50_us"),
     Target("durable_ack_per_s", "at least", 0.35, "ref_durable_parse_per_s"),

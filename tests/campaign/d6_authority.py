@@ -18,7 +18,6 @@ DEFECTS = {
     "expired-token-passes": "a token is good for ever",
     "rules-not-bound": "an approval stays good when other rules of the policy match",
     "approval-for-another-plan": "the plan made again before an effect is not held against the approved one",
-    "approval-used-twice": "an approval is not gone once it was used",
 }
 CHUNK = 500
 LEVELS = ("nothing", "read", "respond", "approve", "admin")
