@@ -143,7 +143,14 @@ static int start_doors(struct stanch_daemon *daemon, struct stanch_err *err)
         .socket_path = socket_path,
         .max_body_bytes = (size_t)stanch_json_int(json_object_get(daemon->config, "limits"), "max_body_bytes", 1 << 20),
     };
-    int rc = stanch_api_start(daemon->loop, &http, daemon->flow, daemon->journal, daemon->people, &daemon->api, err);
+    char proxy_hash[65] = "";
+    int rc = stanch_daemon__hash_proxy_secret(daemon, proxy_hash, err);
+    const struct stanch_api_proxy proxy = {.secret_hash = proxy_hash[0] ? proxy_hash : NULL,
+                                           .user =
+                                               stanch_json_str(json_object_get(daemon->config, "proxy"), "user", NULL)};
+    if (rc == 0)
+        rc = stanch_api_start(daemon->loop, &http, daemon->flow, daemon->journal, daemon->people, &proxy, &daemon->api,
+                              err);
     if (rc == 0)
         stanch_log(STANCH_LOG_INFO, "serve", "ready version=%s pid=%d socket=%s port=%d", STANCH_VERSION, (int)getpid(),
                    socket_path ? socket_path : "-", stanch_api_port(daemon->api));

@@ -113,7 +113,9 @@ static int remove_one(const char *path, const struct stat *st, int kind, struct 
 /* The plugins know what their settings mean. */
 int stanch_daemon__check_settings(struct stanch_daemon *daemon, struct stanch_err *err)
 {
-    char dir[] = "/tmp/stanch-check-XXXXXX";
+    char dir[] = "/tmp/stanch-check-XXXXXX", proxy_hash[65];
+    if (stanch_daemon__hash_proxy_secret(daemon, proxy_hash, err) < 0)
+        return err->code;
     if (!mkdtemp(dir))
         return stanch_err_errno(err, STANCH_E_SYSTEM, errno, "no folder could be made in /tmp");
     STANCH_AUTO_FREE char *lock = stanch_asprintf("%s/hosts.lock", dir);

@@ -56,6 +56,8 @@ void stanch_daemon__append_life(struct stanch_daemon *daemon, const char *kind);
 /** Evaluate configuration, policy and people file in workers. Every mistake is on stderr; err names the first. */
 int stanch_daemon__load_setup(struct stanch_daemon *daemon, struct stanch_err *err);
 
+/** What is kept of the proxy's secret. ret: "" when no proxy is configured. returns 0 | STANCH_E_INVALID too short, or not there */
+int stanch_daemon__hash_proxy_secret(const struct stanch_daemon *daemon, char ret[65], struct stanch_err *err);
 /** Read policy and people file again: both are taken, or neither is. done: as in flow.h; NULL: nobody waits. returns 0 |
  *  STANCH_E_CONFLICT one is under way */
 int stanch_daemon__reload(struct stanch_daemon *daemon, const char *by, stanch_flow_done done, void *ctx,

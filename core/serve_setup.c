@@ -7,8 +7,11 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "plugin/secret_open.h"
 #include "setup.h"
 #include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 static int load_people(struct stanch_daemon *daemon, const char *path, struct stanch_err *err)
 {
@@ -37,6 +40,38 @@ int stanch_daemon__load_setup(struct stanch_daemon *daemon, struct stanch_err *e
     if (rc == 0 && !policy_path)
         stanch_log(STANCH_LOG_INFO, "serve", "no policy file: every mitigation asks");
     return rc == 0 && people_path ? load_people(daemon, people_path, err) : rc;
+}
+
+/* ---- the proxy's secret ---- */
+
+#define SECRET_MIN 16
+#define SECRET_MAX 1000
+
+int stanch_daemon__hash_proxy_secret(const struct stanch_daemon *daemon, char ret[65], struct stanch_err *err)
+{
+    const json_t *secret = json_object_get(json_object_get(daemon->config, "proxy"), "secret");
+    char text[SECRET_MAX + 2] = "";
+    int fd = -1;
+    ret[0] = 0;
+    if (!secret)
+        return 0;
+    if (!daemon->people)
+        return stanch_err_set(err, STANCH_E_INVALID, "%s: proxy: it signs people on, and there is no people file",
+                              daemon->options.config);
+    int rc = stanch_secret_open(secret, "proxy.secret", &fd, err);
+    if (rc < 0)
+        return stanch_err_wrap(err, "%s", daemon->options.config);
+    ssize_t len = read(fd, text, sizeof text - 1);
+    close(fd);
+    text[len > 0 ? len : 0] = 0;
+    text[strcspn(text, "\r\n")] = 0;
+    size_t count = strlen(text);
+    if (count >= SECRET_MIN && count <= SECRET_MAX)
+        stanch_token_hash(text, ret);
+    explicit_bzero(text, sizeof text);
+    return *ret ? 0
+                : stanch_err_set(err, STANCH_E_INVALID, "%s: proxy.secret: expected %d to %d characters, not %zu",
+                                 daemon->options.config, SECRET_MIN, SECRET_MAX, count);
 }
 
 /* ---- again ---- */

@@ -61,14 +61,18 @@ static void on_request(void *ctx, struct stanch_http_request *request)
 }
 
 int stanch_api_start(struct stanch_loop *loop, const struct stanch_http_config *config, struct stanch_flow *flow,
-                     struct stanch_journal *journal, const struct stanch_people *people, struct stanch_api **ret,
-                     struct stanch_err *err)
+                     struct stanch_journal *journal, const struct stanch_people *people,
+                     const struct stanch_api_proxy *proxy, struct stanch_api **ret, struct stanch_err *err)
 {
     struct stanch_api *api = STANCH_NEW(struct stanch_api);
     api->loop = loop;
     api->flow = flow;
     api->journal = journal;
     api->people = people;
+    if (proxy->secret_hash)
+        (void)snprintf(api->proxy_hash, sizeof api->proxy_hash, "%s", proxy->secret_hash);
+    if (proxy->user)
+        (void)snprintf(api->proxy_user, sizeof api->proxy_user, "%s", proxy->user);
     int rc = stanch_http_start(loop, config, on_request, api, &api->http, err);
     if (rc != 0) {
         free(api);

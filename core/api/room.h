@@ -34,6 +34,8 @@ struct stanch_api {
     struct stanch_flow *flow;
     struct stanch_journal *journal;
     const struct stanch_people *people; /* NULL: there is no people file */
+    char proxy_hash[65];                /* of the secret of the proxy that signs people on; "": there is none */
+    char proxy_user[128];               /* its header */
     bool draining;
     struct stanch_api__live *live; /* streams, a list */
     int live_count;

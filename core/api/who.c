@@ -2,9 +2,11 @@
  * is for is decided with the question (run/).
  *
  *   no people file:  over the Unix socket whoever may open it, named by the machine; over TCP nobody
- *   a people file:   over the Unix socket the person with the peer's uid; anywhere the holder of a bearer token; nobody else
+ *   a people file:   over the Unix socket the person with the peer's uid; over TCP whom a trusted proxy has signed on; anywhere
+ *                    the holder of a bearer token; nobody else
  */
 #include "api/room.h"
+#include "base/digest.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/sabotage.h"
@@ -53,6 +55,28 @@ static int identify_unlisted(struct stanch_api__call *call, struct stanch_err *e
     return 0;
 }
 
+/* Whom the proxy has signed on. returns 0 | 1: the request does not come through it, or it names nobody */
+static int identify_signed_on(struct stanch_api__call *call, struct stanch_err *err)
+{
+    const struct stanch_api *api = call->api;
+    const char *secret = stanch_http_header(call->request, "x-stanch-proxy");
+    const char *user = stanch_http_header(call->request, api->proxy_user);
+    char hash[65];
+    if (!secret || !api->proxy_hash[0])
+        return 1;
+    stanch_token_hash(secret, hash);
+    if (!stanch_secret_equal(hash, 64, api->proxy_hash, 64))
+        return stanch_err_set(err, STANCH_E_UNAUTHORIZED, "X-Stanch-Proxy is not the proxy's secret");
+    if (!user || !*user)
+        return 1;
+    stanch_people_called(api->people, user, call->who.name);
+    if (!call->who.name[0])
+        return stanch_err_set(err, STANCH_E_FORBIDDEN, "\"%.100s\" has signed on, and is nobody in the people file",
+                              user);
+    call->who.may = stanch_people_may(api->people, call->who.name);
+    return 0;
+}
+
 static int identify(struct stanch_api__call *call, struct stanch_err *err)
 {
     const struct stanch_people *people = call->api->people;
@@ -63,6 +87,9 @@ static int identify(struct stanch_api__call *call, struct stanch_err *err)
         return stanch_people_by_token(people, token, stanch_loop_wall_ms(call->api->loop), &call->who, err);
     if (stanch_http_is_local(call->request))
         return stanch_people_by_uid(people, stanch_http_peer_uid(call->request), &call->who, err);
+    int rc = identify_signed_on(call, err);
+    if (rc <= 0)
+        return rc;
     return stanch_err_set(err, STANCH_E_UNAUTHORIZED, "%s %s needs a token: \"Authorization: Bearer %s...\"",
                           call->route->method, call->route->pattern, STANCH_TOKEN_PREFIX);
 }

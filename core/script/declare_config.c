@@ -211,6 +211,14 @@ const struct stanch_section stanch_section_checkpoints = {
          "the bearer token of the webhook: secret.file or secret.env"},
         {0}}};
 
+const struct stanch_section stanch_section_proxy = {
+    "proxy", (const struct stanch_key[]){
+                 {"secret", NULL, stanch_read_secret, NULL, NULL, true, "secret",
+                  "what the proxy sends as `X-Stanch-Proxy`, 16 characters or more: secret.file or secret.env"},
+                 {"user", NULL, stanch_read_text, NULL, "\"X-Forwarded-User\"", false, "text",
+                  "the header in which it says who has signed on: the name or email of a person"},
+                 {0}}};
+
 const struct stanch_section stanch_section_paging = {
     "paging", (const struct stanch_key[]){
                   {"via", NULL, stanch_read_texts, NULL, NULL, true, "list of names",
@@ -246,6 +254,8 @@ const struct stanch_section stanch_section_config = {
          "where signed heads of the timeline are kept, see below"},
         {"paging", NULL, read_paging, &stanch_section_paging, "null", false, "table",
          "who is told that a question waits, and of what runbooks page; none: nobody is, see below"},
+        {"proxy", NULL, stanch_read_section, &stanch_section_proxy, "null", false, "table",
+         "a proxy in front of `listen` that signs people on, see below; none: over TCP only tokens are taken"},
         {"fresh_for", "fresh_for_ms", stanch_read_duration, &fresh_bounds, "\"5m\"", false, "duration",
          "a run that did nothing for longer asks before it mitigates further"},
         {"drain", "drain_ms", stanch_read_duration, &drain_bounds, "\"25s\"", false, "duration",

@@ -1,11 +1,16 @@
 """People and tokens: who is somebody, over the socket and over TCP; what entries say; what stays secret."""
+import base64
+import http.client
 import json
 import os
 import re
 import signal
+import ssl
+import subprocess
 
 from books import AUTO, book, set_to
-from harness import alert, lua, wait_for
+from harness import Lua, alert, free_port, lua, wait_for
+from servers import Haproxy
 
 
 def people_file(*blocks, **more):
@@ -146,3 +151,69 @@ def test_an_approval_is_void_when_the_policy_was_changed_meanwhile(world):
     assert again["rules"][0]["risk"] == "medium" and not daemon.get("/v1/mitigations")["items"]
     daemon.post(f"/v1/approvals/{again['id']}", {"decision": "approve", "plan": again["plan_digest"]})
     wait_for(lambda: daemon.get("/v1/mitigations")["items"], "the mitigation")
+
+
+def test_a_proxy_that_signs_people_on_through_a_real_haproxy(world):
+    """HAProxy ends TLS, knows its users, and takes away what they send under the proxy's names."""
+    secret = "a secret between the two"
+    world.repo.commit({"shift.lua": book(set_to(7))})
+    world.write("secrets/proxy", secret + "\n", 0o600)
+    world.write("people.lua", people_file(person("ada", may="respond"), person("me", uid=os.getuid(), may="admin")))
+    daemon = world.daemon(policy=AUTO, people="people.lua", proxy={"secret": Lua(f'secret.file {lua(world.dir / "secrets/proxy")}')})
+    port, pem = free_port(), make_certificate(world)
+    front = f"""
+userlist staff
+    user ada insecure-password sesame
+    user stranger insecure-password sesame
+frontend people
+    bind 127.0.0.1:{port} ssl crt {pem}
+    http-request auth realm stanch unless {{ http_auth(staff) }}
+    http-request set-var(txn.user) req.hdr(authorization),regsub("^Basic ",""),b64dec,field(1,:)
+    http-request del-header Authorization
+    http-request set-header X-Stanch-Proxy "{secret}"
+    http-request set-header X-Forwarded-User %[var(txn.user)]
+    default_backend stanch
+backend stanch
+    server one 127.0.0.1:{world.port}
+"""
+    with Haproxy({"unused": {"s1": 1}}, front):
+        daemon.start()
+        ask = lambda user, method="GET", path="/v1/whoami", body=None, **headers: over_tls(port, pem, user, method, path, body, headers)
+        assert json.loads(ask("ada")[1]) == {"name": "person:ada", "may": "respond"}
+        status, text = ask("ada", "POST", "/v1/incidents", {"title": "from afar"}, **{"X-Forwarded-User": "me"})
+        assert status == 201 and daemon.timeline(json.loads(text)["id"])[0]["by"] == "person:ada"
+        assert ask("stranger")[0] == 403 and ask("nobody")[0] == 401
+        status, text = ask("ada", "POST", "/v1/resume", {})
+        assert status == 403 and "person:ada may respond" in text
+    direct = daemon.api("GET", "/v1/whoami", headers={"X-Forwarded-User": "ada"}, tcp=True)
+    assert direct.status == 401, direct  # around the proxy a header is only a header
+    assert secret not in daemon.log() + json.dumps(daemon.timeline("-"))
+
+
+def test_a_proxy_secret_that_is_none_is_refused(world):
+    world.write("people.lua", people_file(person("me", uid=os.getuid(), may="admin")))
+    world.write("secrets/proxy", "short\n", 0o600)
+    proxy = {"secret": Lua(f'secret.file {lua(world.dir / "secrets/proxy")}')}
+    daemon = world.daemon(people="people.lua", proxy=proxy)
+    done = daemon.cli("config", "check", daemon.config_path, check=False)
+    assert done.returncode != 0 and "proxy.secret: expected 16 to 1000 characters, not 5" in done.stderr, done
+
+
+def make_certificate(world):
+    """One file with key and certificate, as HAProxy wants it."""
+    pem = world.dir / "front.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+                    "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", f"{pem}.key", "-out", f"{pem}.crt"],
+                   check=True, capture_output=True)
+    pem.write_text((world.dir / "front.pem.crt").read_text() + (world.dir / "front.pem.key").read_text())
+    return pem
+
+
+def over_tls(port, pem, user, method, path, body, headers):
+    context = ssl.create_default_context(cafile=f"{pem}.crt")
+    connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=20, context=context)
+    credential = base64.b64encode(f"{user}:sesame".encode()).decode()
+    connection.request(method, path, None if body is None else json.dumps(body),
+                       {"Authorization": f"Basic {credential}", "Content-Type": "application/json", **headers})
+    answer = connection.getresponse()
+    return answer.status, answer.read().decode()

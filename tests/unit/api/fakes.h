@@ -216,7 +216,10 @@ static int start_fakes_for(void **state, struct stanch_people *people)
     the->people = people;
     client->loop = stanch_loop_new(&err);
     const struct stanch_http_config config = {.listen = "127.0.0.1:0", .socket_path = client->path};
-    if (stanch_api_start(client->loop, &config, NULL, NULL, people, &the->api, &err) != 0)
+    char hash[65];
+    stanch_token_hash("the proxy's secret", hash);
+    const struct stanch_api_proxy proxy = {hash, "X-Forwarded-User"};
+    if (stanch_api_start(client->loop, &config, NULL, NULL, people, &proxy, &the->api, &err) != 0)
         return -1;
     client->port = stanch_api_port(the->api);
     *state = client;

@@ -57,6 +57,16 @@ static const struct {
     {"Authorization: Bearer stanch_program\r\n", false, STANCH_MAY_READ, 403, "token:program"},
     {"Authorization: Bearer stanch_pusher\r\n", false, STANCH_MAY_RESPOND, 403, "token:pusher"},
     {"Authorization: Bearer stanch_overreach\r\n", false, STANCH_MAY_READ, 403, "person:reader"},
+    {"X-Stanch-Proxy: the proxy's secret\r\nX-Forwarded-User: reader\r\n", false, STANCH_MAY_READ, 403,
+     "person:reader"},
+    {"X-Stanch-Proxy: the proxy's secret\r\nX-Forwarded-User: ada\r\n", false, STANCH_MAY_ADMIN, 403, "person:ada"},
+    {"X-Stanch-Proxy: the proxy's secret\r\nX-Forwarded-User: ada\r\nAuthorization: Bearer stanch_read\r\n", false,
+     STANCH_MAY_READ, 403, "person:ada"},
+    {"X-Stanch-Proxy: the proxy's secret\r\n", false, STANCH_MAY_NOTHING, 401, "nobody"},
+    {"X-Stanch-Proxy: another secret\r\nX-Forwarded-User: ada\r\n", false, STANCH_MAY_NOTHING, 401, "nobody"},
+    {"X-Stanch-Proxy: \r\nX-Forwarded-User: ada\r\n", false, STANCH_MAY_NOTHING, 401, "nobody"},
+    {"X-Stanch-Proxy: the proxy's secret\r\nX-Forwarded-User: stranger\r\n", false, STANCH_MAY_NOTHING, 403, "nobody"},
+    {"X-Stanch-Proxy: the proxy's secret\r\nX-Forwarded-User: ada\r\n", true, STANCH_MAY_RESPOND, 403, "person:me"},
     {"X-Forwarded-User: ada\r\nX-Remote-User: ada\r\nRemote-User: ada\r\n", false, STANCH_MAY_NOTHING, 401, "nobody"},
 };
 

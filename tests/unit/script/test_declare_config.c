@@ -25,6 +25,7 @@ static void a_full_configuration_becomes_data(void **state)
         "  checkpoints = { every = '30m', file = '/x', webhook = 'https://example.org/in', token = secret.env 'HOOK' "
         "},\n"
         "  people = 'who.lua',\n"
+        "  proxy = { secret = secret.env 'PROXY', user = 'X-User' },\n"
         "  paging = { via = { 'p1', 'main' }, url = 'https://stanch.example' },\n"
         "  approvals = { expires = '10m' }, fresh_for = '1m', drain = '0s',\n"
         "}\n");
@@ -51,7 +52,8 @@ static void a_full_configuration_becomes_data(void **state)
         "\"approvals\":{\"expires_ms\":600000},\"checkpoints\":{\"every_ms\":1800000,\"file\":\"/x\",\"git\":null,"
         "\"webhook\":\"https://example.org/"
         "in\",\"token\":{\"$secret\":{\"env\":\"HOOK\"}}},"
-        "\"people\":\"who.lua\",\"paging\":{\"via\":[\"p1\",\"main\"],\"url\":\"https://"
+        "\"people\":\"who.lua\",\"proxy\":{\"secret\":{\"$secret\":{\"env\":\"PROXY\"}},\"user\":\"X-User\"},"
+        "\"paging\":{\"via\":[\"p1\",\"main\"],\"url\":\"https://"
         "stanch.example\"},\"fresh_for_ms\":60000,\"drain_ms\":0}");
     declared_done(&d);
 }
@@ -72,7 +74,8 @@ static void an_empty_configuration_has_all_defaults(void **state)
                 "\"limits\":{\"max_runs\":64,\"max_queued\":1000,\"storm\":{\"enter\":60,\"leave\":20,\"within_ms\":"
                 "60000,\"quiet_ms\":120000},"
                 "\"max_steps\":1000,\"events_per_s\":1000,\"max_body_bytes\":1048576},"
-                "\"approvals\":{\"expires_ms\":900000},\"checkpoints\":null,\"paging\":null,\"people\":null,\"fresh_"
+                "\"approvals\":{\"expires_ms\":900000},\"checkpoints\":null,\"paging\":null,\"people\":null,\"proxy\":"
+                "null,\"fresh_"
                 "for_ms\":300000,"
                 "\"drain_ms\":25000}");
     declared_done(&d);
