@@ -104,7 +104,8 @@ def check_core(path, bracket, header):
 
 # Foreign header -> the plugin whose shared object has that library.
 PLUGINS = {"libxml/parser.h": "plugins/aws/", "git2.h": "plugins/gitops/", "git2/sys/stream.h": "plugins/gitops/",
-           "curl/curl.h": "plugins/gitops/"}  # libgit2's connections by https
+           "curl/curl.h": "plugins/gitops/",  # libgit2's connections by https
+           "libical/ical.h": "plugins/ical/"}
 
 
 def check_outside(path, bracket, header):

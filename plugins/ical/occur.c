@@ -1,0 +1,320 @@
+/* occur.c: when events happen: the start, what its rule and its RDATEs add, without its EXDATEs, with the occurrences that
+ * another VEVENT of the same UID (RECURRENCE-ID) stands instead of.
+ *
+ *   event -> [start, rule, added] -> not left out, nobody stands instead -> clock -> overlaps? -> rows
+ */
+#include "ical.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_LEFT_OUT 20 /* that are said; all are counted */
+
+struct walk {
+    const struct ical_calendar *calendar;
+    const struct ical_event *event;
+    const struct ical_zone *zone; /* of its start */
+    int64_t from, to;
+    int64_t max_rows;
+    struct ical_occurrences *out;
+    struct ical_event *const *instead, *const *instead_end; /* its own */
+    struct ical_length *lengths;                            /* of RDATEs: while one of them is added */
+    bool is_over;                                           /* there are too many rows */
+    struct ical_why *why;
+    bool ok;
+};
+
+/* ---- how long ---- */
+
+/* The end of an occurrence that begins at `civil`. An end on the clock stays one: a shift that ends at six ends at six, also
+ * in the night when the clocks change. */
+static bool end_of(const struct ical_calendar *calendar, const struct ical_event *event, const struct ical_zone *zone,
+                   int64_t civil, int64_t *ret_utc, struct ical_why *why)
+{
+    const struct ical_zone *end_zone = NULL;
+    const int64_t start = ical_zone_utc(zone, civil);
+    if (event->has_end) {
+        if (!ical_calendar_clock(calendar, event, &event->end, &end_zone, why))
+            return false;
+        int64_t first = ical_zone_utc(zone, event->start.civil), last = ical_zone_utc(end_zone, event->end.civil);
+        if (last < first || last - first > ICAL_MAX_LENGTH)
+            return ical_wrong(why, "protocol", "DTEND is %s DTSTART", last < first ? "before" : "over 10 years after");
+        *ret_utc = end_zone == zone ? ical_zone_utc(zone, civil + event->end.civil - event->start.civil)
+                                    : start + (last - first);
+    } else if (event->has_length) {
+        *ret_utc = ical_zone_utc(zone, civil + event->length.days * ICAL_DAY) + event->length.seconds;
+    } else
+        *ret_utc = event->start.is_date ? ical_zone_utc(zone, civil + ICAL_DAY) : start;
+    if (*ret_utc < start) /* the hour that comes twice */
+        *ret_utc = start;
+    return true;
+}
+
+static void add_row(struct walk *walk, const struct ical_event *event, int64_t from, int64_t to)
+{
+    bool is_in = from < walk->to && (to > walk->from || (from == to && from >= walk->from));
+    if (!is_in || walk->is_over)
+        return;
+    if ((int64_t)walk->out->count >= walk->max_rows) {
+        walk->is_over = true;
+        return;
+    }
+    *(struct ical_occurrence *)ical_add(&walk->out->rows, &walk->out->count, sizeof(struct ical_occurrence)) =
+        (struct ical_occurrence){from, to, event, event->start.is_date};
+}
+
+/* ---- left out, and instead ---- */
+
+static bool is_left_out(struct walk *walk, int64_t civil, int64_t utc)
+{
+    const struct ical_event *event = walk->event;
+    for (size_t i = 0; i < event->left_out_count; i++) {
+        const struct ical_moment *one = &event->left_out[i];
+        const struct ical_zone *zone = NULL;
+        if (one->is_date) { /* of something that has times: all of that day, as many programs write it */
+            if (one->civil <= civil && civil < one->civil + ICAL_DAY)
+                return true;
+            continue;
+        }
+        if (!ical_calendar_clock(walk->calendar, event, one, &zone, walk->why)) {
+            walk->ok = false;
+            return true;
+        }
+        if (ical_zone_utc(zone, one->civil) == utc)
+            return true;
+    }
+    return false;
+}
+
+/* The events that stand instead of occurrences of this one. */
+static void find_insteads(struct walk *walk)
+{
+    const struct ical_calendar *calendar = walk->calendar;
+    const char *uid = walk->event->uid ? walk->event->uid : "";
+    size_t low = 0, high = calendar->instead_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        const struct ical_event *one = calendar->insteads[middle];
+        int by_uid = strcmp(one->uid ? one->uid : "", uid);
+        if (one->calendar < walk->event->calendar || (one->calendar == walk->event->calendar && by_uid < 0))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    walk->instead = calendar->insteads + low;
+    walk->instead_end = walk->instead;
+    const struct ical_event *const *all =
+        (const struct ical_event *const *)calendar->insteads + calendar->instead_count;
+    while ((const struct ical_event *const *)walk->instead_end < all &&
+           (*walk->instead_end)->calendar == walk->event->calendar &&
+           strcmp((*walk->instead_end)->uid ? (*walk->instead_end)->uid : "", uid) == 0)
+        walk->instead_end++;
+}
+
+/* The last one that begins at or before `utc`; NULL: none. */
+static struct ical_event *const *last_instead(const struct walk *walk, int64_t utc)
+{
+    struct ical_event *const *low = walk->instead, *const *high = walk->instead_end;
+    while (low < high) {
+        struct ical_event *const *middle = low + (high - low) / 2;
+        if ((*middle)->instead_utc <= utc)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low > walk->instead ? low - 1 : NULL;
+}
+
+/* An occurrence of the event as one of its later ones has changed it ("this and future"). */
+static bool add_changed(struct walk *walk, const struct ical_event *changed, int64_t utc)
+{
+    const struct ical_zone *zone = NULL;
+    int64_t end = 0;
+    if (changed->is_cancelled)
+        return true;
+    if (!ical_calendar_clock(walk->calendar, changed, &changed->start, &zone, walk->why))
+        return false;
+    int64_t civil = ical_zone_civil(zone, utc) + changed->start.civil - ical_zone_civil(zone, changed->instead_utc);
+    if (!end_of(walk->calendar, changed, zone, civil, &end, walk->why))
+        return false;
+    add_row(walk, changed, ical_zone_utc(zone, civil), end);
+    return true;
+}
+
+/* Whether another event stands there: it says itself when it is. */
+static bool is_replaced(struct walk *walk, int64_t utc)
+{
+    struct ical_event *const *one = last_instead(walk, utc);
+    if (one && (*one)->instead_utc == utc)
+        return true;
+    for (; one && one >= walk->instead; one--) {
+        if (!(*one)->is_for_later_too)
+            continue;
+        walk->ok = add_changed(walk, *one, utc);
+        return true;
+    }
+    return false;
+}
+
+/* ---- one event ---- */
+
+static void on_time(void *ctx, int64_t civil)
+{
+    struct walk *walk = ctx;
+    const int64_t utc = ical_zone_utc(walk->zone, civil);
+    int64_t end = 0;
+    if (!walk->ok || walk->is_over || is_left_out(walk, civil, utc) || is_replaced(walk, utc))
+        return;
+    if (walk->lengths)
+        end = ical_zone_utc(walk->zone, civil + walk->lengths->days * ICAL_DAY) + walk->lengths->seconds;
+    else
+        walk->ok = walk->ok && end_of(walk->calendar, walk->event, walk->zone, civil, &end, walk->why);
+    if (walk->ok)
+        add_row(walk, walk->event, utc, end);
+}
+
+static bool walk_rule(struct walk *walk, struct ical_budget *budget)
+{
+    const struct ical_event *event = walk->event;
+    struct ical_rule rule;
+    if (!ical_rule_read(event->rule, &rule, walk->why))
+        return false;
+    int64_t until = INT64_MAX;
+    if (rule.has_until && rule.until_is_utc)
+        until = ical_zone_civil(walk->zone, rule.until);
+    else if (rule.has_until) /* a day, of something that has times: all of it */
+        until = rule.until + (rule.until_is_date && !event->start.is_date ? ICAL_DAY - 1 : 0);
+    return ical_rule_walk(&rule, event->start.civil, event->start.is_date, until,
+                          ical_zone_civil(walk->zone, walk->to) + 1, budget, on_time, walk, walk->why);
+}
+
+static bool walk_added(struct walk *walk)
+{
+    for (size_t i = 0; i < walk->event->added_count && walk->ok; i++) {
+        const struct ical_added *one = &walk->event->added[i];
+        struct ical_length length = one->length;
+        const struct ical_zone *own = walk->zone;
+        if (!ical_calendar_clock(walk->calendar, walk->event, &one->start, &walk->zone, walk->why))
+            return false;
+        /* a day, of something that has times: that day, at its time */
+        int64_t time_of_day = one->start.is_date && !walk->event->start.is_date
+                                  ? walk->event->start.civil - walk->event->start.civil / ICAL_DAY * ICAL_DAY
+                                  : 0;
+        if (one->start.is_date)
+            walk->zone = own;
+        const int64_t civil = ical_zone_civil(own, ical_zone_utc(walk->zone, one->start.civil + time_of_day));
+        walk->zone = own;
+        walk->lengths = one->has_length ? &length : NULL;
+        on_time(walk, civil);
+        walk->lengths = NULL;
+    }
+    return walk->ok;
+}
+
+static bool walk_event(struct walk *walk, struct ical_budget *budget)
+{
+    const struct ical_event *event = walk->event;
+    int64_t end = 0;
+    if (event->why)
+        return ical_wrong(walk->why, "protocol", "%s", event->why);
+    if (event->is_cancelled)
+        return true;
+    if (!ical_calendar_clock(walk->calendar, event, &event->start, &walk->zone, walk->why) ||
+        !end_of(walk->calendar, event, walk->zone, event->start.civil, &end, walk->why))
+        return false;
+    if (event->is_instead) {
+        add_row(walk, event, ical_zone_utc(walk->zone, event->start.civil), end);
+        return true;
+    }
+    find_insteads(walk);
+    on_time(walk, event->start.civil);
+    if (walk->ok && event->rule && ical_zone_utc(walk->zone, event->start.civil) < walk->to && !walk_rule(walk, budget))
+        return false;
+    return walk->ok && walk_added(walk);
+}
+
+/* ---- all ---- */
+
+static int compare_rows(const void *a, const void *b)
+{
+    const struct ical_occurrence *x = a, *y = b;
+    if (x->from != y->from)
+        return x->from < y->from ? -1 : 1;
+    if (x->to != y->to)
+        return x->to < y->to ? -1 : 1;
+    return x->event < y->event ? -1 : x->event > y->event;
+}
+
+/* The start is a time of its rule, as a rule. */
+static void drop_repeats(struct ical_occurrences *out)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < out->count; i++)
+        if (kept == 0 || compare_rows(&out->rows[kept - 1], &out->rows[i]) != 0)
+            out->rows[kept++] = out->rows[i];
+    out->count = kept;
+}
+
+/* A text that says where it is: line and UID. */
+static void place_why(const struct ical_event *event, struct ical_why *why)
+{
+    struct ical_why placed;
+    (void)ical_wrong(&placed, why->kind, "VEVENT of line %zu (UID %.120s): %s", event->line,
+                     event->uid ? event->uid : "is missing", why->text);
+    *why = placed;
+}
+
+/* Of two versions of what stands instead, the newer one (they are sorted so). */
+static bool is_superseded(const struct ical_calendar *calendar, const struct ical_event *event)
+{
+    if (!event->is_instead || event->why)
+        return false;
+    struct walk walk = {.calendar = calendar, .event = event};
+    find_insteads(&walk);
+    struct ical_event *const *one = last_instead(&walk, event->instead_utc);
+    while (one && one > walk.instead && one[-1]->instead_utc == event->instead_utc)
+        one--;
+    return one && *one != event;
+}
+
+bool ical_occur(const struct ical_calendar *calendar, int64_t from, int64_t to, const struct ical_limits *limits,
+                bool skips, struct ical_budget *budget, struct ical_occurrences *ret, struct ical_why *why)
+{
+    *ret = (struct ical_occurrences){.left_out = json_array()};
+    for (size_t i = 0; i < calendar->event_count; i++) {
+        const struct ical_event *event = &calendar->events[i];
+        struct walk walk = {.calendar = calendar,
+                            .event = event,
+                            .from = from,
+                            .to = to,
+                            .max_rows = limits->max_occurrences,
+                            .out = ret,
+                            .why = why,
+                            .ok = true};
+        const size_t before = ret->count;
+        if (is_superseded(calendar, event))
+            continue;
+        bool ok = walk_event(&walk, budget);
+        if (walk.is_over)
+            ok = ical_wrong(why, "too-large", "over %lld occurrences in that time (the setting max_occurrences)",
+                            (long long)limits->max_occurrences);
+        if (ok)
+            continue;
+        place_why(event, why);
+        if (!skips || strcmp(why->kind, "too-large") == 0)
+            return false;
+        ret->count = before; /* half of an event is none */
+        ret->left_out_count++;
+        if (json_array_size(ret->left_out) < MAX_LEFT_OUT)
+            json_array_append_new(ret->left_out, json_string(why->text));
+    }
+    if (ret->count)
+        qsort(ret->rows, ret->count, sizeof *ret->rows, compare_rows);
+    drop_repeats(ret);
+    return true;
+}
+
+void ical_occurrences_done(struct ical_occurrences *occurrences)
+{
+    free(occurrences->rows);
+    json_decref(occurrences->left_out);
+}
