@@ -22,45 +22,10 @@ void ical_event_done(struct ical_event *event)
     done_person(&event->organizer);
     free(event->people);
     free(event->left_out);
+    free(event->left_out_utc);
+    free(event->left_out_days);
     free(event->added);
     free(event->why);
-}
-
-/* ---- zones of its times ---- */
-
-int ical_calendar_zone(struct ical_calendar *calendar, const char *name, struct ical_why *why)
-{
-    for (size_t i = 0; i < calendar->zone_count; i++)
-        if (calendar->zones[i].calendar == calendar->calendar_count && strcmp(calendar->zones[i].id, name) == 0)
-            return (int)i;
-    if (calendar->zone_count >= ICAL_MAX_ZONES) {
-        (void)ical_wrong(why, "too-large", "over %d time zones", ICAL_MAX_ZONES);
-        return -1;
-    }
-    struct ical_zone *zone = ical_add(&calendar->zones, &calendar->zone_count, sizeof *zone);
-    zone->id = ical_copy(name, strlen(name));
-    zone->calendar = calendar->calendar_count;
-    return (int)calendar->zone_count - 1;
-}
-
-bool ical_calendar_clock(const struct ical_calendar *calendar, const struct ical_event *event,
-                         const struct ical_moment *moment, const struct ical_zone **ret, struct ical_why *why)
-{
-    int index = moment->zone;
-    *ret = NULL;
-    if (index == ICAL_FLOATING && calendar->floating) {
-        *ret = calendar->floating;
-        return true;
-    }
-    if (index == ICAL_FLOATING)
-        index = calendar->defaults[event->calendar - 1];
-    if (index < 0)
-        return true;
-    const struct ical_zone *zone = &calendar->zones[index];
-    if (zone->why)
-        return ical_wrong(why, "protocol", "its time zone \"%.100s\" can't be used: %.300s", zone->id, zone->why);
-    *ret = zone;
-    return true;
 }
 
 /* ---- times ---- */

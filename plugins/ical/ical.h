@@ -106,9 +106,10 @@ struct ical_zone {
 void ical_zone_done(struct ical_zone *zone);
 /** A line of STANDARD or DAYLIGHT. */
 bool ical_zone_take(struct ical_observance *observance, const struct ical_line *line, struct ical_why *why);
+struct ical_budget;
 /** All have been read: make the changes, of what the feed defined or else of the system's zone of that name. What is
  *  wrong is said in zone->why. */
-void ical_zone_finish(struct ical_zone *zone);
+void ical_zone_finish(struct ical_zone *zone, struct ical_budget *budget);
 /** The system's zone of that name. new, for ical_zone_done and free; NULL: there is none, why says so */
 struct ical_zone *ical_zone_of_system(const char *name, struct ical_why *why);
 /** tzfile.c: the changes of the system's zone that zone->id names. returns false: there is none, why says so */
@@ -154,10 +155,14 @@ struct ical_event {
     size_t people_count;
     struct ical_moment *left_out; /* EXDATE */
     size_t left_out_count;
+    int64_t *left_out_utc, *left_out_days; /* the same, sorted, when all zones are known */
+    size_t left_out_utc_count, left_out_day_count;
     struct ical_added *added;
     size_t added_count;
-    int64_t instead_utc; /* when all zones are known */
-    char *why;           /* it can't be read; NULL: it can */
+    int64_t instead_utc;                 /* when all zones are known */
+    bool is_superseded;                  /* a newer version of it is there */
+    const struct ical_event *last_later; /* of its UID: the last one up to here that is for later ones too */
+    char *why;                           /* it can't be read; NULL: it can */
 };
 
 struct ical_calendar {
@@ -167,7 +172,8 @@ struct ical_calendar {
     size_t calendar_count;
     struct ical_event *events;
     size_t event_count, recurring_count, cancelled_count;
-    struct ical_event **insteads; /* those with RECURRENCE-ID, sorted by calendar, UID and instead_utc */
+    struct ical_event *
+        *insteads; /* those with RECURRENCE-ID, sorted by calendar, UID and instead_utc; the newest first */
     size_t instead_count;
     const struct ical_zone *floating; /* of the setting `timezone`; NULL: not set; borrowed */
 };
@@ -177,11 +183,21 @@ bool ical_event_take(struct ical_calendar *calendar, struct ical_event *event, c
                      struct ical_why *why);
 /** It ends: what must be there is, and fits. */
 bool ical_event_finish(struct ical_event *event, struct ical_why *why);
+
+/* ---- calendar.c ---- */
+
+/** All lines are read: zones are made, and what is left out and what stands instead can be found. */
+void ical_calendar_finish(struct ical_calendar *calendar);
+/** What stands instead of an occurrence of this event at `utc`, or was the last one before; NULL: none. */
+const struct ical_event *ical_calendar_instead(const struct ical_calendar *calendar, const struct ical_event *event,
+                                               int64_t utc);
 /** The index of a zone of that name, of the calendar that is read now. -1 and why: too many of them */
 int ical_calendar_zone(struct ical_calendar *calendar, const char *name, struct ical_why *why);
 /** returns false: it can't be used, why says it; *ret NULL: UTC */
 bool ical_calendar_clock(const struct ical_calendar *calendar, const struct ical_event *event,
                          const struct ical_moment *moment, const struct ical_zone **ret, struct ical_why *why);
+
+void ical_calendar_free(struct ical_calendar *calendar);
 
 /* ---- scan.c ---- */
 
@@ -191,7 +207,6 @@ struct ical_limits {
 /** Read a feed. floating: borrowed, as in the calendar. returns new; NULL: it is none, why says so */
 struct ical_calendar *ical_scan(const char *bytes, size_t len, const struct ical_limits *limits,
                                 const struct ical_zone *floating, struct ical_why *why);
-void ical_calendar_free(struct ical_calendar *calendar);
 
 /* ---- occur.c ---- */
 

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <time.h>
 
+#define MAX_VALUES 500
+
 bool ical_wrong(struct ical_why *why, const char *kind, const char *fmt, ...)
 {
     va_list args;
@@ -112,10 +114,24 @@ static const char *error_of(icalcomponent *component)
     return text ? text : icalcomponent_count_properties(component, ICAL_ANY_PROPERTY) == 0 ? "there is no value" : NULL;
 }
 
+/* libical takes 500 values of a line, and forgets the others without a word. */
+static bool has_too_many(const struct ical_line *line)
+{
+    size_t count = 1;
+    for (const char *at = line->value; (at = strchr(at, ',')); at++)
+        count++;
+    return count > MAX_VALUES && (strcmp(line->name, "EXDATE") == 0 || strcmp(line->name, "RDATE") == 0);
+}
+
 icalcomponent *ical_read_line(const struct ical_line *line, struct ical_why *why)
 {
     /* the line holds no line end, so that it can't end the component that is put around it */
     static const char before[] = "BEGIN:VEVENT\r\n", behind[] = "\r\nEND:VEVENT\r\n";
+    if (has_too_many(line)) {
+        (void)ical_wrong(why, "protocol", "line %zu: %s: over %d values; write several lines", line->number, line->name,
+                         MAX_VALUES);
+        return NULL;
+    }
     char *text = ical_room(sizeof before - 1 + line->len + sizeof behind);
     memcpy(text, before, sizeof before - 1);
     memcpy(text + sizeof before - 1, line->text, line->len);

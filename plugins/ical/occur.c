@@ -16,9 +16,8 @@ struct walk {
     int64_t from, to;
     int64_t max_rows;
     struct ical_occurrences *out;
-    struct ical_event *const *instead, *const *instead_end; /* its own */
-    struct ical_length *lengths;                            /* of RDATEs: while one of them is added */
-    bool is_over;                                           /* there are too many rows */
+    struct ical_length *lengths; /* of RDATEs: while one of them is added */
+    bool is_over;                /* there are too many rows */
     struct ical_why *why;
     bool ok;
 };
@@ -64,64 +63,27 @@ static void add_row(struct walk *walk, const struct ical_event *event, int64_t f
 
 /* ---- left out, and instead ---- */
 
-static bool is_left_out(struct walk *walk, int64_t civil, int64_t utc)
+/* The last one of a sorted list that is not after `time`; INT64_MIN: none. */
+static int64_t last_of(const int64_t *times, size_t count, int64_t time)
 {
-    const struct ical_event *event = walk->event;
-    for (size_t i = 0; i < event->left_out_count; i++) {
-        const struct ical_moment *one = &event->left_out[i];
-        const struct ical_zone *zone = NULL;
-        if (one->is_date) { /* of something that has times: all of that day, as many programs write it */
-            if (one->civil <= civil && civil < one->civil + ICAL_DAY)
-                return true;
-            continue;
-        }
-        if (!ical_calendar_clock(walk->calendar, event, one, &zone, walk->why)) {
-            walk->ok = false;
-            return true;
-        }
-        if (ical_zone_utc(zone, one->civil) == utc)
-            return true;
-    }
-    return false;
-}
-
-/* The events that stand instead of occurrences of this one. */
-static void find_insteads(struct walk *walk)
-{
-    const struct ical_calendar *calendar = walk->calendar;
-    const char *uid = walk->event->uid ? walk->event->uid : "";
-    size_t low = 0, high = calendar->instead_count;
+    size_t low = 0, high = count;
     while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        const struct ical_event *one = calendar->insteads[middle];
-        int by_uid = strcmp(one->uid ? one->uid : "", uid);
-        if (one->calendar < walk->event->calendar || (one->calendar == walk->event->calendar && by_uid < 0))
+        const size_t middle = low + (high - low) / 2;
+        if (times[middle] <= time)
             low = middle + 1;
         else
             high = middle;
     }
-    walk->instead = calendar->insteads + low;
-    walk->instead_end = walk->instead;
-    const struct ical_event *const *all =
-        (const struct ical_event *const *)calendar->insteads + calendar->instead_count;
-    while ((const struct ical_event *const *)walk->instead_end < all &&
-           (*walk->instead_end)->calendar == walk->event->calendar &&
-           strcmp((*walk->instead_end)->uid ? (*walk->instead_end)->uid : "", uid) == 0)
-        walk->instead_end++;
+    return low ? times[low - 1] : INT64_MIN;
 }
 
-/* The last one that begins at or before `utc`; NULL: none. */
-static struct ical_event *const *last_instead(const struct walk *walk, int64_t utc)
+static bool is_left_out(const struct ical_event *event, int64_t civil, int64_t utc)
 {
-    struct ical_event *const *low = walk->instead, *const *high = walk->instead_end;
-    while (low < high) {
-        struct ical_event *const *middle = low + (high - low) / 2;
-        if ((*middle)->instead_utc <= utc)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low > walk->instead ? low - 1 : NULL;
+    if (last_of(event->left_out_utc, event->left_out_utc_count, utc) == utc)
+        return true;
+    /* a day, of something that has times: all of it, as many programs write it */
+    const int64_t day = last_of(event->left_out_days, event->left_out_day_count, civil);
+    return day != INT64_MIN && civil < day + ICAL_DAY;
 }
 
 /* An occurrence of the event as one of its later ones has changed it ("this and future"). */
@@ -143,16 +105,13 @@ static bool add_changed(struct walk *walk, const struct ical_event *changed, int
 /* Whether another event stands there: it says itself when it is. */
 static bool is_replaced(struct walk *walk, int64_t utc)
 {
-    struct ical_event *const *one = last_instead(walk, utc);
-    if (one && (*one)->instead_utc == utc)
+    const struct ical_event *one = ical_calendar_instead(walk->calendar, walk->event, utc);
+    if (one && one->instead_utc == utc)
         return true;
-    for (; one && one >= walk->instead; one--) {
-        if (!(*one)->is_for_later_too)
-            continue;
-        walk->ok = add_changed(walk, *one, utc);
-        return true;
-    }
-    return false;
+    if (!one || !one->last_later)
+        return false;
+    walk->ok = add_changed(walk, one->last_later, utc);
+    return true;
 }
 
 /* ---- one event ---- */
@@ -162,7 +121,7 @@ static void on_time(void *ctx, int64_t civil)
     struct walk *walk = ctx;
     const int64_t utc = ical_zone_utc(walk->zone, civil);
     int64_t end = 0;
-    if (!walk->ok || walk->is_over || is_left_out(walk, civil, utc) || is_replaced(walk, utc))
+    if (!walk->ok || walk->is_over || is_left_out(walk->event, civil, utc) || is_replaced(walk, utc))
         return;
     if (walk->lengths)
         end = ical_zone_utc(walk->zone, civil + walk->lengths->days * ICAL_DAY) + walk->lengths->seconds;
@@ -225,7 +184,6 @@ static bool walk_event(struct walk *walk, struct ical_budget *budget)
         add_row(walk, event, ical_zone_utc(walk->zone, event->start.civil), end);
         return true;
     }
-    find_insteads(walk);
     on_time(walk, event->start.civil);
     if (walk->ok && event->rule && ical_zone_utc(walk->zone, event->start.civil) < walk->to && !walk_rule(walk, budget))
         return false;
@@ -263,19 +221,6 @@ static void place_why(const struct ical_event *event, struct ical_why *why)
     *why = placed;
 }
 
-/* Of two versions of what stands instead, the newer one (they are sorted so). */
-static bool is_superseded(const struct ical_calendar *calendar, const struct ical_event *event)
-{
-    if (!event->is_instead || event->why)
-        return false;
-    struct walk walk = {.calendar = calendar, .event = event};
-    find_insteads(&walk);
-    struct ical_event *const *one = last_instead(&walk, event->instead_utc);
-    while (one && one > walk.instead && one[-1]->instead_utc == event->instead_utc)
-        one--;
-    return one && *one != event;
-}
-
 bool ical_occur(const struct ical_calendar *calendar, int64_t from, int64_t to, const struct ical_limits *limits,
                 bool skips, struct ical_budget *budget, struct ical_occurrences *ret, struct ical_why *why)
 {
@@ -291,7 +236,7 @@ bool ical_occur(const struct ical_calendar *calendar, int64_t from, int64_t to, 
                             .why = why,
                             .ok = true};
         const size_t before = ret->count;
-        if (is_superseded(calendar, event))
+        if (event->is_superseded)
             continue;
         bool ok = walk_event(&walk, budget);
         if (walk.is_over)

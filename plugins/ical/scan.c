@@ -309,40 +309,6 @@ static bool scan_all(struct scan *scan)
 
 /* ---- the calendar ---- */
 
-static int compare_insteads(const void *a, const void *b)
-{
-    const struct ical_event *x = *(struct ical_event *const *)a, *y = *(struct ical_event *const *)b;
-    int by_uid = strcmp(x->uid ? x->uid : "", y->uid ? y->uid : "");
-    if (x->calendar != y->calendar)
-        return x->calendar < y->calendar ? -1 : 1;
-    if (by_uid != 0)
-        return by_uid;
-    if (x->instead_utc != y->instead_utc)
-        return x->instead_utc < y->instead_utc ? -1 : 1;
-    return x->sequence > y->sequence ? -1 : x->sequence < y->sequence;
-}
-
-/* All lines are read: zones are made, and what stands instead of an occurrence can be found. */
-static void finish(struct ical_calendar *calendar)
-{
-    struct ical_why why;
-    const struct ical_zone *zone = NULL;
-    for (size_t i = 0; i < calendar->zone_count; i++)
-        ical_zone_finish(&calendar->zones[i]);
-    for (size_t i = 0; i < calendar->event_count; i++) {
-        struct ical_event *event = &calendar->events[i];
-        if (!event->is_instead || event->why)
-            continue;
-        if (ical_calendar_clock(calendar, event, &event->instead_of, &zone, &why)) {
-            event->instead_utc = ical_zone_utc(zone, event->instead_of.civil);
-            *(struct ical_event **)ical_add(&calendar->insteads, &calendar->instead_count, sizeof event) = event;
-        } else
-            spoil(&event->why, &why);
-    }
-    if (calendar->instead_count)
-        qsort(calendar->insteads, calendar->instead_count, sizeof *calendar->insteads, compare_insteads);
-}
-
 struct ical_calendar *ical_scan(const char *bytes, size_t len, const struct ical_limits *limits,
                                 const struct ical_zone *floating, struct ical_why *why)
 {
@@ -362,24 +328,9 @@ struct ical_calendar *ical_scan(const char *bytes, size_t len, const struct ical
     ical_zone_done(&scan.zone);
     free(scan.text);
     if (ok) {
-        finish(calendar);
+        ical_calendar_finish(calendar);
         return calendar;
     }
     ical_calendar_free(calendar);
     return NULL;
-}
-
-void ical_calendar_free(struct ical_calendar *calendar)
-{
-    if (!calendar)
-        return;
-    for (size_t i = 0; i < calendar->zone_count; i++)
-        ical_zone_done(&calendar->zones[i]);
-    for (size_t i = 0; i < calendar->event_count; i++)
-        ical_event_done(&calendar->events[i]);
-    free(calendar->zones);
-    free(calendar->events);
-    free(calendar->insteads);
-    free(calendar->defaults);
-    free(calendar);
 }

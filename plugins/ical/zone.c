@@ -137,9 +137,11 @@ static int compare_changes(const void *a, const void *b)
     return x->utc < y->utc ? -1 : x->utc > y->utc;
 }
 
-static bool make_changes(struct ical_zone *zone, struct ical_why *why)
+static bool make_changes(struct ical_zone *zone, struct ical_budget *all, struct ical_why *why)
 {
-    struct ical_budget budget = {2 * ICAL_MAX_CHANGES, INT64_MAX};
+    const uint32_t enough = 2 * ICAL_MAX_CHANGES;
+    struct ical_budget budget = {all->steps < enough ? all->steps : enough, all->until_mono_ms};
+    const uint32_t before = budget.steps;
     if (zone->observance_count == 0)
         return ical_wrong(why, "protocol", "it has neither STANDARD nor DAYLIGHT");
     if (zone->observance_count > MAX_OBSERVANCES)
@@ -147,6 +149,7 @@ static bool make_changes(struct ical_zone *zone, struct ical_why *why)
     bool ok = true;
     for (size_t i = 0; i < zone->observance_count && ok; i++)
         ok = add_observance(zone, &zone->observances[i], &budget, why);
+    all->steps -= before - budget.steps;
     if (zone->change_count > ICAL_MAX_CHANGES)
         return ical_wrong(why, "too-large", "its clock is moved over %d times", ICAL_MAX_CHANGES);
     if (ok)
@@ -167,10 +170,10 @@ struct ical_zone *ical_zone_of_system(const char *name, struct ical_why *why)
     return NULL;
 }
 
-void ical_zone_finish(struct ical_zone *zone)
+void ical_zone_finish(struct ical_zone *zone, struct ical_budget *budget)
 {
     struct ical_why why = {.text = ""};
-    bool ok = zone->why || (zone->line ? make_changes(zone, &why) : ical_zone_find(zone, &why));
+    bool ok = zone->why || (zone->line ? make_changes(zone, budget, &why) : ical_zone_find(zone, &why));
     done_observances(zone);
     if (!ok)
         zone->why = ical_copy(why.text, strlen(why.text));

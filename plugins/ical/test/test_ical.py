@@ -362,6 +362,7 @@ BAD = [(["SUMMARY:x"], "DTSTART is missing"), (["DTSTART:garbage"], "DATE-TIME")
        (["DTSTART:20260102T090000Z", "EXDATE:20260231T000000Z"], "EXDATE"), (["DTSTART:20260102T090000Z", "EXDATE:x"], "EXDATE"),
        (["DTSTART:20260102T090000Z", "EXDATE;TZID=No/Where:20260102T090000"], "No/Where"),
        (["DTSTART:20260102T090000Z", "RDATE;VALUE=PERIOD:20260102T090000Z/20250102T090000Z"], "RDATE"),
+       (["DTSTART:20260102T090000Z", "EXDATE:" + ",".join(["20260103T090000Z"] * 501)], "over 500 values"),
        (["DTSTART:20260102T090000Z", "RECURRENCE-ID:20260102T090000Z", "RRULE:FREQ=DAILY"], "RECURRENCE-ID"),
        (["DTSTART:20260102T090000Z", "SUMMARY:" + "x" * 70000], "65536"),
        (["DTSTART:20260102T090000Z", *["ATTENDEE:mailto:x@example.com"] * 51], "over 50")]
@@ -466,6 +467,24 @@ def test_many_who_stand_instead(tmp_path):
     with Feed(tmp_path, feed(*parts)) as one:
         starts = one.starts("2026-01-01", "2027-01-01")
         assert len(starts) == 365 and sum(one.endswith("T10:00") for one in starts) == 336
+
+
+def test_many_dates_that_are_left_out(tmp_path):
+    """Each occurrence looks for itself among a hundred thousand."""
+    days = [datetime(1800, 1, 1) + timedelta(days=i) for i in range(80000)]
+    lines = ["EXDATE:" + ",".join(f"{day:%Y%m%dT090000Z}" for day in days[at:at + 500]) for at in range(0, 80000, 500)]
+    with Feed(tmp_path, feed(event("DTSTART:18000101T090000Z", "RRULE:FREQ=DAILY", *lines))) as one:
+        assert one.starts("2018-01-01", "2019-06-01")[0] == f"{days[-1] + timedelta(days=1):%Y-%m-%dT09:00}"
+
+
+def test_zones_that_take_long_are_stopped(tmp_path):
+    """Their rules never come true."""
+    never = [["BEGIN:STANDARD", "DTSTART:19700101T000000", "TZOFFSETFROM:+0000", "TZOFFSETTO:+0000",
+              "RRULE:FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30", "END:STANDARD"]] * 90
+    zones = [["BEGIN:VTIMEZONE", f"TZID:Z{i}", *sum(never, []), "END:VTIMEZONE"] for i in range(150)]
+    with Feed(tmp_path, feed(*zones, event("DTSTART;TZID=Z149:20260102T090000")), max_components=200000) as one:
+        error = one.error()
+        assert '"Z149" can\'t be used' in error["text"], error
 
 
 # ---- the file
