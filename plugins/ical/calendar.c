@@ -119,7 +119,7 @@ static void link_insteads(struct ical_calendar *calendar)
     const struct ical_event *before = NULL;
     for (size_t i = 0; i < calendar->instead_count; i++) {
         struct ical_event *event = calendar->insteads[i];
-        const bool is_same = before && compare_series(before, event) == 0;
+        const bool is_same = before && event->uid && compare_series(before, event) == 0;
         event->is_superseded = is_same && before->instead_utc == event->instead_utc;
         event->last_later = event->is_for_later_too && !event->is_superseded ? event
                             : is_same                                        ? before->last_later
@@ -131,7 +131,8 @@ static void link_insteads(struct ical_calendar *calendar)
 const struct ical_event *ical_calendar_instead(const struct ical_calendar *calendar, const struct ical_event *event,
                                                int64_t utc)
 {
-    size_t low = 0, high = calendar->instead_count;
+    size_t low = 0,
+           high = event->uid ? calendar->instead_count : 0; /* without a UID it has nothing to do with others */
     while (low < high) {
         const size_t middle = low + (high - low) / 2;
         const struct ical_event *one = calendar->insteads[middle];

@@ -144,6 +144,14 @@ static void replace(char **text, char *by)
     *text = by;
 }
 
+static bool take_rule(struct ical_event *event, const struct ical_line *line, struct ical_why *why)
+{
+    if (event->rule)
+        return ical_wrong(why, "protocol", "line %zu: a second RRULE", line->number);
+    event->rule = ical_copy(line->value, strlen(line->value));
+    return true;
+}
+
 /* Those that are taken as they stand. returns false: it is another one */
 static bool take_word(struct ical_event *event, const struct ical_line *line)
 {
@@ -159,9 +167,7 @@ static bool take_word(struct ical_event *event, const struct ical_line *line)
     else if (strcmp(line->name, "STATUS") == 0) {
         replace(&event->status, ical_copy(value, strnlen(value, 20)));
         event->is_cancelled = strcasecmp(value, "CANCELLED") == 0;
-    } else if (strcmp(line->name, "RRULE") == 0)
-        replace(&event->rule, ical_copy(value, strlen(value)));
-    else
+    } else
         return false;
     return true;
 }
@@ -202,6 +208,10 @@ bool ical_event_take(struct ical_calendar *calendar, struct ical_event *event, c
     bool ok = true, is_person = strcmp(line->name, "ATTENDEE") == 0 || strcmp(line->name, "ORGANIZER") == 0;
     if (take_word(event, line) || (is_person && *line->value == '\0'))
         return true;
+    if (strcmp(line->name, "RRULE") == 0)
+        return take_rule(event, line, why);
+    if (strcmp(line->name, "EXRULE") == 0) /* of RFC 2445; without it there would be too many occurrences */
+        return ical_wrong(why, "protocol", "line %zu: EXRULE is not read; write EXDATE", line->number);
     icalcomponent *read = ical_read_line(line, why);
     icalproperty *one = read ? icalcomponent_get_first_property(read, ICAL_ANY_PROPERTY) : NULL;
     for (; one && ok; one = icalcomponent_get_next_property(read, ICAL_ANY_PROPERTY))

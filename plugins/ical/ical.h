@@ -132,10 +132,10 @@ struct ical_rule {
 struct ical_budget ical_budget(uint32_t left_ms);
 /** "FREQ=WEEKLY;BYDAY=MO". */
 bool ical_rule_read(const char *text, struct ical_rule *ret, struct ical_why *why);
-/** Call fn for each time of the rule, from start on, before `end`, none after until. returns false: the budget is used
- *  up, or libical does not take the rule (why) */
+/** Call fn for each time of the rule, from start on, before `end`, none after until; fn returns whether it goes on.
+ *  returns false: the budget is used up, or libical does not take the rule (why) */
 bool ical_rule_walk(const struct ical_rule *rule, int64_t start, bool is_date, int64_t until, int64_t end,
-                    struct ical_budget *budget, void (*fn)(void *ctx, int64_t civil), void *ctx, struct ical_why *why);
+                    struct ical_budget *budget, bool (*fn)(void *ctx, int64_t civil), void *ctx, struct ical_why *why);
 
 /* ---- event.c ---- */
 

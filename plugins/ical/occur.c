@@ -116,19 +116,28 @@ static bool is_replaced(struct walk *walk, int64_t utc)
 
 /* ---- one event ---- */
 
-static void on_time(void *ctx, int64_t civil)
+/* returns whether more of them are wanted */
+static bool on_time(void *ctx, int64_t civil)
 {
     struct walk *walk = ctx;
     const int64_t utc = ical_zone_utc(walk->zone, civil);
     int64_t end = 0;
-    if (!walk->ok || walk->is_over || is_left_out(walk->event, civil, utc) || is_replaced(walk, utc))
-        return;
+    if (is_left_out(walk->event, civil, utc) || is_replaced(walk, utc))
+        return walk->ok && !walk->is_over;
     if (walk->lengths)
         end = ical_zone_utc(walk->zone, civil + walk->lengths->days * ICAL_DAY) + walk->lengths->seconds;
     else
-        walk->ok = walk->ok && end_of(walk->calendar, walk->event, walk->zone, civil, &end, walk->why);
+        walk->ok = end_of(walk->calendar, walk->event, walk->zone, civil, &end, walk->why);
     if (walk->ok)
         add_row(walk, walk->event, utc, end);
+    return walk->ok && !walk->is_over;
+}
+
+/* The start was one already, whatever the rule says. */
+static bool on_rule_time(void *ctx, int64_t civil)
+{
+    const struct walk *walk = ctx;
+    return civil == walk->event->start.civil || on_time(ctx, civil);
 }
 
 static bool walk_rule(struct walk *walk, struct ical_budget *budget)
@@ -142,13 +151,15 @@ static bool walk_rule(struct walk *walk, struct ical_budget *budget)
         until = ical_zone_civil(walk->zone, rule.until);
     else if (rule.has_until) /* a day, of something that has times: all of it */
         until = rule.until + (rule.until_is_date && !event->start.is_date ? ICAL_DAY - 1 : 0);
+    /* a day more: where the clock goes back, what it shows is no order */
     return ical_rule_walk(&rule, event->start.civil, event->start.is_date, until,
-                          ical_zone_civil(walk->zone, walk->to) + 1, budget, on_time, walk, walk->why);
+                          ical_zone_civil(walk->zone, walk->to) + ICAL_DAY, budget, on_rule_time, walk, walk->why);
 }
 
 static bool walk_added(struct walk *walk)
 {
-    for (size_t i = 0; i < walk->event->added_count && walk->ok; i++) {
+    bool goes_on = true;
+    for (size_t i = 0; i < walk->event->added_count && goes_on; i++) {
         const struct ical_added *one = &walk->event->added[i];
         struct ical_length length = one->length;
         const struct ical_zone *own = walk->zone;
@@ -163,7 +174,7 @@ static bool walk_added(struct walk *walk)
         const int64_t civil = ical_zone_civil(own, ical_zone_utc(walk->zone, one->start.civil + time_of_day));
         walk->zone = own;
         walk->lengths = one->has_length ? &length : NULL;
-        on_time(walk, civil);
+        goes_on = on_time(walk, civil);
         walk->lengths = NULL;
     }
     return walk->ok;
@@ -184,10 +195,10 @@ static bool walk_event(struct walk *walk, struct ical_budget *budget)
         add_row(walk, event, ical_zone_utc(walk->zone, event->start.civil), end);
         return true;
     }
-    on_time(walk, event->start.civil);
-    if (walk->ok && event->rule && ical_zone_utc(walk->zone, event->start.civil) < walk->to && !walk_rule(walk, budget))
+    bool goes_on = on_time(walk, event->start.civil);
+    if (goes_on && event->rule && ical_zone_utc(walk->zone, event->start.civil) < walk->to && !walk_rule(walk, budget))
         return false;
-    return walk->ok && walk_added(walk);
+    return walk->ok && (walk->is_over || walk_added(walk));
 }
 
 /* ---- all ---- */
@@ -202,7 +213,7 @@ static int compare_rows(const void *a, const void *b)
     return x->event < y->event ? -1 : x->event > y->event;
 }
 
-/* The start is a time of its rule, as a rule. */
+/* RDATEs may say again what a rule says. */
 static void drop_repeats(struct ical_occurrences *out)
 {
     size_t kept = 0;

@@ -66,7 +66,7 @@ static bool spend(struct ical_budget *budget, struct ical_why *why)
 }
 
 bool ical_rule_walk(const struct ical_rule *rule, int64_t start, bool is_date, int64_t until, int64_t end,
-                    struct ical_budget *budget, void (*fn)(void *ctx, int64_t civil), void *ctx, struct ical_why *why)
+                    struct ical_budget *budget, bool (*fn)(void *ctx, int64_t civil), void *ctx, struct ical_why *why)
 {
     int64_t civil = 0, last = INT64_MIN;
     bool ok = true;
@@ -79,9 +79,9 @@ bool ical_rule_walk(const struct ical_rule *rule, int64_t start, bool is_date, i
         struct icaltimetype time = icalrecur_iterator_next(iterator);
         if (icaltime_is_null_time(time) || !ical_time_ok(time, &civil) || civil > until || civil >= end)
             break;
-        if (civil > last) /* a rule that goes round in circles costs steps */
-            fn(ctx, civil);
-        last = civil > last ? civil : last;
+        if (civil > last && !fn(ctx, civil))
+            break;
+        last = civil > last ? civil : last; /* a rule that goes round in circles costs steps */
     }
     icalrecur_iterator_free(iterator);
     return ok;

@@ -7,7 +7,6 @@
 #include "ical.h"
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #define MAX_NAME 64
 
@@ -69,6 +68,11 @@ static bool next_line(struct scan *scan, size_t *ret_number)
     return true;
 }
 
+static char capital(char c)
+{
+    return (char)(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
+}
+
 /* "ATTENDEE;CN=x:mailto:y": its name in capitals, and where its value begins. */
 static struct ical_line line_of(struct scan *scan, size_t number)
 {
@@ -76,8 +80,7 @@ static struct ical_line line_of(struct scan *scan, size_t number)
     const char *value = scan->text + len;
     bool is_quoted = false;
     for (; i < len && i < MAX_NAME - 1; i++)
-        scan->name[i] =
-            (char)(scan->text[i] >= 'a' && scan->text[i] <= 'z' ? scan->text[i] - 'a' + 'A' : scan->text[i]);
+        scan->name[i] = capital(scan->text[i]);
     scan->name[i] = '\0';
     while (*value && (is_quoted || *value != ':')) {
         is_quoted = is_quoted != (*value == '"');
@@ -121,7 +124,7 @@ static void name_component(char ret[MAX_NAME], const char *value)
 {
     size_t len = strcspn(value, " \t"), i = 0;
     for (; i < len && i < MAX_NAME - 1; i++) {
-        const char c = (char)(value[i] >= 'a' && value[i] <= 'z' ? value[i] - 'a' + 'A' : value[i]);
+        const char c = capital(value[i]);
         ret[i] = (char)((c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ? c : '?');
     }
     ret[i] = '\0';
@@ -226,9 +229,9 @@ static bool does_matter(enum kind kind, const char *name)
 {
     static const char *const of_calendar[] = {"X-WR-TIMEZONE", NULL}, *const of_zone[] = {"TZID", NULL};
     static const char *const of_observance[] = {"DTSTART", "TZOFFSETFROM", "TZOFFSETTO", "RRULE", "RDATE", NULL};
-    static const char *const of_event[] = {"UID",     "DTSTART", "DTEND",         "DURATION", "RRULE",
-                                           "RDATE",   "EXDATE",  "STATUS",        "ATTENDEE", "ORGANIZER",
-                                           "SUMMARY", "TRANSP",  "RECURRENCE-ID", "SEQUENCE", NULL};
+    static const char *const of_event[] = {"UID",           "DTSTART",  "DTEND",    "DURATION",  "RRULE",   "RDATE",
+                                           "EXDATE",        "STATUS",   "ATTENDEE", "ORGANIZER", "SUMMARY", "TRANSP",
+                                           "RECURRENCE-ID", "SEQUENCE", "EXRULE",   NULL};
     return kind == EVENT        ? is_one_of(name, of_event)
            : kind == OBSERVANCE ? is_one_of(name, of_observance)
            : kind == ZONE       ? is_one_of(name, of_zone)

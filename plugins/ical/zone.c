@@ -71,7 +71,8 @@ static bool take_offset(const struct ical_line *line, int seconds, int64_t *ret,
 bool ical_zone_take(struct ical_observance *observance, const struct ical_line *line, struct ical_why *why)
 {
     if (strcmp(line->name, "RRULE") == 0) {
-        free(observance->rule);
+        if (observance->rule)
+            return ical_wrong(why, "protocol", "line %zu: a second RRULE", line->number);
         observance->rule = ical_copy(line->value, strlen(line->value));
         return true;
     }
@@ -100,14 +101,15 @@ struct adding {
     const struct ical_observance *observance;
 };
 
-static void add_change(void *ctx, int64_t civil)
+static bool add_change(void *ctx, int64_t civil)
 {
     struct adding *adding = ctx;
     if (adding->zone->change_count > ICAL_MAX_CHANGES)
-        return;
+        return false;
     *(struct ical_change *)ical_add(&adding->zone->changes, &adding->zone->change_count, sizeof(struct ical_change)) =
         (struct ical_change){civil - adding->observance->before_s, adding->observance->before_s,
                              adding->observance->after_s};
+    return true;
 }
 
 static bool add_observance(struct ical_zone *zone, const struct ical_observance *observance, struct ical_budget *budget,
@@ -118,9 +120,9 @@ static bool add_observance(struct ical_zone *zone, const struct ical_observance 
     if (!observance->has_start || !observance->has_before || !observance->has_after)
         return ical_wrong(why, "protocol", "line %zu: it must have DTSTART, TZOFFSETFROM and TZOFFSETTO",
                           observance->line);
-    add_change(&adding, observance->start);
+    (void)add_change(&adding, observance->start);
     for (size_t i = 0; i < observance->date_count; i++)
-        add_change(&adding, observance->dates[i]);
+        (void)add_change(&adding, observance->dates[i]);
     if (!observance->rule)
         return true;
     if (!ical_rule_read(observance->rule, &rule, why))

@@ -280,6 +280,21 @@ def test_what_stands_instead(tmp_path):
                         ("2026-03-02T08:00", "stray")]
 
 
+def test_without_a_uid_there_is_no_series(tmp_path):
+    master = event("DTSTART:20260105T090000Z", "RRULE:FREQ=WEEKLY;COUNT=2", uid=None)
+    stray = event("RECURRENCE-ID:20260105T090000Z", "DTSTART:20260106T090000Z", uid=None)
+    with Feed(tmp_path, feed(master, stray, stray)) as one:
+        starts = one.starts("2026-01-01", "2027-01-01")
+        assert starts == ["2026-01-05T09:00", "2026-01-06T09:00", "2026-01-06T09:00", "2026-01-12T09:00"]
+
+
+def test_the_night_when_the_clock_goes_back(tmp_path):
+    """Asked until 02:30 of the second time: 02:45 was there before, the first time."""
+    lines = event("DTSTART;TZID=Europe/Berlin:20261020T024500", "DURATION:PT5M", "RRULE:FREQ=DAILY")
+    with Feed(tmp_path, feed(lines)) as one:
+        assert one.starts("2026-10-25T00:00", "2026-10-25T01:30") == ["2026-10-25T00:45"]
+
+
 def test_this_and_all_later_ones(tmp_path):
     master = event("DTSTART;TZID=Europe/Berlin:20260309T090000", "DURATION:PT1H", "RRULE:FREQ=WEEKLY;COUNT=6", "SUMMARY:jane")
     later = event("RECURRENCE-ID;RANGE=THISANDFUTURE;TZID=Europe/Berlin:20260323T090000",
@@ -359,6 +374,8 @@ BAD = [(["SUMMARY:x"], "DTSTART is missing"), (["DTSTART:garbage"], "DATE-TIME")
        (["DTSTART:20260102T090000Z", "RRULE:FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30"], "never comes true"),
        (["DTSTART:20260102T090000Z", "RRULE:FREQ=DAILY;UNTIL=20260231T000000Z"], "UNTIL"),
        (["DTSTART:20260102T090000Z", "RRULE:FREQ=DAILY;BYDAY=" + "MO," * 400], "over 1000 bytes"),
+       (["DTSTART:20260102T090000Z", "RRULE:FREQ=DAILY", "RRULE:FREQ=WEEKLY"], "line 14: a second RRULE"),
+       (["DTSTART:20260102T090000Z", "RRULE:FREQ=DAILY", "EXRULE:FREQ=WEEKLY"], "EXRULE"),
        (["DTSTART:20260102T090000Z", "EXDATE:20260231T000000Z"], "EXDATE"), (["DTSTART:20260102T090000Z", "EXDATE:x"], "EXDATE"),
        (["DTSTART:20260102T090000Z", "EXDATE;TZID=No/Where:20260102T090000"], "No/Where"),
        (["DTSTART:20260102T090000Z", "RDATE;VALUE=PERIOD:20260102T090000Z/20250102T090000Z"], "RDATE"),
@@ -429,6 +446,9 @@ def test_a_million_lines(tmp_path):
 
 
 def test_occurrences_are_counted(tmp_path):
+    with Feed(tmp_path, feed(event("DTSTART:20260101T000000Z", "RRULE:FREQ=DAILY")), max_occurrences=365) as one:
+        assert len(one.windows("2026-01-01", "2027-01-01", limit=2000)["windows"]) == 365
+        assert one.error("2026-01-01", "2027-01-02")["kind"] == "too-large"
     minutes = ",".join(map(str, range(60)))
     hours = ",".join(map(str, range(24)))
     lines = ["DTSTART:20260102T000000Z", f"RRULE:FREQ=DAILY;BYHOUR={hours};BYMINUTE={minutes}"]
