@@ -18,6 +18,7 @@
 
 struct feed_wait {
     sdk_fn fn;
+    uint64_t known; /* what was known when it was asked */
 };
 
 static struct ical_state *state_of(struct sdk_call *call)
@@ -113,6 +114,14 @@ __attribute__((format(printf, 3, 4))) static bool fail(struct sdk_call *call, co
     return false;
 }
 
+/* What is known of the feed is what it says now. */
+static void note_fresh(struct sdk_call *call)
+{
+    struct ical_state *state = state_of(call);
+    state->fetched_at_ms = sdk_now_ms(call);
+    state->known++;
+}
+
 static bool take_bytes(struct sdk_call *call, const char *bytes, size_t len)
 {
     struct ical_state *state = state_of(call);
@@ -122,7 +131,7 @@ static bool take_bytes(struct sdk_call *call, const char *bytes, size_t len)
         return fail(call, why.kind, "the feed can't be read: %s", why.text);
     forget(state);
     state->calendar = calendar;
-    state->fetched_at_ms = sdk_now_ms(call);
+    note_fresh(call);
     return true;
 }
 
@@ -162,7 +171,7 @@ static bool use_file(struct sdk_call *call, int fd)
     const int64_t id[5] = {(int64_t)about.st_dev, (int64_t)about.st_ino, about.st_size, about.st_mtim.tv_sec,
                            about.st_mtim.tv_nsec};
     if (state->calendar && memcmp(id, state->file_id, sizeof id) == 0) {
-        state->fetched_at_ms = sdk_now_ms(call);
+        note_fresh(call);
         return true;
     }
     if (about.st_size > state->limits.max_bytes)
@@ -201,8 +210,12 @@ static void on_answer(struct sdk_call *call, const struct sdk_http_answer *answe
 {
     struct ical_state *state = state_of(call);
     const struct feed_wait *wait = sdk_kept(call);
+    if (state->known != wait->known) { /* another call was faster, and its answer is as new */
+        wait->fn(call);
+        return;
+    }
     if (answer->ended == STANCH_HTTP_ANSWERED && answer->status == 304 && state->calendar) {
-        state->fetched_at_ms = sdk_now_ms(call);
+        note_fresh(call);
         wait->fn(call);
         return;
     }
@@ -224,6 +237,7 @@ static void ask_http(struct sdk_call *call, sdk_fn fn)
     struct feed_wait *wait = sdk_memory(call, sizeof *wait);
     json_t *headers = json_pack("{s:s}", "Accept", "text/calendar");
     wait->fn = fn;
+    wait->known = state->known;
     sdk_keep(call, wait);
     if (state->calendar && state->etag)
         json_object_set_new(headers, "If-None-Match", json_string(state->etag));

@@ -236,6 +236,7 @@ struct ical_state { /* of the instance */
     const char *file;               /* NULL: by HTTP */
     struct ical_calendar *calendar; /* the last good one; NULL: none yet */
     int64_t fetched_at_ms;          /* when it was known to be what the feed says */
+    uint64_t known;                 /* how often that was */
     char *etag, *last_modified;
     int64_t file_id[5]; /* of the file that was read: device, inode, size, time */
 };

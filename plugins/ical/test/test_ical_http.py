@@ -1,12 +1,15 @@
 """The ical plugin: feeds by HTTP: kept for a minute, asked for again with what is known of them, and never an old one for a
 new one. The clock is moved instead of waited for."""
+import itertools
 import os
 import struct
+import threading
 
 import pytest
 from hostile import Hostile
 from ics_kit import event, feed, ms
 from plugin_host import Host, Refused
+from servers import Origin
 
 PATH = "/private/a-t0ken-of-the-feed/feed/P1?x=1"
 ONE = feed(event("DTSTART:20260102T090000Z", "DURATION:PT1H", "SUMMARY:jane"))
@@ -121,6 +124,24 @@ def test_what_is_known_is_said_when_it_is_asked_again(server):
         host.call("check", "check")
         host.call("check", "check")
         assert server.seen[-1].headers.get("if-none-match") is None
+
+
+def test_what_another_call_has_read_meanwhile_is_as_new():
+    """Three ask at once; one is answered, and what the others are told then does not matter any more."""
+    numbers, all_are_here, one_is_done = itertools.count(), threading.Event(), threading.Event()
+
+    def answer(handler, body):
+        number = next(numbers)
+        if number == 2:
+            all_are_here.set()
+        assert (all_are_here if number == 0 else one_is_done).wait(30)
+        return (200, {}, ONE if number == 0 else b"<html>")
+
+    with Origin(answer) as origin, Host("ical", {"url": origin.url}) as host:
+        calls = [host.start("read", "now", {"args": {}}, deadline_ms=60000) for _ in range(3)]
+        assert host._wait(lambda: host.answers, 30)
+        one_is_done.set()
+        assert [host.wait(call, 30)["outcome"] for call in calls] == ["done"] * 3
 
 
 def test_304_without_a_question_is_no_feed(server):
