@@ -138,6 +138,15 @@ def test_a_zone_with_dates(tmp_path):
         assert starts_of(tmp_path, f"DTSTART;TZID=Z:{day}T120000", zones=zone) == [start]
 
 
+def test_a_zone_as_outlook_writes_it(tmp_path):
+    """A name of its own; rules since 1601."""
+    zones = [line.replace("Office", "W. Europe Standard Time").replace("19700329T", "16010101T").replace("19701025T", "16010101T")
+             .replace("FREQ=YEARLY", "FREQ=YEARLY;INTERVAL=1") for line in BERLIN]
+    for day, start in (("20260702", "2026-07-02T07:00"), ("20260102", "2026-01-02T08:00")):
+        name = "TZID=W. Europe Standard Time"
+        assert starts_of(tmp_path, f"DTSTART;{name}:{day}T090000", zones=zones) == [start]
+
+
 def test_the_rule_of_a_zone_ends(tmp_path):
     zones = [line.replace("BYDAY=-1SU", "BYDAY=-1SU;UNTIL=20250330T010000Z") if "BYMONTH=3" in line else
              line.replace("BYDAY=-1SU", "BYDAY=-1SU;UNTIL=20251026T010000Z") for line in BERLIN]

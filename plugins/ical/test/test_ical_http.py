@@ -6,6 +6,7 @@ import struct
 import threading
 
 import pytest
+from harness import wait_for
 from hostile import Hostile
 from ics_kit import event, feed, ms
 from plugin_host import Host, Refused
@@ -128,20 +129,21 @@ def test_what_is_known_is_said_when_it_is_asked_again(server):
 
 def test_what_another_call_has_read_meanwhile_is_as_new():
     """Three ask at once; one is answered, and what the others are told then does not matter any more."""
-    numbers, all_are_here, one_is_done = itertools.count(), threading.Event(), threading.Event()
+    numbers, doors = itertools.count(), [threading.Event(), threading.Event(), threading.Event()]
 
     def answer(handler, body):
         number = next(numbers)
-        if number == 2:
-            all_are_here.set()
-        assert (all_are_here if number == 0 else one_is_done).wait(30)
+        assert doors[number].wait(60)
         return (200, {}, ONE if number == 0 else b"<html>")
 
     with Origin(answer) as origin, Host("ical", {"url": origin.url}) as host:
-        calls = [host.start("read", "now", {"args": {}}, deadline_ms=60000) for _ in range(3)]
-        assert host._wait(lambda: host.answers, 30)
-        one_is_done.set()
-        assert [host.wait(call, 30)["outcome"] for call in calls] == ["done"] * 3
+        calls = []
+        for number in range(3):
+            calls.append(host.start("read", "now", {"args": {}}, deadline_ms=60000))
+            wait_for(lambda: len(origin.requests) == number + 1, "the question")
+        for door, call in zip(doors, calls):
+            door.set()
+            assert host.wait(call, 30)["outcome"] == "done"
 
 
 def test_304_without_a_question_is_no_feed(server):
