@@ -71,7 +71,7 @@ static void close_instance(void *state)
 /* libical's state of the process: a malformed line would abort it. */
 static const char *open_instance(struct sdk_instance *instance, void **ret_state)
 {
-    struct ical_state *state = (struct ical_state *)(void *)ical_room(sizeof *state);
+    struct ical_state *state = ical_room(sizeof *state);
     icalerror_set_errors_are_fatal(false);
     const char *why = ical_feed_open(instance, state);
     if (why)

@@ -37,7 +37,7 @@ bool ical_wrong(struct ical_why *why, const char *kind, const char *fmt, ...) __
 /* ---- Memory that outlives a call: there, or the host ends and is started again ---- */
 
 /** Zeroed. */
-char *ical_room(size_t bytes);
+void *ical_room(size_t bytes);
 char *ical_copy(const char *text, size_t len);
 /** Room for one more of `size` bytes at the end of an array. returns it, zeroed */
 void *ical_add(void *array_ptr, size_t *count, size_t size);

@@ -23,9 +23,9 @@ bool ical_wrong(struct ical_why *why, const char *kind, const char *fmt, ...)
 
 /* ---- memory ---- */
 
-char *ical_room(size_t bytes)
+void *ical_room(size_t bytes)
 {
-    char *room = calloc(1, bytes);
+    void *room = calloc(1, bytes);
     if (!room)
         abort();
     return room;
@@ -38,18 +38,17 @@ char *ical_copy(const char *text, size_t len)
 
 void *ical_add(void *array_ptr, size_t *count, size_t size)
 {
-    void **array = array_ptr;
-    size_t n = *count;
-    if ((n & (n - 1)) == 0) { /* a power of two, or none: it is full */
-        void *more = reallocarray(*array, n ? 2 * n : 1, size);
-        if (!more)
+    const size_t n = *count;
+    void *array = NULL;
+    memcpy(&array, array_ptr, sizeof array); /* whatever it points to */
+    if ((n & (n - 1)) == 0) {                /* a power of two, or none: it is full */
+        array = reallocarray(array, n ? 2 * n : 1, size);
+        if (!array)
             abort();
-        *array = more;
+        memcpy(array_ptr, &array, sizeof array);
     }
-    char *at = (char *)*array + n * size;
-    memset(at, 0, size);
     *count = n + 1;
-    return at;
+    return memset((char *)array + n * size, 0, size);
 }
 
 /* ---- times ---- */

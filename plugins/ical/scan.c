@@ -315,7 +315,7 @@ static bool scan_all(struct scan *scan)
 struct ical_calendar *ical_scan(const char *bytes, size_t len, const struct ical_limits *limits,
                                 const struct ical_zone *floating, struct ical_why *why)
 {
-    struct ical_calendar *calendar = (struct ical_calendar *)(void *)ical_room(sizeof *calendar);
+    struct ical_calendar *calendar = ical_room(sizeof *calendar);
     struct scan scan = {
         .at = bytes, .end = bytes + len, .number = 1, .limits = limits, .calendar = calendar, .why = why};
     calendar->floating = floating;

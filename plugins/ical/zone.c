@@ -163,7 +163,7 @@ static bool make_changes(struct ical_zone *zone, struct ical_budget *all, struct
 
 struct ical_zone *ical_zone_of_system(const char *name, struct ical_why *why)
 {
-    struct ical_zone *zone = (struct ical_zone *)(void *)ical_room(sizeof *zone);
+    struct ical_zone *zone = ical_room(sizeof *zone);
     zone->id = ical_copy(name, strlen(name));
     if (ical_zone_find(zone, why))
         return zone;
