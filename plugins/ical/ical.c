@@ -68,11 +68,10 @@ static void close_instance(void *state)
     icalmemory_free_ring(); /* libical's own texts */
 }
 
-/* libical's state of the process: a malformed line would abort it. */
 static const char *open_instance(struct sdk_instance *instance, void **ret_state)
 {
     struct ical_state *state = ical_room(sizeof *state);
-    icalerror_set_errors_are_fatal(false);
+    icalerror_set_errors_are_fatal(false); /* in whatever way it was built: a malformed line ends no process */
     const char *why = ical_feed_open(instance, state);
     if (why)
         close_instance(state);
