@@ -134,8 +134,9 @@ static void ask(struct stanch_calendar *calendar)
     if (stanch_plugins_call(flow->plugins, &request, on_windows, calendar, NULL, &err) == 0)
         return;
     calendar->is_out = false;
-    calendar->due_mono_ms = stanch_loop_mono_ms(flow->loop) + SOON_MS;
-    if (err.code != STANCH_E_UNAVAILABLE) /* its host is coming up, and is waited for */
+    bool is_coming = err.code == STANCH_E_UNAVAILABLE; /* its host is: the next look asks again */
+    calendar->due_mono_ms = stanch_loop_mono_ms(flow->loop) + (is_coming ? 0 : SOON_MS);
+    if (!is_coming)
         say_away(calendar, err.text);
 }
 
