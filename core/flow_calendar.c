@@ -16,7 +16,7 @@
 #define BACK_MS     86400000LL
 #define AHEAD_MS    (8 * 86400000LL)
 #define MAX_WINDOWS 500
-#define DEADLINE_MS 20000
+#define DEADLINE_MS 10000
 
 /* One calendar; doc is its document: {"windows","from_ms","to_ms","read_ms"}. */
 struct stanch_calendar {
