@@ -1,6 +1,6 @@
 """D6: who may what. Every route, asked by everybody over both transports, against a table written by hand; random
 interleavings of approving, editing, changing the policy and dying, with a judge of every effect that leaves
-(tests/unit/run/test_authority.c); and labels of hostile alerts on their way to a command line."""
+(tests/unit/run/test_interleavings.c); and labels of hostile alerts on their way to a command line."""
 import importlib
 import json
 import os
@@ -12,7 +12,7 @@ from campaign import Failed, Figure
 
 NAME = "D6"
 TITLE = "Authorisation"
-TARGETS = ["stanch", "plugin_plugins_alertmanager", "plugin_plugins_exec", "plugin_plugins-test_effects", "unit_run_test_authority"]
+TARGETS = ["stanch", "plugin_plugins_alertmanager", "plugin_plugins_exec", "plugin_plugins-test_effects", "unit_run_test_interleavings"]
 DEFECTS = {
     "needs-ignored": "whoever is somebody may do everything",
     "expired-token-passes": "a token is good for ever",
@@ -133,7 +133,7 @@ def expired(daemon, callers):
 
 def interleave(context, start, count):
     """(how many, applied, what went wrong or None)"""
-    done = subprocess.run([context.build / "tests/unit_run_test_authority"], capture_output=True, text=True, check=False,
+    done = subprocess.run([context.build / "tests/unit_run_test_interleavings"], capture_output=True, text=True, check=False,
                           env={**os.environ, "STANCH_FROM": str(start), "STANCH_SEEDS": str(count)})
     output = done.stdout + done.stderr
     counted = re.search(r"^(\d+) interleavings from \d+: (\d+) applied", output, re.M)
