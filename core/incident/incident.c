@@ -84,10 +84,12 @@ const char *stanch_incident_severity(const struct stanch_incidents *incidents, c
     if (is_severity(said))
         return said; /* its source knows */
     const json_t *rule = json_object_get(incidents->config, "severity");
-    const char *label = stanch_json_str(rule, "label", "severity");
+    const json_t *own = json_object_get(json_object_get(rule, "sources"), stanch_json_str(event, "source", ""));
+    const char *label = stanch_json_str(own, "label", stanch_json_str(rule, "label", "severity"));
     const char *value = stanch_json_str(json_object_get(event, "labels"), label, "");
-    const char *otherwise = stanch_json_str(rule, "otherwise", "sev3");
-    return stanch_json_str(json_object_get(rule, "map"), value, is_severity(value) ? value : otherwise);
+    const char *otherwise = stanch_json_str(own, "otherwise", stanch_json_str(rule, "otherwise", "sev3"));
+    const json_t *own_map = json_object_get(own, "map"), *map = own_map ? own_map : json_object_get(rule, "map");
+    return stanch_json_str(map, value, is_severity(value) ? value : otherwise);
 }
 
 static bool correlation_of(const struct stanch_incidents *incidents, const json_t *event, char ret[65])

@@ -107,8 +107,9 @@ extern const char *const stanch_words_severity[]; /* sev1 .. sev4 */
 
 /* The parts; each is a file. */
 extern const struct stanch_section stanch_section_config, stanch_section_repository, stanch_section_incidents,
-    stanch_section_severity, stanch_section_limits, stanch_section_storm, stanch_section_approvals,
-    stanch_section_checkpoints, stanch_section_proxy, stanch_section_paging, stanch_section_instance;
+    stanch_section_severity, stanch_section_severity_source, stanch_section_limits, stanch_section_storm,
+    stanch_section_approvals, stanch_section_checkpoints, stanch_section_proxy, stanch_section_paging,
+    stanch_section_instance;
 extern const struct stanch_section stanch_section_policy, stanch_section_approve, stanch_section_approver,
     stanch_section_rule;
 extern const struct stanch_section stanch_section_people, stanch_section_person, stanch_section_token,

@@ -143,6 +143,39 @@ const struct stanch_section stanch_section_repository = {
          "follow also what is not a fast-forward (a forced push)"},
         {0}}};
 
+const struct stanch_section stanch_section_severity_source = {
+    "incidents.severity.sources.NAME",
+    (const struct stanch_key[]){
+        {"label", NULL, stanch_read_text, NULL, NULL, false, "text", "the label that tells the severity"},
+        {"map", NULL, read_severities, NULL, NULL, false, "{ value = \"sev1\" }",
+         "its values, and the severity of each"},
+        {"otherwise", NULL, stanch_read_word, stanch_words_severity, NULL, false, "\"sev1\" to \"sev4\"",
+         "for any other value, and when the label is missing"},
+        {0}}};
+
+/* { grafana = { label = "priority", map = {...} } } */
+static void read_sources(struct stanch_check *check, int idx, const struct stanch_key *key, json_t *into)
+{
+    const char *names[200];
+    if (!lua_istable(check->L, idx) || (lua_rawlen(check->L, idx) > 0)) {
+        stanch_check_expected(check, idx, "{ NAME = { label = ..., map = ... }, ... }");
+        return;
+    }
+    json_t *sources = json_object();
+    size_t count = stanch_check_keys(check->L, idx, names, 200);
+    for (size_t i = 0; i < count; i++) {
+        json_t *one = json_object();
+        size_t before = stanch_check_enter(check, names[i]);
+        lua_pushstring(check->L, names[i]);
+        lua_rawget(check->L, idx);
+        stanch_check_section(check, lua_gettop(check->L), &stanch_section_severity_source, false, one);
+        lua_pop(check->L, 1);
+        stanch_check_leave(check, before);
+        json_object_set_new(sources, names[i], one);
+    }
+    json_object_set_new(into, key->name, sources);
+}
+
 const struct stanch_section stanch_section_severity = {
     "incidents.severity",
     (const struct stanch_key[]){
@@ -151,6 +184,8 @@ const struct stanch_section stanch_section_severity = {
          "{ value = \"sev1\" }", "its values, and the severity of each: sev1 (the worst) to sev4"},
         {"otherwise", NULL, stanch_read_word, stanch_words_severity, "\"sev3\"", false, "\"sev1\" to \"sev4\"",
          "for any other value but sev1 to sev4, which stand for themselves, and when the label is missing"},
+        {"sources", NULL, read_sources, NULL, "{}", false, "{ NAME = table }",
+         "instances that name severities in their own way: what one does not say stands above"},
         {0}}};
 
 const struct stanch_section stanch_section_incidents = {
@@ -285,19 +320,39 @@ static void inherit_environment(const json_t *config)
     }
 }
 
+static bool is_instance(const json_t *config, const char *name)
+{
+    const json_t *instances = json_object_get(config, "instances");
+    for (size_t i = 0; i < json_array_size(instances); i++)
+        if (strcmp(stanch_json_str(json_array_get(instances, i), "name", ""), name) == 0)
+            return true;
+    return false;
+}
+
 static void check_via(struct stanch_check *check, const json_t *config)
 {
     const json_t *via = json_object_get(json_object_get(config, "paging"), "via");
-    const json_t *instances = json_object_get(config, "instances");
     for (size_t i = 0; i < json_array_size(via); i++) {
         const json_t *name = json_array_get(via, i);
-        bool is_there = false;
-        for (size_t k = 0; k < json_array_size(instances) && !is_there; k++)
-            is_there = json_equal(json_object_get(json_array_get(instances, k), "name"), name);
-        if (is_there)
+        if (is_instance(config, json_string_value(name)))
             continue;
         size_t before = stanch_check_enter(check, "paging.via");
         stanch_check_fail(check, "there is no instance \"%.64s\" in the list instances", json_string_value(name));
+        stanch_check_leave(check, before);
+    }
+}
+
+static void check_sources(struct stanch_check *check, const json_t *config)
+{
+    const json_t *severity = json_object_get(json_object_get(config, "incidents"), "severity");
+    const char *name;
+    json_t *one;
+    json_object_foreach(json_object_get(severity, "sources"), name, one)
+    {
+        if (is_instance(config, name))
+            continue;
+        size_t before = stanch_check_enter(check, "incidents.severity.sources");
+        stanch_check_fail(check, "there is no instance \"%.64s\" in the list instances", name);
         stanch_check_leave(check, before);
     }
 }
@@ -333,6 +388,7 @@ void stanch_config_check(struct stanch_check *check, json_t *ret)
         if (found == 1) {
             stanch_check_section(check, top + 1, &stanch_section_config, false, ret);
             check_via(check, ret);
+            check_sources(check, ret);
         }
         lua_settop(check->L, top);
     }

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from books import ACTIONS, ASK, AUTO, book, set_to
-from harness import alert, wait_for
+from harness import alert, lua, wait_for
 
 
 def ended(daemon, run="R-1"):
@@ -427,3 +427,18 @@ def test_cancel_in_every_state(world, where, body):
     daemon.stop().start()
     assert daemon.get("/v1/runs/R-1")["state"] == "cancelled"
     assert world.effects() == []
+
+
+def test_each_source_names_severities_in_its_own_way(world):
+    """P1 is the worst in one tool and the second in another."""
+    world.repo.commit({"heal.lua": book(set_to(7))})
+    own = {"label": "priority", "map": {"P1": "sev2"}, "otherwise": "sev4"}
+    second = f"alertmanager \"other\" {{ token = secret.file {lua(world.token_file)} }}"
+    daemon = world.daemon(policy=AUTO, instances=[second], incidents={"correlate": ["nth"], "severity": {
+        "label": "priority", "map": {"P1": "sev1"}, "sources": {"other": own}}}).start()
+    seen = {}
+    for source, priority in [("am", "P1"), ("other", "P1"), ("am", "P7"), ("other", "P7"), ("other", "sev1")]:
+        told = daemon.post_alert(alert("Down", nth=f"{source}{priority}", priority=priority), source=source)["events"][0]
+        seen[source, priority] = daemon.get(f"/v1/incidents/{told['incident']}")["severity"]
+    assert seen == {("am", "P1"): "sev1", ("other", "P1"): "sev2", ("am", "P7"): "sev3", ("other", "P7"): "sev4",
+                    ("other", "sev1"): "sev1"}

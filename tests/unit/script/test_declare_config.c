@@ -19,7 +19,8 @@ static void a_full_configuration_becomes_data(void **state)
         "    prometheus 'p1',\n"
         "  },\n"
         "  incidents = { correlate = { 'alertname', 'service' }, join_within = '1h', declare_from = 'sev2',\n"
-        "                severity = { label = 'prio', map = { p1 = 'sev1' }, otherwise = 'sev4' } },\n"
+        "                severity = { label = 'prio', map = { p1 = 'sev1' }, otherwise = 'sev4',\n"
+        "                             sources = { p1 = { label = 'prio', map = { P1 = 'sev1' } } } } },\n"
         "  limits = { max_runs = 8, max_queued = 9, max_steps = 10, events_per_s = 5, max_body_bytes = 2048,\n"
         "             storm = { enter = 5, leave = 1, within = '10s', quiet = '1m' } },\n"
         "  checkpoints = { every = '30m', file = '/x', webhook = 'https://example.org/in', token = secret.env 'HOOK' "
@@ -45,7 +46,7 @@ static void a_full_configuration_becomes_data(void **state)
         "{\"name\":\"p1\",\"plugin\":\"prometheus\",\"environment\":\"prod\",\"line\":10,\"settings\":{}}],"
         "\"incidents\":{\"correlate\":[\"alertname\",\"service\"],\"join_within_ms\":3600000,"
         "\"declare_from\":\"sev2\",\"severity\":{\"label\":\"prio\",\"map\":{\"p1\":\"sev1\"},"
-        "\"otherwise\":\"sev4\"}},"
+        "\"otherwise\":\"sev4\",\"sources\":{\"p1\":{\"label\":\"prio\",\"map\":{\"P1\":\"sev1\"}}}}},"
         "\"limits\":{\"max_runs\":8,\"max_queued\":9,\"storm\":{\"enter\":5,\"leave\":1,\"within_ms\":10000,"
         "\"quiet_ms\":60000},"
         "\"max_steps\":10,\"events_per_s\":5,\"max_body_bytes\":2048},"
@@ -70,7 +71,7 @@ static void an_empty_configuration_has_all_defaults(void **state)
                 "\"runbooks\":null,\"instances\":[],"
                 "\"incidents\":{\"correlate\":[\"alertname\"],\"join_within_ms\":1800000,\"declare_from\":\"sev4\","
                 "\"severity\":{\"label\":\"severity\",\"map\":{\"critical\":\"sev2\",\"page\":\"sev1\","
-                "\"warning\":\"sev3\"},\"otherwise\":\"sev3\"}},"
+                "\"warning\":\"sev3\"},\"otherwise\":\"sev3\",\"sources\":{}}},"
                 "\"limits\":{\"max_runs\":64,\"max_queued\":1000,\"storm\":{\"enter\":60,\"leave\":20,\"within_ms\":"
                 "60000,\"quiet_ms\":120000},"
                 "\"max_steps\":1000,\"events_per_s\":1000,\"max_body_bytes\":1048576},"
@@ -199,6 +200,26 @@ static void every_mistake_in_a_configuration_is_told_with_its_place(void **state
          "stanch.lua:1: drain: expected a duration like \"15s\" or \"10m\", not 5\n"
          "stanch.lua:1: statedir: there is no such key; did you mean \"state_dir\"?\n"
          "stanch.lua:3: haproxy \"a\": environment: expected a text, it is empty"},
+    };
+    check_mistakes("config", "stanch.lua", mistakes, sizeof mistakes / sizeof *mistakes);
+}
+
+static void severities_are_of_sources_that_there_are(void **state)
+{
+    (void)state;
+    static const struct mistake mistakes[] = {
+        {"stanch { incidents = { severity = { sources = { grafana = {} } } } }",
+         "stanch.lua:1: incidents.severity.sources: there is no instance \"grafana\" in the list instances"},
+        {"stanch { instances = { prometheus 'grafana' }, incidents = { severity = { sources = { grafana = { map = { P1 "
+         "= 'worst' } } } } } }",
+         "stanch.lua:1: incidents.severity.sources.grafana.map.P1: expected \"sev1\", \"sev2\", \"sev3\" or \"sev4\", "
+         "not "
+         "\"worst\""},
+        {"stanch { instances = { prometheus 'grafana' }, incidents = { severity = { sources = { grafana = { lable = "
+         "'x' } } } } }",
+         "stanch.lua:1: incidents.severity.sources.grafana.lable: there is no such key; did you mean \"label\"?"},
+        {"stanch { incidents = { severity = { sources = 'x' } } }",
+         "stanch.lua:1: incidents.severity.sources: expected { NAME = { label = ..., map = ... }, ... }, not \"x\""},
     };
     check_mistakes("config", "stanch.lua", mistakes, sizeof mistakes / sizeof *mistakes);
 }
@@ -372,6 +393,7 @@ int main(void)
         cmocka_unit_test(a_full_configuration_becomes_data),
         cmocka_unit_test(an_empty_configuration_has_all_defaults),
         cmocka_unit_test(every_mistake_in_a_configuration_is_told_with_its_place),
+        cmocka_unit_test(severities_are_of_sources_that_there_are),
         cmocka_unit_test(a_policy_becomes_data),
         cmocka_unit_test(every_mistake_in_a_policy_is_told_with_its_place),
         cmocka_unit_test(people_become_data),
