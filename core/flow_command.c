@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/times.h"
 #include "flow_parts.h"
 #include "run/stop.h"
 #include <string.h>
@@ -243,6 +244,32 @@ static int mitigation_undo(const struct command *c, struct stanch_err *err)
                               stanch_json_str(c->input, "reason", ""), c->done, c->ctx, err);
 }
 
+static int move_end(const struct command *c, int64_t for_ms, struct stanch_err *err)
+{
+    struct stanch_batch *batch = stanch_batch_new();
+    const char *id = stanch_json_str(c->input, "mitigation", "");
+    int rc =
+        stanch_engine_extend(c->flow->engine, c->by, id, for_ms, stanch_json_str(c->input, "reason", NULL), batch, err);
+    if (rc < 0) {
+        stanch_batch_free(batch);
+        return rc;
+    }
+    return reply_with(c, batch, "mitigation", id, err);
+}
+
+static int mitigation_extend(const struct command *c, struct stanch_err *err)
+{
+    int64_t for_ms = 0;
+    if (stanch_duration_parse(stanch_json_str(c->input, "for", ""), &for_ms, err) < 0)
+        return stanch_err_wrap(err, "for");
+    return move_end(c, for_ms ? for_ms : 1, err);
+}
+
+static int mitigation_keep(const struct command *c, struct stanch_err *err)
+{
+    return move_end(c, 0, err);
+}
+
 static int runbook_sync(const struct command *c, struct stanch_err *err)
 {
     return stanch_flow__sync(c->flow, c->done, c->ctx, err);
@@ -390,6 +417,8 @@ static const struct {
     {"approval.decide", approval_decide},
     {"step.resolve", step_resolve},
     {"mitigation.undo", mitigation_undo},
+    {"mitigation.extend", mitigation_extend},
+    {"mitigation.keep", mitigation_keep},
     {"runbook.sync", runbook_sync},
     {"runbook.lint", runbook_lint, true},
     {"plugin.enable", plugin_enable},

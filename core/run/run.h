@@ -102,6 +102,14 @@ int stanch_engine_decide(struct stanch_engine *engine, const char *by, const cha
 int stanch_engine_undo(struct stanch_engine *engine, const char *by, const char *mitigation, const char *reason,
                        stanch_engine_done done, void *ctx, struct stanch_err *err);
 
+#define STANCH_LEASE_MIN_MS 60000LL
+#define STANCH_LEASE_MAX_MS (30 * 86400000LL)
+/** A person moves the end of what is in force: for_ms from now on; 0: it has none any more. Its entries are put into the batch;
+ *  a question about its end is answered by them. returns 0 | STANCH_E_NOT_FOUND | STANCH_E_CONFLICT not in force, or being taken
+ *  back | STANCH_E_INVALID */
+int stanch_engine_extend(struct stanch_engine *engine, const char *by, const char *mitigation, int64_t for_ms,
+                         const char *reason, struct stanch_batch *batch, struct stanch_err *err);
+
 /** Counters of effects and questions, for status. borrowed. */
 const json_t *stanch_engine_counters(const struct stanch_engine *engine);
 

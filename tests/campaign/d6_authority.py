@@ -34,6 +34,7 @@ NEEDS = {
         POST /v1/incidents/{id}/merge  POST /v1/incidents/{id}/runs  POST /v1/runs  POST /v1/runs/{id}/cancel
         POST /v1/plugins/{name}/check  POST /v1/stop""",
     "approve": """POST /v1/steps/{run}/{n}/resolve  POST /v1/approvals/{id}  POST /v1/mitigations/{id}/undo
+        POST /v1/mitigations/{id}/extend  POST /v1/mitigations/{id}/keep
         POST /v1/resume""",
     "admin": """POST /v1/runbooks/sync  POST /v1/plugins/{name}/enable  POST /v1/store/check  POST /v1/reload""",
 }

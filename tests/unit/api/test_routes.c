@@ -30,6 +30,8 @@ static const char *const expected[] = {
     "read GET /v1/mitigations",
     "read GET /v1/mitigations/{id}",
     "approve POST /v1/mitigations/{id}/undo",
+    "approve POST /v1/mitigations/{id}/extend",
+    "approve POST /v1/mitigations/{id}/keep",
     "read GET /v1/runbooks",
     "admin POST /v1/runbooks/sync",
     "read POST /v1/runbooks/lint",
