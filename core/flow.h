@@ -48,12 +48,13 @@ int stanch_flow_test_source(struct stanch_flow *flow, const struct stanch_webhoo
  *   command             input -> result
  *   incident.declare    {"title","severity"?,"note"?} -> incident
  *   incident.set        {"incident","title"?,"severity"?,"state"?,"roles"?:{"ic":who}} -> incident
+ *   incident.role       {"incident","role","person"?,"reason"?} -> incident (person left out: the caller takes it)
  *   incident.resolve    {"incident","reason"?} -> incident
  *   incident.note       {"incident","text"} -> entry      incident.decide  {"incident","text"} -> entry
  *   incident.merge      {"incident","into"} -> incident
  *   run.start           {"runbook","incident"?,"params"?:{},"title"?} -> run
  *   run.cancel          {"run","reason"?} -> run
- *   approval.decide     {"approval","decision":"approve"|"deny"|CHOICE,"plan"?:digest,"note"?} -> approval
+ *   approval.decide     {"approval","decision":"approve"|"deny"|CHOICE,"plan"?:digest,"note"?,"break_glass"?:bool} -> approval
  *   step.resolve        {"step":"R-3/2","happened":"happened"|"did-not"|"abandon","note"?} -> step
  *   mitigation.undo     {"mitigation","reason"?} -> mitigation (when the undo has its outcome)
  *   mitigation.extend   {"mitigation","for":"1h","reason"?} -> mitigation

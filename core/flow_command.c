@@ -100,10 +100,26 @@ static int finish_incident(const struct command *c, int rc, struct stanch_batch 
     return reply_with(c, batch, "incident", stanch_json_str(c->input, "incident", ""), err);
 }
 
+static int incident_role(const struct command *c, struct stanch_err *err)
+{
+    struct stanch_batch *batch = stanch_batch_new();
+    return finish_incident(c, stanch_flow__give_role(c->flow, c->by, c->input, batch, err), batch, err);
+}
+
+/* Where there are people a role is no plain member: each is given as by incident.role. */
 static int incident_set(const struct command *c, struct stanch_err *err)
 {
     struct stanch_batch *batch = stanch_batch_new();
-    return finish_incident(c, stanch_incident_set(c->flow->incidents, c->by, c->input, batch, err), batch, err);
+    STANCH_AUTO_JSON json_t *rest = json_copy((json_t *)(uintptr_t)c->input);
+    bool has_roles = c->flow->people && json_object_size(json_object_get(rest, "roles")) > 0;
+    int rc = has_roles ? stanch_flow__give_roles(c->flow, c->by, rest, batch, err) : 0;
+    if (has_roles) {
+        json_object_del(rest, "roles");
+        json_object_del(rest, "reason");
+    }
+    if (rc == 0 && !(has_roles && json_object_size(rest) == 1))
+        rc = stanch_incident_set(c->flow->incidents, c->by, rest, batch, err);
+    return finish_incident(c, rc, batch, err);
 }
 
 static int incident_resolve(const struct command *c, struct stanch_err *err)
@@ -199,25 +215,38 @@ static int run_cancel(const struct command *c, struct stanch_err *err)
     return rc;
 }
 
+/* A refusal that a person should find again in the story. */
+static void note_refused_answer(const struct command *c, const char *id, const char *decision,
+                                const struct stanch_err *why)
+{
+    STANCH_AUTO_JSON json_t *doc = stanch_journal_get(c->flow->journal, STANCH_VIEW_APPENDED, "approval", id);
+    struct stanch_batch *batch = stanch_batch_new();
+    struct stanch_err own;
+    stanch_batch_add(batch, stanch_json_str(doc, "incident", STANCH_CHAIN_NONE), "approval.refused", c->by, NULL,
+                     json_pack("{s:s, s:s, s:s}", "approval", id, "decision", decision, "why", why->text));
+    if (stanch_journal_append(c->flow->journal, batch, NULL, NULL, &own) < 0)
+        stanch_log(STANCH_LOG_ERROR, "flow", "a refusal could not be recorded: %s", own.text);
+}
+
+static int decide(const struct command *c, const char *id, const struct stanch_answer *answer, struct stanch_err *err)
+{
+    int rc = stanch_engine_decide(c->flow->engine, id, answer, err);
+    if (rc == STANCH_E_STALE || rc == STANCH_E_STOPPED || rc == STANCH_E_CONFLICT || rc == STANCH_E_FORBIDDEN)
+        note_refused_answer(c, id, answer->decision, err);
+    return rc;
+}
+
 static int approval_decide(const struct command *c, struct stanch_err *err)
 {
     const char *id = stanch_json_str(c->input, "approval", "");
-    int rc =
-        stanch_engine_decide(c->flow->engine, c->by, id, stanch_json_str(c->input, "decision", ""),
-                             stanch_json_str(c->input, "plan", NULL), stanch_json_str(c->input, "note", NULL), err);
-    if (rc == 0) {
+    const struct stanch_answer answer = {.by = c->by,
+                                         .decision = stanch_json_str(c->input, "decision", ""),
+                                         .plan = stanch_json_str(c->input, "plan", NULL),
+                                         .note = stanch_json_str(c->input, "note", NULL),
+                                         .break_glass = stanch_json_bool(c->input, "break_glass", false)};
+    int rc = decide(c, id, &answer, err);
+    if (rc == 0)
         stanch_reply__barrier(stanch_reply__new(c->flow, c->done, c->ctx, "approval", id));
-    } else if (rc == STANCH_E_STALE || rc == STANCH_E_STOPPED || rc == STANCH_E_CONFLICT) {
-        /* a refusal that a person should find again in the story */
-        STANCH_AUTO_JSON json_t *doc = stanch_journal_get(c->flow->journal, STANCH_VIEW_APPENDED, "approval", id);
-        struct stanch_batch *batch = stanch_batch_new();
-        struct stanch_err own;
-        stanch_batch_add(batch, stanch_json_str(doc, "incident", STANCH_CHAIN_NONE), "approval.refused", c->by, NULL,
-                         json_pack("{s:s, s:s, s:s}", "approval", id, "decision",
-                                   stanch_json_str(c->input, "decision", ""), "why", err->text));
-        if (stanch_journal_append(c->flow->journal, batch, NULL, NULL, &own) < 0)
-            stanch_log(STANCH_LOG_ERROR, "flow", "a refusal could not be recorded: %s", own.text);
-    }
     return rc;
 }
 
@@ -230,9 +259,10 @@ static int step_resolve(const struct command *c, struct stanch_err *err)
     if (strcmp(stanch_json_str(step, "state", ""), "unknown") != 0)
         return stanch_err_set(err, STANCH_E_CONFLICT, "the outcome of %s is not unknown: it is %s", id,
                               stanch_json_str(step, "state", ""));
-    int rc = stanch_engine_decide(c->flow->engine, c->by, stanch_json_str(step, "approval", ""),
-                                  stanch_json_str(c->input, "happened", ""), NULL,
-                                  stanch_json_str(c->input, "note", NULL), err);
+    const struct stanch_answer answer = {.by = c->by,
+                                         .decision = stanch_json_str(c->input, "happened", ""),
+                                         .note = stanch_json_str(c->input, "note", NULL)};
+    int rc = decide(c, stanch_json_str(step, "approval", ""), &answer, err);
     if (rc == 0)
         stanch_reply__barrier(stanch_reply__new(c->flow, c->done, c->ctx, "step", id));
     return rc;
@@ -408,6 +438,7 @@ static const struct {
 } commands[] = {
     {"incident.declare", incident_declare},
     {"incident.set", incident_set},
+    {"incident.role", incident_role},
     {"incident.resolve", incident_resolve},
     {"incident.note", incident_note},
     {"incident.decide", incident_decide},

@@ -137,6 +137,8 @@ static json_t *run_data(struct stanch_flow *flow, const struct stanch_runbook *r
     json_object_set_new(data, "firing", json_integer(1));
     json_object_set_new(data, "language", json_integer(STANCH_LANGUAGE));
     stanch_json_set_str(data, "holds", stanch_json_str(json_object_get(declared, "limits"), "holds", NULL));
+    if (!event && strncmp(by, "person:", 7) == 0)
+        json_object_set_new(data, "requester", json_string(by));
     if (event) {
         json_object_set(data, "event", (json_t *)(uintptr_t)event);
         stanch_json_set_str(data, "event_key", stanch_json_str(event, "key", NULL));

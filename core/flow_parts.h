@@ -250,6 +250,15 @@ void stanch_flow__waiting_free(struct stanch_flow *flow);
 /** new: {"waiting","asking","oldest_ms","bound"} */
 json_t *stanch_flow__queue_status(const struct stanch_flow *flow);
 
+/* flow_role.c */
+/** incident.role: check it, and put into the batch who holds the role now, and what that means for open questions. input as
+ *  stanch_role_check's. */
+int stanch_flow__give_role(struct stanch_flow *flow, const char *by, const json_t *input, struct stanch_batch *batch,
+                           struct stanch_err *err);
+/** The same for each of {"incident","roles":{role:person},"reason"?}; the batch is of no use when one is refused. */
+int stanch_flow__give_roles(struct stanch_flow *flow, const char *by, const json_t *input, struct stanch_batch *batch,
+                            struct stanch_err *err);
+
 /* flow_count.c */
 void stanch_flow__note_repeat(struct stanch_flow *flow, const char *event);
 /** A webhook was refused: an entry for the first of its source and kind of error, one more for all within the next minute.

@@ -109,6 +109,7 @@ static int start_engine(struct stanch_daemon *daemon, struct stanch_err *err)
         .worker_idle_ms = 2000,
         .epoch = daemon->epoch,
         .newest_ms = daemon->newest_ms,
+        .people = daemon->people,
         .pages = json_is_object(json_object_get(daemon->config, "paging")),
     };
     daemon->world = stanch_world_production(daemon->loop, daemon->plugins, daemon->runner);

@@ -64,6 +64,21 @@ void stanch_api__change(struct stanch_api__call *call)
     run_command(call, call->route->command, input);
 }
 
+/* Who answers the IC's questions is for who may answer: also a token may be for less than its person. */
+static int check_ic(struct stanch_api__call *call, bool is_ic, struct stanch_err *err)
+{
+    return is_ic ? stanch_api__require(call, STANCH_MAY_APPROVE, " of the ic", err) : 0;
+}
+
+void stanch_api__give_role(struct stanch_api__call *call)
+{
+    struct stanch_err err = {0};
+    if (check_ic(call, strcmp(stanch_json_str(call->body, "role", ""), "ic") == 0, &err) < 0)
+        stanch_api__fail(call, &err, NULL);
+    else
+        stanch_api__change(call);
+}
+
 void stanch_api__patch_incident(struct stanch_api__call *call)
 {
     STANCH_AUTO_JSON json_t *input = json_copy(call->body);
@@ -82,6 +97,10 @@ void stanch_api__patch_incident(struct stanch_api__call *call)
     } else if (json_object_size(call->body) == 0) {
         stanch_err_set(&err, STANCH_E_INVALID, "nothing to change");
         stanch_api__fail(call, &err, "body");
+        return;
+    }
+    if (check_ic(call, json_object_get(json_object_get(call->body, "roles"), "ic") != NULL, &err) < 0) {
+        stanch_api__fail(call, &err, NULL);
         return;
     }
     run_command(call, resolves ? "incident.resolve" : "incident.set", input);

@@ -69,11 +69,25 @@ static void answer_list(struct stanch_api__call *call, const struct stanch_noun_
     stanch_api__answer(call, answer);
 }
 
+/* What was approved by breaking the glass: for review, so it stays listed whatever became of it. */
+static int read_forced(const struct stanch_api__call *call, struct stanch_noun_query *ret, struct stanch_err *err)
+{
+    const char *text =
+        strcmp(call->route->command, "approval") == 0 ? stanch_http_query(call->request, "forced") : NULL;
+    if (!text)
+        return 0;
+    if (strcmp(text, "true") != 0)
+        return stanch_err_set(err, STANCH_E_INVALID, "forced=%.40s: expected true", text);
+    ret->noun = "forced";
+    ret->open = -1;
+    return 0;
+}
+
 void stanch_api__list(struct stanch_api__call *call)
 {
     struct stanch_noun_query query = {0};
     struct stanch_err err = {0};
-    if (read_query(call, &query, &err) != 0)
+    if (read_query(call, &query, &err) != 0 || read_forced(call, &query, &err) != 0)
         stanch_api__fail(call, &err, "query");
     else
         answer_list(call, &query);

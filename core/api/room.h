@@ -20,7 +20,7 @@ struct stanch_api__route {
     void (*handle)(struct stanch_api__call *call);
     const char *command; /* of flow.h, for handle_change; a noun, for list and get */
     const char *ids;     /* names of the path's {}s in the command's input: "incident" */
-    const char *body;    /* members taken: "title:s! severity:s"; ! must be there; s o a; NULL: no body */
+    const char *body;    /* members taken: "title:s! severity:s"; ! must be there; s o a n b; NULL: no body */
     int status;          /* of success */
 };
 const struct stanch_api__route *stanch_api__route_table(int *ret_count);
@@ -56,6 +56,8 @@ void stanch_api__answer(struct stanch_api__call *call, const json_t *value);
 
 /* who.c: fills call->who. returns 0 | STANCH_E_UNAUTHORIZED | STANCH_E_FORBIDDEN; what is refused is an entry */
 int stanch_api__authorize(struct stanch_api__call *call, struct stanch_err *err);
+/* Does the route need more of this call than its row says? with: " with ..."; as above */
+int stanch_api__require(struct stanch_api__call *call, enum stanch_may needs, const char *with, struct stanch_err *err);
 
 /* body.c: parse and check against the route's members. ret: new, an object. where: filled on error */
 int stanch_api__read_body(const struct stanch_api__call *call, json_t **ret, char where[120], struct stanch_err *err);
@@ -71,6 +73,7 @@ void stanch_api__receive(struct stanch_api__call *call);
 void stanch_api__test_source(struct stanch_api__call *call);
 void stanch_api__change(struct stanch_api__call *call);
 void stanch_api__patch_incident(struct stanch_api__call *call);
+void stanch_api__give_role(struct stanch_api__call *call);
 void stanch_api__add_entry(struct stanch_api__call *call);
 void stanch_api__resolve_step(struct stanch_api__call *call);
 void stanch_api__list(struct stanch_api__call *call);

@@ -101,6 +101,16 @@ static int refuse(struct stanch_api__call *call, const struct stanch_err *err)
     return err->code;
 }
 
+int stanch_api__require(struct stanch_api__call *call, enum stanch_may needs, const char *with, struct stanch_err *err)
+{
+    if (call->who.may >= needs || stanch_is_sabotaged("needs-ignored"))
+        return 0;
+    stanch_err_set(err, STANCH_E_FORBIDDEN, "%s may %s here, and %s %s%s is for who may %s", call->who.name,
+                   stanch_may_word(call->who.may), call->route->method, call->route->pattern, with,
+                   stanch_may_word(needs));
+    return refuse(call, err);
+}
+
 int stanch_api__authorize(struct stanch_api__call *call, struct stanch_err *err)
 {
     enum stanch_may needs = call->route->needs;
@@ -108,11 +118,7 @@ int stanch_api__authorize(struct stanch_api__call *call, struct stanch_err *err)
         return 0;
     if (identify(call, err) != 0)
         return refuse(call, err);
-    if (call->who.may >= needs || stanch_is_sabotaged("needs-ignored"))
-        return 0;
-    stanch_err_set(err, STANCH_E_FORBIDDEN, "%s may %s here, and %s %s is for who may %s", call->who.name,
-                   stanch_may_word(call->who.may), call->route->method, call->route->pattern, stanch_may_word(needs));
-    return refuse(call, err);
+    return stanch_api__require(call, needs, "", err);
 }
 
 void stanch_api__whoami(struct stanch_api__call *call)

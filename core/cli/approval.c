@@ -10,6 +10,9 @@
 static int run_list(struct stanch_cli *cli)
 {
     bool all = stanch_cli__flag(cli, STANCH_CLI__ALL);
+    if (stanch_cli__flag(cli, STANCH_CLI__FORCED))
+        return stanch_cli__list(cli, "/v1/approvals?forced=true", "ID INCIDENT AGE BY ROLE REASON",
+                                "id incident created~ decided_by role note", "nobody broke the glass");
     return stanch_cli__list(cli, all ? "/v1/approvals?open=all" : "/v1/approvals",
                             "ID STATE ABOUT ROLE INCIDENT RUN RISK EXPIRES BECAUSE",
                             "id state about role incident run risk expires^ because", "nothing waits for an answer");
@@ -63,7 +66,7 @@ static void show_card(const struct stanch_cli *cli, const json_t *approval)
       of_approval[] = {{"because", "because"}, {"risk", "risk"},       {"why", "why"},
                        {"rules", "rules"},     {"symptom", "symptom"}, {"choices", "choices"}};
     const json_t *plan = json_object_get(approval, "plan");
-    stanch_cli__show(cli, approval, "id state about role incident run step");
+    stanch_cli__show(cli, approval, "id state about role of_role incident run step");
     show_what(cli, approval);
     for (size_t i = 0; i < sizeof of_plan / sizeof *of_plan; i++)
         stanch_cli__field(cli, of_plan[i].name, json_object_get(plan, of_plan[i].member));
@@ -92,6 +95,10 @@ static int decide(struct stanch_cli *cli, const char *decision, const char *plan
     STANCH_AUTO_JSON json_t *approval = NULL;
     stanch_json_set_str(body, "plan", plan);
     stanch_json_set_str(body, "note", stanch_cli__value(cli, STANCH_CLI__NOTE));
+    if (stanch_cli__flag(cli, STANCH_CLI__BREAK_GLASS)) {
+        stanch_json_set_str(body, "note", stanch_cli__value(cli, STANCH_CLI__REASON));
+        json_object_set_new(body, "break_glass", json_true());
+    }
     int rc = stanch_cli__send(cli, "POST", path, body, &approval);
     if (rc != 0 || stanch_cli__said_json(cli, approval))
         return rc;
@@ -112,6 +119,8 @@ static int run_approve(struct stanch_cli *cli)
 {
     const char *digest = stanch_cli__value(cli, STANCH_CLI__PLAN);
     STANCH_AUTO_JSON json_t *approval = NULL;
+    if (stanch_cli__flag(cli, STANCH_CLI__BREAK_GLASS) != (stanch_cli__value(cli, STANCH_CLI__REASON) != NULL))
+        return stanch_err_set(&cli->err, STANCH_E_INVALID, "--break-glass and --reason TEXT go together");
     if (stanch_cli__flag(cli, STANCH_CLI__YES)) {
         if (!digest)
             return stanch_err_set(&cli->err, STANCH_E_INVALID,
@@ -144,9 +153,9 @@ static int run_answer(struct stanch_cli *cli)
 }
 
 const struct stanch_cli__command stanch_cli__approval_commands[] = {
-    {"approvals", NULL, "", 0, 0, "all limit", "what waits for an answer", run_list},
+    {"approvals", NULL, "", 0, 0, "all forced limit", "what waits for an answer; --forced: what was forced", run_list},
     {"approvals", "show", "ID", 1, 1, "", "one question with its plan", run_show},
-    {"approve", NULL, "ID", 1, 1, "yes plan note", "show the plan, ask, approve it", run_approve},
+    {"approve", NULL, "ID", 1, 1, "yes plan note break-glass reason", "show the plan, ask, approve it", run_approve},
     {"deny", NULL, "ID", 1, 1, "note", "deny it, finally", run_deny},
     {"answer", NULL, "ID CHOICE", 2, 2, "plan note", "answer a question of another kind", run_answer},
     {0},

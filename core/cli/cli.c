@@ -28,7 +28,7 @@ static const struct argp_option options[] = {
     {"severity", STANCH_CLI__SEVERITY, "SEV", 0, "sev1 to sev4", 0},
     {"title", STANCH_CLI__TITLE, "TEXT", 0, "the incident's title", 0},
     {"state", STANCH_CLI__STATE, "STATE", 0, "the incident's state", 0},
-    {"role", STANCH_CLI__ROLE, "ROLE=WHO", 0, "who has a role: ic, lead, comms, scribe", 0},
+    {"role", STANCH_CLI__ROLE, "ROLE", 0, "ic, lead, comms or scribe; for `set`: ROLE=WHO", 0},
     {"note", STANCH_CLI__NOTE, "TEXT", 0, "a note that is kept with it", 0},
     {"reason", STANCH_CLI__REASON, "TEXT", 0, "why", 0},
     {"incident", STANCH_CLI__INCIDENT, "INC", 0, "only of, or for, this incident", 0},
@@ -48,9 +48,13 @@ static const struct argp_option options[] = {
     {"person", STANCH_CLI__PERSON, "NAME", 0, "who acts with the token; left out: a program", 0},
     {"may", STANCH_CLI__MAY, "WORD", 0, "read, respond, approve or admin", 0},
     {"expires", STANCH_CLI__EXPIRES, "WHEN", 0, "after a time (90d), or at one (2027-03-01T00:00:00Z)", 0},
+    {"to", STANCH_CLI__TO, "PERSON", 0, "who gets the role", 0},
     {"yes", STANCH_CLI__YES, NULL, 0, "do not ask; needs --plan", 0},
     {"all", STANCH_CLI__ALL, NULL, 0, "all: details, and what is closed", 0},
     {"check", STANCH_CLI__CHECK, NULL, 0, "only compare", 0},
+    {"break-glass", STANCH_CLI__BREAK_GLASS, NULL, 0,
+     "approve without the role, where the policy lets you; needs --reason", 0},
+    {"forced", STANCH_CLI__FORCED, NULL, 0, "what was approved by breaking the glass", 0},
     {0},
 };
 

@@ -1,4 +1,4 @@
-/* incident.c: incident list | show | declare | set | note | decide | merge | resolve. */
+/* incident.c: incident list | show | declare | set | take | handoff | assign | note | decide | merge | resolve. */
 #include "cli/room.h"
 #include "base/json.h"
 #include "base/mem.h"
@@ -72,6 +72,29 @@ static int run_set(struct stanch_cli *cli)
     return rc ? rc : change(cli, "PATCH", path, body);
 }
 
+/* person NULL: the caller */
+static int give_role(struct stanch_cli *cli, const char *role, const char *person)
+{
+    STANCH_AUTO_FREE char *path = stanch_cli__path("/v1/incidents/%s/roles", cli->args[0]);
+    STANCH_AUTO_JSON json_t *body = json_pack("{s:s}", "role", role);
+    stanch_json_set_str(body, "person", person);
+    stanch_json_set_str(body, "reason", stanch_cli__value(cli, STANCH_CLI__REASON));
+    return change(cli, "POST", path, body);
+}
+
+static int run_take(struct stanch_cli *cli)
+{
+    return give_role(cli, cli->many_count > 0 ? cli->many[0] : "ic", NULL);
+}
+
+static int run_give(struct stanch_cli *cli)
+{
+    const char *person = stanch_cli__value(cli, STANCH_CLI__TO);
+    if (cli->many_count != 1 || !person)
+        return stanch_err_set(&cli->err, STANCH_E_INVALID, "say which role, and who gets it: --role ic --to grace");
+    return give_role(cli, cli->many[0], person);
+}
+
 static int add_entry(struct stanch_cli *cli, const char *kind)
 {
     STANCH_AUTO_FREE char *path = stanch_cli__path("/v1/incidents/%s/timeline", cli->args[0]);
@@ -115,6 +138,10 @@ const struct stanch_cli__command stanch_cli__incident_commands[] = {
     {"incident", "show", "INC", 1, 1, "", "one incident", run_show},
     {"incident", "declare", "TITLE", 1, 1, "severity note", "declare an incident", run_declare},
     {"incident", "set", "INC", 1, 1, "title severity state role", "change what is known of it", run_set},
+    {"incident", "take", "INC", 1, 1, "role reason", "take a role: the IC's, or --role; from a holder with --reason",
+     run_take},
+    {"incident", "handoff", "INC", 1, 1, "role to reason", "hand a role that you hold to somebody else", run_give},
+    {"incident", "assign", "INC", 1, 1, "role to reason", "give a role to somebody", run_give},
     {"incident", "note", "INC TEXT", 2, 2, "", "add a note to its timeline", run_note},
     {"incident", "decide", "INC TEXT", 2, 2, "", "add a decision to its timeline", run_decide},
     {"incident", "merge", "INC INTO", 2, 2, "", "merge it into another one", run_merge},

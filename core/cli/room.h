@@ -42,10 +42,13 @@ enum stanch_cli__option {
     STANCH_CLI__PERSON,
     STANCH_CLI__MAY,
     STANCH_CLI__EXPIRES,
+    STANCH_CLI__TO,
     STANCH_CLI__OPTIONS_END,
     STANCH_CLI__YES = STANCH_CLI__OPTIONS_END, /* flags */
     STANCH_CLI__ALL,
     STANCH_CLI__CHECK,
+    STANCH_CLI__BREAK_GLASS,
+    STANCH_CLI__FORCED,
     STANCH_CLI__END
 };
 #define STANCH_CLI__MANY 32 /* --param, --header, --role, --target */

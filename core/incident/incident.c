@@ -4,6 +4,7 @@
 #include "incident/incident.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "incident/roles.h"
 #include "timeline/journal.h"
 #include <string.h>
 
@@ -12,6 +13,7 @@
 
 struct stanch_incidents {
     struct stanch_journal *journal;
+    const struct stanch_people *people;
     json_t *config;
     json_t *known, *known_before; /* correlation digest -> incident */
     json_t *draft;                /* incident -> true: those that the batch in the making declares */
@@ -43,12 +45,13 @@ static void look_up(struct stanch_incidents *incidents, const char *correlation,
         learn(incidents, correlation, ret);
 }
 
-int stanch_incidents_new(struct stanch_journal *journal, const json_t *config, struct stanch_incidents **ret,
-                         struct stanch_err *err)
+int stanch_incidents_new(struct stanch_journal *journal, const json_t *config, const struct stanch_people *people,
+                         struct stanch_incidents **ret, struct stanch_err *err)
 {
     (void)err;
     struct stanch_incidents *incidents = STANCH_NEW(struct stanch_incidents);
     incidents->journal = journal;
+    incidents->people = people;
     incidents->config = config ? json_deep_copy(config) : json_object();
     incidents->known = json_object();
     incidents->known_before = json_object();
@@ -170,6 +173,7 @@ void stanch_incident_for_event(struct stanch_incidents *incidents, const json_t 
                      json_pack("{s:s, s:s, s:s, s:s, s:{}, s:I, s:s}", "incident", ret, "title", title, "severity",
                                severity, "correlation", correlation, "roles", "last_event_ms", (json_int_t)now_ms,
                                "event", stanch_json_str(event, "id", "")));
+    stanch_role_put_on_call(incidents->people, ret, STANCH_BY_STANCH, now_ms, batch);
     json_object_set_new(incidents->draft, ret, json_true());
     learn(incidents, correlation, ret);
 }
@@ -199,6 +203,7 @@ int stanch_incident_declare(struct stanch_incidents *incidents, const char *by, 
                              "roles", "last_event_ms", (json_int_t)now_ms);
     stanch_json_set_str(data, "note", stanch_json_str(input, "note", NULL));
     stanch_batch_add(batch, ret, "incident.declared", by, NULL, data);
+    stanch_role_put_on_call(incidents->people, ret, by, now_ms, batch);
     return 0;
 }
 

@@ -70,6 +70,17 @@ static void grow(json_t *doc, const char *counter, int64_t by)
     json_object_set_new(doc, counter, json_integer(add_up(stanch_json_int(doc, counter, 0), by)));
 }
 
+/* A role gets another holder: the others stay as they are, also when two change at once. */
+static void set_role(json_t *doc, const json_t *data)
+{
+    const json_t *before = json_object_get(doc, "roles");
+    json_t *roles = json_is_object(before) ? json_copy((json_t *)(uintptr_t)before) : json_object();
+    const char *role = stanch_json_str(data, "role", NULL), *holder = stanch_json_str(data, "holder", NULL);
+    if (role && holder)
+        json_object_set_new(roles, role, json_string(holder));
+    json_object_set_new(doc, "roles", roles);
+}
+
 /* The rule. */
 static void fold_noun(const struct stanch_entry *entry, const struct stanch_kind *kind,
                       const struct stanch_fold_port *port)
@@ -81,7 +92,10 @@ static void fold_noun(const struct stanch_entry *entry, const struct stanch_kind
     if (!json_object_get(doc, "updated_seq") && !kind->state) /* made by a kind without a state of its own: an event */
         json_object_set_new(doc, "open", json_boolean(kind->open));
     int64_t count = stanch_json_int(doc, "count", 0);
-    merge(doc, entry->data);
+    if (strcmp(entry->kind, "incident.assigned") == 0)
+        set_role(doc, entry->data);
+    else
+        merge(doc, entry->data);
     set_incident(doc, entry);
     if (kind->state) {
         json_object_set_new(doc, "state", json_string(kind->state));
@@ -146,6 +160,11 @@ static int64_t due_of_run(const json_t *doc)
     return stanch_json_bool(doc, "rests", false) ? stanch_json_int(doc, "wake_ms", STANCH_DUE_NEVER) : 0;
 }
 
+int64_t stanch_fold_expiry(const json_t *approval)
+{
+    return stanch_json_int(approval, "due_ms", stanch_json_int(approval, "expires_ms", STANCH_DUE_NEVER));
+}
+
 int64_t stanch_fold_due(const char *noun, const json_t *doc)
 {
     if (!stanch_json_bool(doc, "open", true))
@@ -153,13 +172,26 @@ int64_t stanch_fold_due(const char *noun, const json_t *doc)
     if (strcmp(noun, "run") == 0)
         return due_of_run(doc);
     if (strcmp(noun, "approval") == 0)
-        return stanch_json_int(doc, "due_ms", stanch_json_int(doc, "expires_ms", STANCH_DUE_NEVER));
+        return stanch_json_int(doc, "remind_due_ms", stanch_fold_expiry(doc));
     if (strcmp(noun, "mitigation") != 0)
         return STANCH_DUE_NEVER;
     if (strcmp(stanch_json_str(doc, "state", ""), "undoing") == 0 || stanch_json_str(doc, "ordered_by", NULL))
         return 0;
     return stanch_json_bool(doc, "overdue", false) ? STANCH_DUE_NEVER
                                                    : stanch_json_int(doc, "lease_ends_ms", STANCH_DUE_NEVER);
+}
+
+/* What was approved by breaking the glass is listed for review, whatever becomes of the approval. */
+static void fold_forced(const struct stanch_entry *entry, const struct stanch_fold_port *port)
+{
+    const char *id = stanch_json_str(entry->data, "approval", NULL);
+    if (!id)
+        return;
+    json_t *doc = get_or_new(entry, port, "forced", id);
+    merge(doc, entry->data);
+    set_incident(doc, entry);
+    json_object_set_new(doc, "open", json_false());
+    put(entry, port, "forced", id, doc);
 }
 
 void stanch_fold(const struct stanch_entry *entry, const struct stanch_fold_port *port)
@@ -172,6 +204,8 @@ void stanch_fold(const struct stanch_entry *entry, const struct stanch_fold_port
     const char *key = is_event ? stanch_json_str(entry->data, "key", NULL) : NULL;
     if (key)
         fold_key(entry, port, key, "event");
+    if (strcmp(entry->kind, "approval.forced") == 0)
+        fold_forced(entry, port);
     if (strcmp(entry->kind, "incident.declared") == 0)
         fold_correlation(entry, port);
     static const char *const first[] = {"run.started", "run.queued", "run.asking", "run.held"};

@@ -24,9 +24,12 @@ struct stanch_fold_port {
 #define STANCH_DUE_QUEUED (-2) /* a run that has not begun: its turn is not a matter of time */
 /** When must the engine look at a noun again, if nothing happens to it? A time; 0: it is under way, also after a
  *  restart; STANCH_DUE_NEVER: not by itself.
- *   run         0; one that rests: its wake_ms, or never; STANCH_DUE_QUEUED before it has begun   approval    its expiry
+ *   run         0; one that rests: its wake_ms, or never; STANCH_DUE_QUEUED before it has begun   approval    its reminder,
+ *              then its expiry
  *   mitigation  the end of its lease; 0 while its undo is ordered or out */
 int64_t stanch_fold_due(const char *noun, const json_t *doc);
+/** When a question is over; STANCH_DUE_NEVER: it has no end. approval: its document, or NULL */
+int64_t stanch_fold_expiry(const json_t *approval);
 
 /** Feed one entry to the folds of the nouns that it touches. An entry of a kind that is unknown (written by a
  *  newer release) changes nothing. */

@@ -4,6 +4,7 @@
  *
  * Whatever is unknown (targets, reach, a word of risk) counts against running without asking. */
 #include "rule/policy.h"
+#include "rule/escalation.h"
 #include "rule/pattern.h"
 #include "base/json.h"
 #include "base/mem.h"
@@ -21,6 +22,7 @@ struct approver {
     char role[32];
     int quorum;
     int64_t expires_ms;
+    bool not_requester;
 };
 
 struct stanch_policy {
@@ -55,6 +57,7 @@ static int read_approver(const char *risk, const json_t *data, struct approver *
     (void)snprintf(ret->role, sizeof ret->role, "%s", role);
     ret->quorum = (int)quorum;
     ret->expires_ms = expires_ms;
+    ret->not_requester = stanch_json_bool(data, "not_requester", false);
     return 0;
 }
 
@@ -92,6 +95,8 @@ static int read_policy(struct stanch_policy *policy, struct stanch_err *err)
     int rc = read_approvers(policy, err);
     if (rc == 0)
         rc = check_rules(policy, err);
+    if (rc == 0)
+        rc = stanch_escalation_check(json_object_get(policy->data, "escalation"), err);
     if (rc == 0)
         rc = stanch_json_digest("stanch.policy", 1, policy->data, policy->digest, err);
     return rc;
@@ -131,6 +136,11 @@ void stanch_policy_free(struct stanch_policy *policy)
 const char *stanch_policy_digest(const struct stanch_policy *policy)
 {
     return policy->digest;
+}
+
+const json_t *stanch_policy_said(const struct stanch_policy *policy, const char *member)
+{
+    return json_object_get(policy->data, member);
 }
 
 /* Deciding. */
@@ -341,6 +351,7 @@ void stanch_policy_decide(const struct stanch_policy *policy, const struct stanc
                                            .risk = risk_words[risk],
                                            .quorum = approver->quorum,
                                            .expires_ms = approver->expires_ms,
+                                           .not_requester = approver->not_requester,
                                            .rules = json_array()};
     memcpy(ret->role, approver->role, sizeof ret->role);
     if (rule)

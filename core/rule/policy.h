@@ -3,7 +3,9 @@
  *
  * As data (made by policy.lua, see script/README.md):
  *   {"auto":"low",                                       // the highest risk that runs without asking; "none": ask always
- *    "approve":{"medium":{"role":"ic","expires_ms":900000,"quorum":1},"high":{...}},
+ *    "approve":{"medium":{"role":"ic","expires_ms":900000,"quorum":1,"not_requester":true},"high":{...}},
+ *    "escalation":[{"to","within_ms"}],"remind_ms":300000,     // rule/escalation.h
+ *    "break_glass":{"people":["ada"]|"pool"},             // who may approve without holding the role, with a reason
  *    "rules":[{"name":"edge drains are routine","line":12,
  *              "when":{"plugin":glob,"instance":glob,"action":glob,"effect":"mitigate"|"undo","environment":glob,
  *                      "severity":["sev1"],"target":glob,"runbook":glob,"max_reach":0.5,"during":calendar},
@@ -27,6 +29,9 @@ void stanch_policy_free(struct stanch_policy *policy);
 /** SHA-256 over the canonical form of the policy's data. */
 const char *stanch_policy_digest(const struct stanch_policy *policy);
 
+/** A member of the policy's data that is no part of a decision: "escalation", "remind_ms", "break_glass". borrowed, or NULL */
+const json_t *stanch_policy_said(const struct stanch_policy *policy, const char *member);
+
 struct stanch_policy_question {
     const char *plugin, *instance, *action;
     const char *effect; /* "mitigate" or "undo" */
@@ -46,8 +51,9 @@ struct stanch_policy_decision {
     char role[32];    /* whom to ask */
     int quorum;
     int64_t expires_ms;
-    json_t *rules; /* new: [{"name","line","risk","digest"}], what decided, for the approval digest and card */
-    char why[256]; /* one sentence */
+    bool not_requester; /* who started the run by hand does not approve it */
+    json_t *rules;      /* new: [{"name","line","risk","digest"}], what decided, for the approval digest and card */
+    char why[256];      /* one sentence */
 };
 void stanch_policy_decide(const struct stanch_policy *policy, const struct stanch_policy_question *question,
                           struct stanch_policy_decision *ret);

@@ -2,6 +2,7 @@
 #include "run/action.h"
 #include "base/mem.h"
 #include "base/sabotage.h"
+#include "run/authority.h"
 #include <string.h>
 
 #define PLAN_DEADLINE_MS 10000
@@ -95,6 +96,8 @@ static void request_approval(struct stanch_op *op, const struct stanch_gate *gat
         json_object_set(card, "symptom", op->run->symptom_seen);
     if (op->run->resolved)
         json_object_set_new(card, "resolved", json_true());
+    if (gate->policy.not_requester)
+        json_object_set_new(card, "not_requester", json_true());
     struct stanch_question_spec spec = {.about = "action",
                                         .role = gate->policy.role[0] ? gate->policy.role : "ic",
                                         .quorum = gate->policy.quorum,
@@ -206,6 +209,9 @@ static const char *why_void(const struct stanch_op *op, const struct stanch_gate
         return STANCH_ANOTHER_PLUGIN;
     if (!same_rules(doc, gate) && !stanch_is_sabotaged("rules-not-bound"))
         return "other rules of the policy match than when it was approved";
+    const char *whose = stanch_authority_why_void(op->engine, doc);
+    if (whose)
+        return whose;
     if (stanch_engine__steady(op->engine) > stanch_json_int(doc, "due_ms", stanch_json_int(doc, "expires_ms", 0)))
         return "the approval had expired before it could be used";
     if ((op->engine->set_back && stanch_json_int(doc, "updated_ms", 0) > now) ||
@@ -434,7 +440,7 @@ static void recover(struct stanch_op *op, const json_t *doc)
     const char *decision = stanch_json_str(approval, "decision", NULL);
     if (strcmp(stanch_json_str(approval, "state", ""), "pending") == 0)
         return; /* still open: it waits */
-    if (decision) {
+    if (decision && strcmp(stanch_json_str(approval, "state", ""), "voided") != 0) {
         decided(op, decision, stanch_json_str(approval, "decided_by", ""), stanch_json_str(approval, "note", ""));
         return;
     }

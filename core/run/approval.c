@@ -1,10 +1,9 @@
-/* approval.c: questions to people: asked, decided, expired. One function releases a held step, whatever the
- * way in.
+/* approval.c: questions to people: asked, reminded of, expired; decide.c has the answers.
  *
  *   pending --approve--> granted --(intent)--> consumed
- *      |  \--deny--> denied      \--another plan--> voided, asked anew
+ *      |  \--deny--> denied      \--another plan, another IC--> voided, asked anew
  *      |   \--choice--> answered
- *      +--expires--> expired, asked anew
+ *      +--expires--> expired, asked anew: of the next one on the policy's ladder (rule/escalation.h)
  */
 #include "run/engine.h"
 #include "base/digest.h"
@@ -12,24 +11,42 @@
 #include "base/mem.h"
 #include "model/fold.h"
 #include "base/sabotage.h"
-#include "run/stop.h"
+#include "base/times.h"
+#include "rule/escalation.h"
+#include "run/authority.h"
 #include <string.h>
-
-#define ORDERED "decided when asked: undo"
 
 /* What an approval binds beside the plan (PROMISES.md 1.4). */
 static json_t *bound(const json_t *data)
 {
     json_t *value = json_object();
-    static const char *const members[] = {"approval", "run",        "step",     "about",    "plan_digest",  "role",
-                                          "quorum",   "expires_ms", "rules",    "commit",   "path",         "nonce",
-                                          "choices",  "because",    "lease_ms", "instance", "plugin_digest"};
+    static const char *const members[] = {"approval", "run",           "step",       "about",        "plan_digest",
+                                          "role",     "quorum",        "expires_ms", "rules",        "commit",
+                                          "path",     "nonce",         "choices",    "because",      "lease_ms",
+                                          "instance", "plugin_digest", "of_role",    "not_requester"};
     for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
         json_t *member = json_object_get(data, members[i]);
         if (member)
             json_object_set(value, members[i], member);
     }
     return value;
+}
+
+/* How long before its end people are told again; 0: not at all. */
+static int64_t remind_before(const struct stanch_engine *engine, int64_t lasts_ms)
+{
+    const json_t *said = stanch_policy_said(engine->policy, "remind_ms");
+    int64_t before_ms = said ? json_integer_value(said) : engine->config.people ? STANCH_REMIND_MS : 0;
+    return before_ms < lasts_ms ? before_ms : 0;
+}
+
+/* Of whom it is asked: the role, or the pool when nobody holds it; `of_role` is what it is about then. */
+static void set_role(struct stanch_engine *engine, const char *chain, const char *role, json_t *data)
+{
+    const char *asked = strcmp(role, STANCH_ROLE_POOL) == 0 ? role : stanch_authority_asked(engine, chain, role);
+    if (strcmp(asked, role) != 0 && !json_object_get(data, "of_role"))
+        stanch_json_set_str(data, "of_role", role);
+    stanch_json_set_str(data, "role", asked);
 }
 
 void stanch_approval__request(struct stanch_engine *engine, struct stanch_op *op, const char *chain, const char *run_id,
@@ -44,13 +61,16 @@ void stanch_approval__request(struct stanch_engine *engine, struct stanch_op *op
     stanch_ulid(stanch_engine__now(engine), nonce);
     json_object_set_new(data, "approval", json_string(ret));
     stanch_json_set_str(data, "about", spec->about);
-    stanch_json_set_str(data, "role", spec->role);
+    set_role(engine, chain, spec->role, data);
     json_object_set_new(data, "quorum", json_integer(spec->quorum > 0 ? spec->quorum : 1));
     int64_t due_ms = stanch_engine__steady(engine) + expires, expires_ms = stanch_engine__now(engine) + expires;
     json_object_set_new(data, "expires_ms", json_integer(expires_ms));
     if (due_ms != expires_ms) /* the clock was set since the start */
         json_object_set_new(data, "due_ms", json_integer(due_ms));
     json_object_set_new(data, "lasts_ms", json_integer(expires));
+    int64_t before_ms = remind_before(engine, expires);
+    if (before_ms > 0)
+        json_object_set_new(data, "remind_due_ms", json_integer(due_ms - before_ms));
     stanch_json_set_str(data, "nonce", nonce);
     stanch_json_set_str(data, "plan_digest", spec->plan_digest);
     stanch_json_set_str(data, "impact", stanch_json_str(json_object_get(data, "plan"), "impact", NULL));
@@ -81,7 +101,7 @@ void stanch_approval__request(struct stanch_engine *engine, struct stanch_op *op
         stanch_run__idle_soon(op->run);
     }
     stanch_engine__count(engine, "questions_asked");
-    stanch_engine__due(engine, due_ms);
+    stanch_engine__due(engine, due_ms - before_ms);
 }
 
 void stanch_engine_ask(struct stanch_engine *engine, const char *chain, const json_t *card, const char *plan_digest,
@@ -110,11 +130,36 @@ void stanch_approval__close(struct stanch_engine *engine, const char *id, const 
 
 /* ---- expiry: not a denial; the question is asked anew ---- */
 
+/* Whom next: a role that nobody holds is passed over, and in the end there is the pool. */
+static void escalate(struct stanch_engine *engine, const json_t *doc, json_t *card, struct stanch_question_spec *spec)
+{
+    const char *chain = stanch_json_str(doc, "incident", STANCH_CHAIN_NONE);
+    const char *first = stanch_json_str(doc, "of_role", spec->role), *to = STANCH_ROLE_POOL;
+    const json_t *ladder = stanch_policy_said(engine->policy, "escalation");
+    int rung = (int)stanch_json_int(doc, "rung", 0);
+    if (!engine->config.people || strcmp(chain, STANCH_CHAIN_NONE) == 0)
+        return;
+    for (int before = -1; before != rung;) {
+        before = rung;
+        rung = stanch_escalation_next(ladder, before, &to, &spec->expires_ms);
+        if (strcmp(to, "role") == 0)
+            to = first;
+        if (strcmp(to, STANCH_ROLE_POOL) == 0 || strcmp(stanch_authority_asked(engine, chain, to), to) == 0)
+            break;
+        to = STANCH_ROLE_POOL;
+    }
+    json_object_set_new(card, "of_role", json_string(first));
+    json_object_set_new(card, "rung", json_integer(rung));
+    spec->role = to;
+}
+
 static void ask_anew(struct stanch_engine *engine, struct stanch_op *op, const json_t *doc, struct stanch_batch *batch)
 {
     STANCH_AUTO_JSON json_t *card = json_deep_copy(doc);
-    static const char *const own[] = {"id",          "state",  "incident",   "created_ms", "updated_ms", "seq",
-                                      "updated_seq", "digest", "granted_by", "expires_ms", "due_ms",     "closed"};
+    static const char *const own[] = {
+        "id",         "state",      "incident", "created_ms", "updated_ms",    "seq",      "updated_seq", "digest",
+        "granted_by", "expires_ms", "due_ms",   "closed",     "remind_due_ms", "reminded", "left",        "moved_to",
+        "moved_role", "dropped",    "decision", "decided_by", "note",          "needs",    "exception"};
     for (size_t i = 0; i < sizeof own / sizeof *own; i++)
         json_object_del(card, own[i]);
     json_object_set_new(card, "again", json_integer(stanch_json_int(doc, "again", 0) + 1));
@@ -127,6 +172,7 @@ static void ask_anew(struct stanch_engine *engine, struct stanch_op *op, const j
         .plan_digest = stanch_json_str(doc, "plan_digest", NULL),
         .choices = json_object_get(doc, "choices"),
     };
+    escalate(engine, doc, card, &spec);
     char id[32];
     const char *chain = stanch_json_str(doc, "incident", STANCH_CHAIN_NONE), *run = stanch_json_str(doc, "run", NULL);
     const char *step = stanch_json_str(doc, "step", NULL);
@@ -170,10 +216,9 @@ int stanch_approval__expire(struct stanch_engine *engine, const char *id)
     struct stanch_op *op = stanch_op__by_approval(engine, id);
     struct stanch_batch *batch = stanch_batch_new();
     bool is_moot = !op && is_of_ended_run(engine, doc);
-    const char *why = is_moot ? "its run has ended"
-                      : stanch_fold_due("approval", doc) < engine->began_ms
-                          ? "it came due while stanch was down; asked again"
-                          : "nobody answered in time; asked again";
+    const char *why = is_moot                                      ? "its run has ended"
+                      : stanch_fold_expiry(doc) < engine->began_ms ? "it came due while stanch was down; asked again"
+                                                                   : "nobody answered in time; asked again";
     stanch_approval__close(engine, id, "approval.expired", why, batch);
     if ((!is_ask || !op) && !is_moot && !stanch_is_sabotaged("expired-is-forgotten"))
         ask_anew(engine, op, doc, batch);
@@ -185,130 +230,25 @@ int stanch_approval__expire(struct stanch_engine *engine, const char *id)
     return rc;
 }
 
-/* ---- a decision ---- */
+/* ---- before that: who has not seen it is told once more (page/) ---- */
 
-static bool is_choice(const json_t *doc, const char *decision)
-{
-    const json_t *choices = json_object_get(doc, "choices");
-    for (size_t i = 0; i < json_array_size(choices); i++)
-        if (strcmp(json_string_value(json_array_get(choices, i)), decision) == 0)
-            return true;
-    return false;
-}
-
-static int check_decision(struct stanch_engine *engine, const json_t *doc, const char *id, const char *decision,
-                          const char *plan, struct stanch_err *err)
-{
-    if (!doc)
-        return stanch_err_set(err, STANCH_E_NOT_FOUND, "there is no approval %s", id);
-    const char *state = stanch_json_str(doc, "state", "");
-    if (strcmp(state, "pending") != 0)
-        return stanch_err_set(err, STANCH_E_CONFLICT, "%s is no longer open: it is %s", id, state);
-    if (stanch_fold_due("approval", doc) <= stanch_engine__steady(engine))
-        return stanch_err_set(err, STANCH_E_CONFLICT, "%s has expired; a new question is being asked", id);
-    if (!is_choice(doc, decision))
-        return stanch_err_set(err, STANCH_E_INVALID, "\"%.60s\" is no answer to %s", decision, id);
-    const char *digest = stanch_json_str(doc, "plan_digest", NULL);
-    bool binds = digest && strcmp(decision, "deny") != 0 && strcmp(decision, "keep") != 0;
-    if (binds && !plan)
-        return stanch_err_set(err, STANCH_E_INVALID,
-                              "%s is about a plan: say which one you saw, by its digest (it is %.12s...)", id, digest);
-    if (binds && strcmp(plan, digest) != 0)
-        return stanch_err_set(err, STANCH_E_STALE, "%s is about another plan now (%.12s..., not %.12s...): look again",
-                              id, digest, plan);
-    if (strcmp(decision, "approve") == 0 && stanch_stop_is_set(engine->config.state_dir))
-        return stanch_err_set(err, STANCH_E_STOPPED,
-                              "the stop switch is set: nothing that stanch starts leaves; `stanch resume` first");
-    return 0;
-}
-
-static int count_granted(json_t *granted, const char *by)
-{
-    for (size_t i = 0; i < json_array_size(granted); i++)
-        if (strcmp(json_string_value(json_array_get(granted, i)), by) == 0)
-            return (int)json_array_size(granted); /* the same person twice is one */
-    json_array_append_new(granted, json_string(by));
-    return (int)json_array_size(granted);
-}
-
-/* Questions that no step waits for: what a run or a lease left in force. The order is recorded with the answer, so that
- * a crash between the two does not lose it. */
-static bool orders_undo(const char *decision)
-{
-    return strcmp(decision, "undo") == 0 || strcmp(decision, "approve") == 0;
-}
-
-static void order_undo(struct stanch_engine *engine, const json_t *doc, const char *by, struct stanch_batch *batch)
-{
-    const json_t *list = json_object_get(doc, "mitigations");
-    for (size_t i = 0; i < json_array_size(list); i++)
-        stanch_mitigation__order_undo(engine, stanch_json_str(json_array_get(list, i), "id", ""), by, ORDERED, batch);
-}
-
-static void undo_ordered(struct stanch_engine *engine, const json_t *doc, const char *by)
-{
-    const json_t *list = json_object_get(doc, "mitigations");
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        struct stanch_err err = {0};
-        const char *id = stanch_json_str(json_array_get(list, i), "id", "");
-        if (stanch_engine_undo(engine, by, id, ORDERED, NULL, NULL, &err) < 0)
-            stanch_log(STANCH_LOG_WARN, "run", "%s was not undone: %s", id, err.text);
-    }
-}
-
-int stanch_engine_decide(struct stanch_engine *engine, const char *by, const char *id, const char *decision,
-                         const char *plan, const char *note, struct stanch_err *err)
+int stanch_approval__due(struct stanch_engine *engine, const char *id)
 {
     STANCH_AUTO_JSON json_t *doc = stanch_journal_get(engine->journal, STANCH_VIEW_APPENDED, "approval", id);
-    int rc = check_decision(engine, doc, id, decision, plan, err);
-    if (rc < 0)
-        return rc;
-    bool approve = strcmp(decision, "approve") == 0, deny = strcmp(decision, "deny") == 0;
-    const json_t *before = json_object_get(doc, "granted_by");
-    json_t *granted = before ? json_deep_copy(before) : json_array();
-    int needed = (int)stanch_json_int(doc, "quorum", 1);
-    int have = approve ? count_granted(granted, by) : 0;
-    bool enough = !approve || have >= needed;
-    struct stanch_run *run = NULL;
-    if (enough && stanch_json_str(doc, "step", NULL)) {
-        rc = stanch_run__wake(engine, stanch_json_str(doc, "run", ""), &run, err);
-        if (rc == 0 || rc == STANCH_E_NOT_FOUND) { /* it may have found that there is nothing left to ask */
-            STANCH_AUTO_JSON json_t *now = stanch_journal_see(engine->journal, "approval", id);
-            rc = check_decision(engine, now, id, decision, plan, err);
-        }
-        if (rc < 0) {
-            json_decref(granted);
-            return rc;
-        }
-    }
-    json_t *data = json_pack("{s:s, s:s, s:s, s:o}", "approval", id, "decision", decision, "decided_by", by,
-                             "granted_by", granted);
-    stanch_json_set_str(data, "note", note && *note ? note : NULL);
-    const char *kind = !enough   ? "approval.supported"
-                       : approve ? "approval.granted"
-                       : deny    ? "approval.denied"
-                                 : "approval.answered";
-    struct stanch_batch *batch = stanch_batch_new();
-    stanch_batch_add(batch, stanch_json_str(doc, "incident", STANCH_CHAIN_NONE), kind, by,
-                     stanch_json_str(doc, "run", NULL), data);
-    struct stanch_op *op = stanch_op__by_approval(engine, id);
-    bool storm = strcmp(stanch_json_str(doc, "about", ""), STANCH_ABOUT_STORM) == 0;
-    bool undo = !op && !storm && enough && orders_undo(decision);
-    if (undo)
-        order_undo(engine, doc, by, batch);
-    rc = stanch_journal_append(engine->journal, batch, NULL, NULL, err);
-    if (rc < 0 || !enough)
-        return rc;
-    stanch_engine__count(engine, approve ? "approvals_granted" : deny ? "approvals_denied" : "approvals_answered");
-    if (undo)
-        undo_ordered(engine, doc, by);
-    if (storm && engine->hooks.on_decided)
-        engine->hooks.on_decided(engine->hooks_ctx, doc, approve, by);
-    if (!op)
+    int64_t left_ms = stanch_fold_expiry(doc) - stanch_engine__steady(engine);
+    if (left_ms <= 0 || !json_object_get(doc, "remind_due_ms"))
+        return stanch_approval__expire(engine, id);
+    if (strcmp(stanch_json_str(doc, "state", ""), "pending") != 0)
         return 0;
-    run = op->run;
-    op->kind->decided(op, decision, by, note ? note : "");
-    if (run) /* freed when the loop turns, also when this was its end */
-        stanch_run__recount(run);
-    return 0;
+    char left[32];
+    stanch_duration_text((left_ms + 999) / 1000 * 1000, left);
+    struct stanch_batch *batch = stanch_batch_new();
+    stanch_batch_add(batch, stanch_json_str(doc, "incident", STANCH_CHAIN_NONE), "approval.reminded", STANCH_BY_STANCH,
+                     stanch_json_str(doc, "run", NULL),
+                     json_pack("{s:s, s:n, s:I, s:s, s:s}", "approval", id, "remind_due_ms", "reminded",
+                               (json_int_t)(stanch_json_int(doc, "reminded", 0) + 1), "left", left, "role",
+                               stanch_json_str(doc, "role", "ic")));
+    int rc = stanch_engine__append(engine, batch, NULL, NULL, NULL);
+    stanch_engine__due(engine, stanch_fold_expiry(doc));
+    return rc;
 }

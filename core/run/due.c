@@ -28,7 +28,7 @@ static int end_lease(struct stanch_engine *engine, const char *id)
 static const struct {
     const char *noun;
     int (*take)(struct stanch_engine *engine, const char *id);
-} nouns[] = {{"run", wake_run}, {"approval", stanch_approval__expire}, {"mitigation", end_lease}};
+} nouns[] = {{"run", wake_run}, {"approval", stanch_approval__due}, {"mitigation", end_lease}};
 #define NOUNS (sizeof nouns / sizeof *nouns)
 
 struct sweep {

@@ -311,6 +311,8 @@ bool stanch_approval__is_of_plugin(struct stanch_engine *engine, const json_t *d
 /** Close an open question without a person. kind: "approval.voided" or "approval.consumed". */
 void stanch_approval__close(struct stanch_engine *engine, const char *id, const char *kind, const char *why,
                             struct stanch_batch *batch);
+/** Something is due: a reminder, or its end. returns as below */
+int stanch_approval__due(struct stanch_engine *engine, const char *id);
 /** Its time is over: not a denial, it is asked anew. returns 0 | what the journal said: try again */
 int stanch_approval__expire(struct stanch_engine *engine, const char *id);
 

@@ -180,6 +180,8 @@ int stanch_engine_explain(const struct stanch_engine *engine, const json_t *inpu
                      (json_int_t)decision.expires_ms, "why", decision.why, "declared_risk", question.declared_risk,
                      "plugin", question.plugin, "environment", question.environment, "rules",
                      stanch_policy_explain(engine->policy, &question));
+    if (decision.not_requester)
+        json_object_set_new(*ret, "not_requester", json_true());
     stanch_policy_decision_done(&decision);
     return 0;
 }

@@ -18,6 +18,8 @@ struct stanch_world;
 struct stanch_journal;
 struct stanch_policy;
 struct stanch_batch;
+struct stanch_people;
+struct stanch_role_change;
 
 struct stanch_engine_config {
     char *state_dir;      /* where the stop switch is; copied */
@@ -27,7 +29,8 @@ struct stanch_engine_config {
     int64_t worker_idle_ms; /* the worker of a waiting run ends after this */
     int64_t epoch;          /* of the store; goes to the plugin with every effect */
     int64_t newest_ms;      /* when the journal's newest entry of earlier lives was written; 0: there is none */
-    bool pages;             /* somebody tells people of pages (page/): they are open until their incident is over */
+    const struct stanch_people *people; /* who may answer; borrowed; NULL: whoever comes in */
+    bool pages; /* somebody tells people of pages (page/): they are open until their incident is over */
 };
 
 typedef void (*stanch_engine_done)(void *ctx, int rc, const struct stanch_err *err, const json_t *result);
@@ -92,12 +95,24 @@ void stanch_engine_stood_still(struct stanch_engine *engine, int64_t gap_ms);
 int stanch_engine_cancel(struct stanch_engine *engine, const char *run, const char *by, const char *reason,
                          struct stanch_err *err);
 
-/** A person decides an open question; the one function that releases a held step.
- *  decision: "approve", "deny", or one of the question's choices. plan: the digest that the person saw;
- * needed where the question has one. returns 0 | STANCH_E_NOT_FOUND | STANCH_E_CONFLICT (decided, expired) |
- * STANCH_E_STALE (another plan) | STANCH_E_INVALID (no such choice) | STANCH_E_STOPPED */
-int stanch_engine_decide(struct stanch_engine *engine, const char *by, const char *approval, const char *decision,
-                         const char *plan, const char *note, struct stanch_err *err);
+/** What a person says to a question. */
+struct stanch_answer {
+    const char *by;
+    const char *decision; /* "approve", "deny", or one of the question's choices */
+    const char *plan;     /* the digest that the person saw; needed where the question has one */
+    const char *note;     /* or NULL */
+    bool break_glass;     /* approve without holding the role; needs a note, and the policy's leave */
+};
+/** A person decides an open question; the one function that releases a held step. Who may is decided in authority.h.
+ *  returns 0 | STANCH_E_NOT_FOUND | STANCH_E_CONFLICT (decided, expired) | STANCH_E_STALE (another plan) | STANCH_E_INVALID (no
+ *  such choice) | STANCH_E_FORBIDDEN (not for this one to say) | STANCH_E_STOPPED */
+int stanch_engine_decide(struct stanch_engine *engine, const char *approval, const struct stanch_answer *answer,
+                         struct stanch_err *err);
+/** A role of an incident gets another holder in this batch: put into it what that means for the questions that wait for the
+ *  role. They stay open, for the new holder; what the former one had agreed to no longer counts. change: borrowed. No-op
+ *  without a people file. returns 0 | STANCH_E_STORE */
+int stanch_engine_role_changed(struct stanch_engine *engine, const struct stanch_role_change *change,
+                               struct stanch_batch *batch, struct stanch_err *err);
 /** Undo a mitigation by a person's order; passes the stop switch. done: once, with the mitigation. */
 int stanch_engine_undo(struct stanch_engine *engine, const char *by, const char *mitigation, const char *reason,
                        stanch_engine_done done, void *ctx, struct stanch_err *err);

@@ -9,11 +9,13 @@
 #include "run/engine.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "run/authority.h"
 #include <string.h>
 
 #define MAX_SENDS 3
 
 static void pass_gate(struct stanch_op *op);
+static void ask_anew(struct stanch_op *op, const char *why);
 static void go_or_keep(struct stanch_op *op);
 
 struct undo {
@@ -166,6 +168,20 @@ static bool is_unknown(const struct stanch_op *op)
     return strcmp(stanch_json_str(now, "state", ""), "unknown") == 0;
 }
 
+/* It was approved by one who held the role, and while it waited for the target somebody else took it: asked anew. */
+static bool is_void(struct stanch_op *op)
+{
+    STANCH_AUTO_JSON json_t *doc =
+        stanch_journal_get(op->engine->journal, STANCH_VIEW_APPENDED, "approval", op->approval);
+    const char *why = stanch_authority_why_void(op->engine, doc);
+    if (!why)
+        return false;
+    stanch_targets_release(op->engine->targets, &op->hold);
+    op->granted = false;
+    ask_anew(op, why);
+    return true;
+}
+
 static void on_held(void *ctx)
 {
     struct stanch_op *op = ctx;
@@ -180,6 +196,8 @@ static void on_held(void *ctx)
         finish(op, stanch_batch_new(), err.code, &err);
         return;
     }
+    if (op->granted && is_void(op))
+        return;
     if (strcmp(state, "unknown") == 0 && !op->by_person && !op->granted && !undo->effect.sendable_again) {
         stanch_targets_release(op->engine->targets, &op->hold);
         op->run ? pass_gate(op) : go_or_keep(op); /* it became unknown while this one waited: now it asks */
@@ -330,6 +348,8 @@ static void request_approval(struct stanch_op *op, const struct stanch_gate *gat
         stanch_json_str(described, "digest", ""), "instance", undo->effect.instance, "action", undo->effect.action,
         "because", undo->reason, "plan", json_object_get(undo->mitigation, "plan"), "risk", gate->policy.risk, "why",
         gate->why, "rules", gate->policy.rules, "mitigations", "id", mitigation_id(undo));
+    if (gate->policy.not_requester)
+        json_object_set_new(card, "not_requester", json_true());
     struct stanch_question_spec spec = {.about = "undo",
                                         .role = gate->policy.role,
                                         .quorum = gate->policy.quorum,
@@ -404,6 +424,11 @@ static void decided(struct stanch_op *op, const char *decision, const char *by, 
             stanch_journal_get(op->engine->journal, STANCH_VIEW_APPENDED, "approval", op->approval);
         if (!stanch_approval__is_of_plugin(op->engine, doc)) {
             ask_anew(op, STANCH_ANOTHER_PLUGIN);
+            return;
+        }
+        const char *whose = stanch_authority_why_void(op->engine, doc);
+        if (whose) {
+            ask_anew(op, whose);
             return;
         }
         op->granted = true;

@@ -111,7 +111,7 @@ extern const struct stanch_section stanch_section_config, stanch_section_reposit
     stanch_section_approvals, stanch_section_checkpoints, stanch_section_proxy, stanch_section_paging,
     stanch_section_instance;
 extern const struct stanch_section stanch_section_policy, stanch_section_approve, stanch_section_approver,
-    stanch_section_rule;
+    stanch_section_rule, stanch_section_rung, stanch_section_break_glass;
 extern const struct stanch_section stanch_section_people, stanch_section_person, stanch_section_token,
     stanch_section_roles, stanch_section_role;
 extern const struct stanch_section stanch_section_runbook, stanch_section_run_limits, stanch_section_alert,

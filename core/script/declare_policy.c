@@ -70,7 +70,9 @@ const struct stanch_section stanch_section_approver = {
         {"expires", "expires_ms", stanch_read_duration, &expires_bounds, "\"15m\"", false, "duration",
          "how long the question is open; at most 24h"},
         {"quorum", NULL, stanch_read_integer, &quorum_bounds, "1", false, "number",
-         "how many different people must agree"},
+         "how many different people must agree, one of them with the role"},
+        {"not_requester", NULL, stanch_read_boolean, NULL, NULL, false, "true or false",
+         "who started the run by hand does not approve it, unless nobody else may approve at all"},
         {0}}};
 
 #define APPROVER(risk)                                                                                                 \
@@ -80,13 +82,69 @@ const struct stanch_section stanch_section_approver = {
 const struct stanch_section stanch_section_approve = {
     "approve", (const struct stanch_key[]){APPROVER("low"), APPROVER("medium"), APPROVER("high"), {0}}};
 
+static const char *const rung_words[] = {"role", "ic", "lead", "comms", "scribe", "pool", NULL};
+static const struct stanch_bounds remind_bounds = {0, 86400e3};
+
+const struct stanch_section stanch_section_rung = {
+    "escalation[n]",
+    (const struct stanch_key[]){{"to", NULL, stanch_read_word, rung_words, NULL, true,
+                                 "\"role\", \"ic\", \"lead\", \"comms\", \"scribe\", \"pool\"",
+                                 "who is asked then; \"role\": the first one again"},
+                                {"within", "within_ms", stanch_read_duration, &expires_bounds, "\"30m\"", false,
+                                 "duration", "how long that question is open; at most 24h"},
+                                {0}}};
+
+static void read_escalation(struct stanch_check *check, int idx, const struct stanch_key *key, json_t *into)
+{
+    lua_State *L = check->L;
+    if (!stanch_check_is_list(L, idx) || lua_rawlen(L, idx) == 0) {
+        stanch_check_expected(check, idx, "a list like { { to = \"lead\", within = \"15m\" }, { to = \"pool\" } }");
+        return;
+    }
+    json_t *rungs = json_array();
+    for (lua_Integer i = 1; lua_rawgeti(L, idx, i) != LUA_TNIL; i++, lua_pop(L, 1)) {
+        size_t before = stanch_check_enter_index(check, i);
+        json_t *rung = json_object();
+        stanch_check_section(check, lua_gettop(L), &stanch_section_rung, false, rung);
+        json_array_append_new(rungs, rung);
+        stanch_check_leave(check, before);
+    }
+    lua_pop(L, 1);
+    json_object_set_new(into, key->name, rungs);
+}
+
+/* "pool", or a list of names */
+static void read_breakers(struct stanch_check *check, int idx, const struct stanch_key *key, json_t *into)
+{
+    static const char *const words[] = {"pool", NULL};
+    const struct stanch_key word = {.name = key->name, .more = words};
+    if (lua_type(check->L, idx) == LUA_TSTRING)
+        stanch_read_word(check, idx, &word, into);
+    else
+        stanch_read_texts(check, idx, key, into);
+}
+
+const struct stanch_section stanch_section_break_glass = {
+    "break_glass",
+    (const struct stanch_key[]){{"people", NULL, read_breakers, NULL, NULL, true, "list of names, or \"pool\"",
+                                 "who may approve without holding the role, with a reason"},
+                                {0}}};
+
 const struct stanch_section stanch_section_policy = {
-    "policy", (const struct stanch_key[]){{"auto", NULL, stanch_read_word, auto_words, "\"none\"", false,
-                                           "\"none\", \"low\", \"medium\", \"high\"",
-                                           "the highest risk that runs without asking"},
-                                          {"approve", NULL, stanch_read_section, &stanch_section_approve, "{}", false,
-                                           "table", "who is asked, for each risk"},
-                                          {0}}};
+    "policy", (const struct stanch_key[]){
+                  {"auto", NULL, stanch_read_word, auto_words, "\"none\"", false,
+                   "\"none\", \"low\", \"medium\", \"high\"", "the highest risk that runs without asking"},
+                  {"approve", NULL, stanch_read_section, &stanch_section_approve, "{}", false, "table",
+                   "who is asked, for each risk"},
+                  {"escalation", NULL, read_escalation, NULL, NULL, false, "list of tables",
+                   "who is asked when nobody answered in time, one after the other; left out: the "
+                   "pool, for 30m at a time"},
+                  {"remind", "remind_ms", stanch_read_duration, &remind_bounds, NULL, false, "duration",
+                   "so long before a question ends people are told once more; \"0s\": never; left "
+                   "out: 5m where there are people"},
+                  {"break_glass", NULL, stanch_read_section, &stanch_section_break_glass, NULL, false, "table",
+                   "who may approve without holding the role; left out: nobody"},
+                  {0}}};
 
 const struct stanch_section stanch_section_rule = {
     "rule",

@@ -153,8 +153,9 @@ static void answer_questions(void)
                                : strcmp(about, "keep") == 0  ? "keep"
                                                              : "approve";
         struct stanch_err err;
-        (void)stanch_engine_decide(sim->engine, "person:ada", stanch_json_str(doc, "id", ""), decision,
-                                   stanch_json_str(doc, "plan_digest", NULL), NULL, &err);
+        const struct stanch_answer answer = {
+            .by = "person:ada", .decision = decision, .plan = stanch_json_str(doc, "plan_digest", NULL)};
+        (void)stanch_engine_decide(sim->engine, stanch_json_str(doc, "id", ""), &answer, &err);
     }
 }
 

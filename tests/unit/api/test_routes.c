@@ -17,6 +17,7 @@ static const char *const expected[] = {
     "read GET /v1/incidents/{id}/timeline",
     "respond POST /v1/incidents/{id}/timeline",
     "respond POST /v1/incidents/{id}/merge",
+    "respond POST /v1/incidents/{id}/roles",
     "read GET /v1/incidents/{id}/runs",
     "respond POST /v1/incidents/{id}/runs",
     "read GET /v1/runs",

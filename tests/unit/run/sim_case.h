@@ -22,8 +22,9 @@ static inline int decide(struct sim *sim, const char *id, const char *decision)
 {
     STANCH_AUTO_JSON json_t *doc = stanch_journal_get(sim->journal, STANCH_VIEW_APPENDED, "approval", id);
     struct stanch_err err;
-    return stanch_engine_decide(sim->engine, "person:ada", id, decision, stanch_json_str(doc, "plan_digest", NULL),
-                                NULL, &err);
+    const struct stanch_answer answer = {
+        .by = "person:ada", .decision = decision, .plan = stanch_json_str(doc, "plan_digest", NULL)};
+    return stanch_engine_decide(sim->engine, id, &answer, &err);
 }
 
 /* The first apply: it happens, and its answer is lost. */

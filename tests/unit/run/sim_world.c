@@ -173,6 +173,8 @@ static void make_policy(struct sim *sim)
     STANCH_AUTO_JSON json_t *policy =
         json_pack("{s:s, s:{s:{s:s, s:i, s:i}}, s:[]}", "auto", sim->auto_risk, "approve", "low", "role", "ic",
                   "expires_ms", 900000, "quorum", sim->quorum, "rules");
+    if (sim->policy_more)
+        json_object_update(policy, (json_t *)(uintptr_t)sim->policy_more);
     if (stanch_policy_new(policy, &sim->policy, &err) < 0)
         (void)fprintf(stderr, "policy: %s\n", err.text);
 }
@@ -193,7 +195,8 @@ static int start(struct sim *sim, struct stanch_err *err)
                                           .approval_expires_ms = 900000,
                                           .max_steps = 100,
                                           .worker_idle_ms = sim->idle_ms,
-                                          .epoch = sim->generation};
+                                          .epoch = sim->generation,
+                                          .people = sim->people};
     if (sim->model)
         model_started(sim->model, sim->generation, sim->auto_risk);
     sim->engine = stanch_engine_new(sim->journal, &sim->world, sim->policy, &config);

@@ -187,7 +187,8 @@ static int decide(struct play *play, const char *by, const char *id, const char 
     struct stanch_err err;
     STANCH_AUTO_JSON json_t *doc = stanch_journal_get(play->sim.journal, STANCH_VIEW_APPENDED, "approval", id);
     bool was_open = strcmp(stanch_json_str(doc, "state", ""), "pending") == 0;
-    int rc = stanch_engine_decide(play->sim.engine, by, id, decision, plan, NULL, &err);
+    const struct stanch_answer answer = {.by = by, .decision = decision, .plan = plan};
+    int rc = stanch_engine_decide(play->sim.engine, id, &answer, &err);
     if (rc < 0)
         return rc;
     assert_true(was_open);
