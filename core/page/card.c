@@ -145,7 +145,8 @@ static json_t *summary_of(const struct stanch_page__card *card)
     STANCH_AUTO_FREE char *text =
         card->is_page
             ? stanch_asprintf("%s: the %s is paged: %s", incident, role, what)
-            : stanch_asprintf("%s: %s asks the %s: %s%s%s%s%s%s%s", incident, stanch_json_str(subject, "id", ""), role,
+            : stanch_asprintf("%s: %s %s the %s: %s%s%s%s%s%s%s", incident, stanch_json_str(subject, "id", ""),
+                              card->step == STANCH_PAGE__REMINDED ? "still asks" : "asks", role,
                               stanch_json_str(subject, "instance", ""), *action ? "." : "", action, *action ? "? " : "",
                               impact, *impact ? ". " : "", what);
     for (char *c = text; *c; c++) /* one line */
@@ -173,6 +174,8 @@ static const char *event_of(const struct stanch_page__card *card)
         return "acknowledged";
     case STANCH_PAGE__OVER:
         return "closed";
+    case STANCH_PAGE__REMINDED:
+        return "reminded";
     default:
         return card->is_page ? "page" : "asked";
     }
@@ -183,7 +186,7 @@ json_t *stanch_page__args(const struct stanch_page__card *card, bool is_send)
     json_t *args = json_pack("{s:s}", "key", card->key), *link = link_of(card);
     if (is_send)
         json_object_set_new(args, "event", json_string(event_of(card)));
-    else if (card->step != STANCH_PAGE__ASKED) {
+    else if (card->step != STANCH_PAGE__ASKED && card->step != STANCH_PAGE__REMINDED) {
         json_decref(link);
         return args;
     }

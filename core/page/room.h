@@ -11,7 +11,13 @@
 #include <stdbool.h>
 
 /* What an instance was told of a subject, or should be. */
-enum stanch_page__step { STANCH_PAGE__NOTHING, STANCH_PAGE__ASKED, STANCH_PAGE__ACKNOWLEDGED, STANCH_PAGE__OVER };
+enum stanch_page__step {
+    STANCH_PAGE__NOTHING,
+    STANCH_PAGE__ASKED,
+    STANCH_PAGE__ACKNOWLEDGED,
+    STANCH_PAGE__OVER,
+    STANCH_PAGE__REMINDED /* asked, and it ends soon */
+};
 
 struct stanch_page__card {
     enum stanch_page__step step;

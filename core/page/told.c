@@ -55,7 +55,11 @@ enum stanch_page__step stanch_page__step_of(const json_t *doc, const json_t *not
         return want == STANCH_PAGE__OVER      ? STANCH_PAGE__NOTHING
                : want == STANCH_PAGE__NOTHING ? want
                                               : STANCH_PAGE__ASKED;
-    if (strcmp(state, "told") != 0 || want == STANCH_PAGE__ASKED) /* closed, given up; or known */
+    bool is_told = strcmp(state, "told") == 0;
+    if (is_told && want == STANCH_PAGE__ASKED &&
+        stanch_json_int(doc, "reminded", 0) > stanch_json_int(notice, "reminded", 0))
+        return STANCH_PAGE__REMINDED;
+    if (!is_told || want == STANCH_PAGE__ASKED) /* closed, given up; or known */
         return STANCH_PAGE__NOTHING;
     if (want == STANCH_PAGE__ACKNOWLEDGED && strcmp(told, "acknowledged") == 0)
         return STANCH_PAGE__NOTHING;
@@ -90,6 +94,8 @@ static void note(struct stanch_way *way, struct stanch_batch *batch, const char 
     json_t *data = json_pack("{s:s, s:s, s:s}", "notice", id, "instance", way->name, "about", subject);
     if (strcmp(kind, "notice.told") == 0)
         json_object_set_new(data, "told", json_string(told == STANCH_PAGE__ACKNOWLEDGED ? "acknowledged" : "asked"));
+    if (json_object_get(doc, "reminded"))
+        json_object_set(data, "reminded", json_object_get(doc, "reminded"));
     if (stanch_page__is_for_many(key))
         json_object_set_new(data, "key", json_string(key));
     stanch_json_set_str(data, "why", why);

@@ -317,7 +317,7 @@ static void look(struct stanch_way *way, const char *subject)
         json_object_del(way->queue, subject);
     } else if (step == STANCH_PAGE__OVER && stanch_page__is_for_many(key)) {
         end_member(way, subject, doc, key);
-    } else if (step == STANCH_PAGE__ACKNOWLEDGED && stanch_page__is_for_many(key)) {
+    } else if ((step == STANCH_PAGE__ACKNOWLEDGED || step == STANCH_PAGE__REMINDED) && stanch_page__is_for_many(key)) {
         note_known(way, subject, key);
     } else {
         tell_one(way, subject, doc, step, key);

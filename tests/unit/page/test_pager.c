@@ -196,6 +196,29 @@ static void a_question_is_told_from_its_asking_to_its_end(void **state)
     assert_int_equal(json_array_size(f->told), 3);
 }
 
+static void who_did_not_answer_is_reminded_once(void **state)
+{
+    struct fixture *f = *state;
+    ask(f, 1, 1);
+    stanch_loop_sim_advance(f->loop, 100);
+    append(f, "approval.reminded", json_pack("{s:s, s:i, s:n}", "approval", "A-1", "reminded", 1, "remind_due_ms"));
+    stanch_loop_sim_advance(f->loop, 100);
+    assert_told(f, "[\"trigger A-1 1\",\"trigger A-1 1\"]");
+    restart(f);
+    stanch_loop_sim_advance(f->loop, 600000);
+    assert_int_equal(json_array_size(f->told), 2);
+    f->is_away = true;
+    ask(f, 2, 2);
+    append(f, "approval.reminded", json_pack("{s:s, s:i, s:n}", "approval", "A-2", "reminded", 1, "remind_due_ms"));
+    stanch_loop_sim_advance(f->loop, 5000);
+    f->is_away = false;
+    stanch_loop_sim_advance(f->loop, 120000);
+    assert_int_equal(json_array_size(f->told), 3); /* it is told for the first time: that is no reminder */
+    close_question(f, 1, 2);
+    stanch_loop_sim_advance(f->loop, 100);
+    assert_int_equal(json_array_size(f->told), 5);
+}
+
 static void what_was_answered_before_it_was_told_is_not_told(void **state)
 {
     struct fixture *f = *state;
@@ -404,6 +427,7 @@ int main(void)
 #define PAGER(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         PAGER(a_question_is_told_from_its_asking_to_its_end),
+        PAGER(who_did_not_answer_is_reminded_once),
         PAGER(what_was_answered_before_it_was_told_is_not_told),
         PAGER(what_ends_while_its_page_is_on_its_way_is_told_both),
         PAGER(an_outage_is_said_once_and_tried_with_back_off),
