@@ -188,12 +188,20 @@ static json_t *rule_digests(const json_t *rules)
     return digests;
 }
 
+/* Does the policy still ask the same people? */
+static bool same_approvers(const json_t *approval, const struct stanch_gate *gate)
+{
+    const char *role = stanch_json_str(approval, "of_role", stanch_json_str(approval, "role", "ic"));
+    return stanch_json_int(approval, "quorum", 1) >= gate->policy.quorum && strcmp(role, gate->policy.role) == 0 &&
+           stanch_json_bool(approval, "not_requester", false) >= gate->policy.not_requester;
+}
+
 /* Do the same rules of the policy match that the approval was given under? */
 static bool same_rules(const json_t *approval, const struct stanch_gate *gate)
 {
     STANCH_AUTO_JSON json_t *then = rule_digests(json_object_get(approval, "rules"));
     STANCH_AUTO_JSON json_t *now = rule_digests(gate->policy.rules);
-    return json_equal(then, now) && stanch_json_int(approval, "quorum", 1) >= gate->policy.quorum;
+    return json_equal(then, now) && same_approvers(approval, gate);
 }
 
 /* Why what was approved is not what would run now, in the words of the new question; NULL: it is. A grant gets old like
