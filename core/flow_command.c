@@ -125,7 +125,9 @@ static int incident_set(const struct command *c, struct stanch_err *err)
 static int incident_resolve(const struct command *c, struct stanch_err *err)
 {
     struct stanch_batch *batch = stanch_batch_new();
-    return finish_incident(c, stanch_incident_resolve(c->flow->incidents, c->by, c->input, batch, err), batch, err);
+    return finish_incident(
+        c, stanch_incident_resolve(c->flow->incidents, c->by, c->input, stanch_flow__now(c->flow), batch, err), batch,
+        err);
 }
 
 static int incident_note(const struct command *c, struct stanch_err *err)

@@ -8,8 +8,9 @@
 #include "timeline/journal.h"
 #include <string.h>
 
-#define KNOWN_MAX  256 /* correlations in one generation */
-#define MERGES_MAX 8   /* how far a merge is followed */
+#define KNOWN_MAX        256 /* correlations in one generation */
+#define REOPEN_WITHIN_MS (30LL * 60 * 1000)
+#define MERGES_MAX       8 /* how far a merge is followed */
 
 struct stanch_incidents {
     struct stanch_journal *journal;
@@ -144,6 +145,25 @@ static bool takes_in(struct stanch_incidents *incidents, char incident[64], int6
     return false;
 }
 
+/* Was it over only for a moment? Then it is the same trouble: what is known of it, and who holds its roles, goes on. */
+static bool may_reopen(struct stanch_incidents *incidents, const char *incident, int64_t now_ms)
+{
+    STANCH_AUTO_JSON json_t *doc = stanch_journal_see(incidents->journal, "incident", incident);
+    int64_t resolved_ms = stanch_json_int(doc, "resolved_ms", 0);
+    return strcmp(stanch_json_str(doc, "state", ""), "resolved") == 0 && resolved_ms > 0 &&
+           now_ms - resolved_ms < stanch_json_int(incidents->config, "reopen_within_ms", REOPEN_WITHIN_MS);
+}
+
+static void reopen(struct stanch_incidents *incidents, const char *incident, const json_t *event,
+                   struct stanch_batch *batch)
+{
+    stanch_batch_add(batch, incident, "incident.reopened", STANCH_BY_STANCH, NULL,
+                     json_pack("{s:s, s:s+, s:n, s:n}", "incident", incident, "reason",
+                               stanch_json_str(event, "name", "its alert"), " fires again", "resolved_ms",
+                               "left_in_force"));
+    json_object_set_new(incidents->draft, incident, json_true());
+}
+
 void stanch_incident_for_event(struct stanch_incidents *incidents, const json_t *event, int64_t now_ms, bool must,
                                struct stanch_batch *batch, char ret[64])
 {
@@ -155,7 +175,12 @@ void stanch_incident_for_event(struct stanch_incidents *incidents, const json_t 
     bool resolved = strcmp(stanch_json_str(event, "state", ""), "resolved") == 0;
     char known[64];
     look_up(incidents, correlation, known);
-    if (*known && takes_in(incidents, known, now_ms, resolved)) {
+    bool is_taken = *known && takes_in(incidents, known, now_ms, resolved);
+    if (*known && !is_taken && !resolved && may_reopen(incidents, known, now_ms)) {
+        reopen(incidents, known, event, batch);
+        is_taken = true;
+    }
+    if (is_taken) {
         (void)snprintf(ret, 64, "%s", known);
         join(ret, event, now_ms, batch);
         return;
@@ -261,7 +286,7 @@ int stanch_incident_set(struct stanch_incidents *incidents, const char *by, cons
     return 0;
 }
 
-int stanch_incident_resolve(struct stanch_incidents *incidents, const char *by, const json_t *input,
+int stanch_incident_resolve(struct stanch_incidents *incidents, const char *by, const json_t *input, int64_t now_ms,
                             struct stanch_batch *batch, struct stanch_err *err)
 {
     STANCH_AUTO_JSON json_t *doc = open_incident(incidents, input, err);
@@ -281,7 +306,8 @@ int stanch_incident_resolve(struct stanch_incidents *incidents, const char *by, 
             err, STANCH_E_CONFLICT,
             "%s still has %zu mitigation(s) in force (%s, ...): undo them, or give a reason to leave them", id,
             json_array_size(in_force), stanch_json_str(json_array_get(in_force, 0), "id", ""));
-    json_t *data = json_pack("{s:s, s:I}", "incident", id, "left_in_force", (json_int_t)json_array_size(in_force));
+    json_t *data = json_pack("{s:s, s:I, s:I}", "incident", id, "left_in_force", (json_int_t)json_array_size(in_force),
+                             "resolved_ms", (json_int_t)now_ms);
     stanch_json_set_str(data, "reason", reason);
     stanch_batch_add(batch, id, "incident.resolved", by, NULL, data);
     return 0;

@@ -16,7 +16,7 @@ struct stanch_batch;
 struct stanch_people;
 
 /** config:
- * {"correlate":[label],"join_within_ms":n,"declare_from":"sev3","severity":{"label","map":{},"otherwise"}};
+ * {"correlate":[label],"join_within_ms":n,"reopen_within_ms":n,"declare_from":"sev3","severity":{"label","map":{},"otherwise"}};
  *  copied. people: borrowed, must outlive it; NULL: no people file, so nobody is given a role (roles.h). ret: new. */
 int stanch_incidents_new(struct stanch_journal *journal, const json_t *config, const struct stanch_people *people,
                          struct stanch_incidents **ret, struct stanch_err *err);
@@ -28,8 +28,8 @@ void stanch_incidents_new_batch(struct stanch_incidents *incidents);
 /** The severity that an event's labels give it: "sev1".."sev4". borrowed from the configuration. */
 const char *stanch_incident_severity(const struct stanch_incidents *incidents, const json_t *event);
 
-/** Join an open incident whose correlation labels agree inside the join window, or declare one; a resolved
- * event only joins. must: declare also when the severity alone would not (a run needs one). ret: the
+/** Join an open incident whose correlation labels agree inside the join window, open one again that was resolved a short
+ * while ago (reopen_within), or declare one; a resolved event only joins. must: declare also when the severity alone would not (a run needs one). ret: the
  * incident's id, or "" when the event stays without one. */
 void stanch_incident_for_event(struct stanch_incidents *incidents, const json_t *event, int64_t now_ms, bool must,
                                struct stanch_batch *batch, char ret[64]);
@@ -41,7 +41,7 @@ int stanch_incident_declare(struct stanch_incidents *incidents, const char *by, 
 int stanch_incident_set(struct stanch_incidents *incidents, const char *by, const json_t *input,
                         struct stanch_batch *batch, struct stanch_err *err);
 /** Refused while mitigations are in force, unless a reason is given. */
-int stanch_incident_resolve(struct stanch_incidents *incidents, const char *by, const json_t *input,
+int stanch_incident_resolve(struct stanch_incidents *incidents, const char *by, const json_t *input, int64_t now_ms,
                             struct stanch_batch *batch, struct stanch_err *err);
 /** kind: "incident.noted" or "incident.decided". */
 int stanch_incident_say(struct stanch_incidents *incidents, const char *by, const char *kind, const json_t *input,

@@ -195,6 +195,8 @@ const struct stanch_section stanch_section_incidents = {
          "events that agree in these labels belong to one incident"},
         {"join_within", "join_within_ms", stanch_read_duration, &join_bounds, "\"30m\"", false, "duration",
          "how long after its last event an open incident takes another one in"},
+        {"reopen_within", "reopen_within_ms", stanch_read_duration, &join_bounds, "\"30m\"", false, "duration",
+         "how long after it was resolved an incident is opened again when its alert fires anew; \"0s\": never"},
         {"declare_from", NULL, stanch_read_word, stanch_words_severity, "\"sev4\"", false, "\"sev1\" to \"sev4\"",
          "the lightest severity that opens an incident by itself"},
         {"severity", NULL, stanch_read_section, &stanch_section_severity, "{}", false, "table", "see below"},
