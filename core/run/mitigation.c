@@ -57,6 +57,15 @@ void stanch_mitigation__free_all(struct stanch_engine *engine)
         drop_lease(engine->leases);
 }
 
+/* The first thing that is done about an incident says so of the incident. What a person said of it stays. */
+static void say_mitigating(struct stanch_op *op, struct stanch_batch *batch)
+{
+    STANCH_AUTO_JSON json_t *incident = stanch_journal_see(op->engine->journal, "incident", op->chain);
+    if (strcmp(stanch_json_str(incident, "state", ""), "investigating") == 0)
+        stanch_batch_add(batch, op->chain, "incident.changed", STANCH_BY_STANCH, op->run_id,
+                         json_pack("{s:s, s:s}", "incident", op->chain, "state", "mitigating"));
+}
+
 void stanch_mitigation__applied(struct stanch_op *op, const char *instance, const char *action, const json_t *args,
                                 const json_t *plan, int64_t lease_ms, const char *because, struct stanch_batch *batch,
                                 char ret_id[32])
@@ -84,6 +93,7 @@ void stanch_mitigation__applied(struct stanch_op *op, const char *instance, cons
         json_array_append_new(op->run->applied, json_string(ret_id));
     stanch_engine__count(engine, "mitigations_applied");
     stanch_batch_add(batch, op->chain, "mitigation.applied", STANCH_BY_STANCH, op->run_id, data);
+    say_mitigating(op, batch);
 }
 
 static bool can_be_undone(const json_t *doc)

@@ -48,7 +48,7 @@ static enum standing standing_of(const char *kind)
     };
     static const char *const along[] = {
         "approval.requested", "step.waiting",  "step.resolved", "step.checked",       "step.verified",
-        "run.resumed",        "step.orphaned", "step.settled",  "mitigation.ordered",
+        "run.resumed",        "step.orphaned", "step.settled",  "mitigation.ordered", "incident.changed",
     };
     const char *verb = strrchr(kind, '.');
     if (verb && (strcmp(verb, ".answered") == 0 || strcmp(verb, ".ended") == 0))
