@@ -178,8 +178,9 @@ static void person_in(const struct stanch_flow *flow, const json_t *window, char
         stanch_people_called(flow->people, summary, ret);
 }
 
-void stanch_flow__on_call(const struct stanch_flow *flow, const char *role, int64_t at_ms, char ret[160])
+void stanch_flow__on_call(void *ctx, const char *role, int64_t at_ms, char ret[160])
 {
+    const struct stanch_flow *flow = ctx;
     ret[0] = 0;
     if (!flow->people)
         return;

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "flow_parts.h"
+#include "incident/roles.h"
 #include "run/stop.h"
 #include <string.h>
 
@@ -134,8 +135,8 @@ int stanch_flow_new(struct stanch_loop *loop, struct stanch_journal *journal, st
     flow->began_mono_ms = flow->ticked_mono_ms = stanch_loop_mono_ms(loop);
     flow->wall_minus_mono_ms = stanch_flow__now(flow) - flow->began_mono_ms;
     (void)snprintf(flow->book_state, sizeof flow->book_state, "none");
-    int rc =
-        stanch_incidents_new(journal, json_object_get(flow->config, "incidents"), flow->people, &flow->incidents, err);
+    int rc = stanch_incidents_new(journal, json_object_get(flow->config, "incidents"), flow->people,
+                                  &(struct stanch_roster){stanch_flow__on_call, flow}, &flow->incidents, err);
     if (rc < 0) {
         stanch_flow_free(flow);
         return rc;

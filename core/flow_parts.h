@@ -193,8 +193,9 @@ void stanch_flow__store(struct stanch_delivery *delivery, const json_t *events);
 /** Ask those that are due. */
 void stanch_flow__look_at_calendars(struct stanch_flow *flow);
 void stanch_flow__calendars_free(struct stanch_flow *flow);
-/** Who is on call for a role at an instant: the role's calendar says it, else the people file. ret: "person:ada", or "" */
-void stanch_flow__on_call(const struct stanch_flow *flow, const char *role, int64_t at_ms, char ret[160]);
+/** Who is on call for a role at an instant: the role's calendar says it, else the people file. ctx: the flow. ret:
+ *  "person:ada", or "" */
+void stanch_flow__on_call(void *ctx, const char *role, int64_t at_ms, char ret[160]);
 /** What is under way: {calendar: [summaries], or null: not known}; new. ctx: the flow */
 json_t *stanch_flow__calendars_now(void *ctx);
 /** [{"name","state":"read"|"away"|"none","now":as above,"read_ms"?,"why"?}]; new */

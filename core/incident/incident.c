@@ -15,6 +15,8 @@
 struct stanch_incidents {
     struct stanch_journal *journal;
     const struct stanch_people *people;
+    struct stanch_roster roster;
+    bool has_roster;
     json_t *config;
     json_t *known, *known_before; /* correlation digest -> incident */
     json_t *draft;                /* incident -> true: those that the batch in the making declares */
@@ -47,12 +49,15 @@ static void look_up(struct stanch_incidents *incidents, const char *correlation,
 }
 
 int stanch_incidents_new(struct stanch_journal *journal, const json_t *config, const struct stanch_people *people,
-                         struct stanch_incidents **ret, struct stanch_err *err)
+                         const struct stanch_roster *roster, struct stanch_incidents **ret, struct stanch_err *err)
 {
     (void)err;
     struct stanch_incidents *incidents = STANCH_NEW(struct stanch_incidents);
     incidents->journal = journal;
     incidents->people = people;
+    incidents->has_roster = roster != NULL;
+    if (roster)
+        incidents->roster = *roster;
     incidents->config = config ? json_deep_copy(config) : json_object();
     incidents->known = json_object();
     incidents->known_before = json_object();
@@ -75,6 +80,13 @@ void stanch_incidents_free(struct stanch_incidents *incidents)
     json_decref(incidents->known_before);
     json_decref(incidents->draft);
     free(incidents);
+}
+
+static void put_on_call(const struct stanch_incidents *incidents, const char *incident, const char *by, int64_t now_ms,
+                        struct stanch_batch *batch)
+{
+    const struct stanch_roster *roster = incidents->has_roster ? &incidents->roster : NULL;
+    stanch_role_put_on_call(incidents->people, roster, incident, by, now_ms, batch);
 }
 
 static bool is_severity(const char *text)
@@ -198,7 +210,7 @@ void stanch_incident_for_event(struct stanch_incidents *incidents, const json_t 
                      json_pack("{s:s, s:s, s:s, s:s, s:{}, s:I, s:s}", "incident", ret, "title", title, "severity",
                                severity, "correlation", correlation, "roles", "last_event_ms", (json_int_t)now_ms,
                                "event", stanch_json_str(event, "id", "")));
-    stanch_role_put_on_call(incidents->people, ret, STANCH_BY_STANCH, now_ms, batch);
+    put_on_call(incidents, ret, STANCH_BY_STANCH, now_ms, batch);
     json_object_set_new(incidents->draft, ret, json_true());
     learn(incidents, correlation, ret);
 }
@@ -228,7 +240,7 @@ int stanch_incident_declare(struct stanch_incidents *incidents, const char *by, 
                              "roles", "last_event_ms", (json_int_t)now_ms);
     stanch_json_set_str(data, "note", stanch_json_str(input, "note", NULL));
     stanch_batch_add(batch, ret, "incident.declared", by, NULL, data);
-    stanch_role_put_on_call(incidents->people, ret, by, now_ms, batch);
+    put_on_call(incidents, ret, by, now_ms, batch);
     return 0;
 }
 

@@ -14,12 +14,14 @@ struct stanch_incidents;
 struct stanch_journal;
 struct stanch_batch;
 struct stanch_people;
+struct stanch_roster;
 
 /** config:
  * {"correlate":[label],"join_within_ms":n,"reopen_within_ms":n,"declare_from":"sev3","severity":{"label","map":{},"otherwise"}};
- *  copied. people: borrowed, must outlive it; NULL: no people file, so nobody is given a role (roles.h). ret: new. */
+ *  copied. people: borrowed, must outlive it; NULL: no people file, so nobody is given a role (roles.h). roster: copied; NULL: the
+ *  people file alone says who is on call. ret: new. */
 int stanch_incidents_new(struct stanch_journal *journal, const json_t *config, const struct stanch_people *people,
-                         struct stanch_incidents **ret, struct stanch_err *err);
+                         const struct stanch_roster *roster, struct stanch_incidents **ret, struct stanch_err *err);
 void stanch_incidents_free(struct stanch_incidents *incidents);
 
 /** A batch begins: what the one before declared counts only if it was appended. */

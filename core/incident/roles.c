@@ -138,8 +138,8 @@ void stanch_role_put(const struct stanch_role_change *change, const char *by, st
     stanch_batch_add(batch, change->incident, "incident.assigned", by, NULL, data);
 }
 
-void stanch_role_put_on_call(const struct stanch_people *people, const char *incident, const char *by, int64_t now_ms,
-                             struct stanch_batch *batch)
+void stanch_role_put_on_call(const struct stanch_people *people, const struct stanch_roster *roster,
+                             const char *incident, const char *by, int64_t now_ms, struct stanch_batch *batch)
 {
     for (size_t i = 0; people && i < ROLES; i++) {
         struct stanch_role_change change = {0};
@@ -147,7 +147,10 @@ void stanch_role_put_on_call(const struct stanch_people *people, const char *inc
         (void)snprintf(change.incident, sizeof change.incident, "%s", incident);
         (void)snprintf(change.role, sizeof change.role, "%s", roles[i]);
         (void)snprintf(change.why, sizeof change.why, "on call");
-        stanch_people_on_call(people, roles[i], now_ms, change.holder);
+        if (roster)
+            roster->on_call(roster->ctx, roles[i], now_ms, change.holder);
+        else
+            stanch_people_on_call(people, roles[i], now_ms, change.holder);
         if (change.holder[0] && stanch_people_may(people, change.holder) < needed_for(roles[i])) {
             stanch_log(STANCH_LOG_WARN, "incident", "%s is on call as %s and may not %s: it is left empty",
                        change.holder, roles[i], stanch_may_word(needed_for(roles[i])));

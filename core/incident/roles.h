@@ -46,9 +46,15 @@ int stanch_role_check(struct stanch_journal *journal, const struct stanch_people
 /** Put incident.assigned into the batch. */
 void stanch_role_put(const struct stanch_role_change *change, const char *by, struct stanch_batch *batch);
 
-/** An incident is declared in this batch: who is on call by the people file gets each role. by: who declared it. A person
- *  who declared it by hand and may approve becomes IC when nobody is on call for that. No-op without a people file. */
-void stanch_role_put_on_call(const struct stanch_people *people, const char *incident, const char *by, int64_t now_ms,
-                             struct stanch_batch *batch);
+/* Who knows who is on call, calendars too. */
+struct stanch_roster {
+    /** ret: "person:ada", or "": nobody is */
+    void (*on_call)(void *ctx, const char *role, int64_t at_ms, char ret[160]);
+    void *ctx;
+};
+/** An incident is declared in this batch: who is on call gets each role. roster: NULL: by the people file alone. by: who declared
+ *  it. A person who declared it by hand and may approve becomes IC when nobody is on call for that. No-op without a people file. */
+void stanch_role_put_on_call(const struct stanch_people *people, const struct stanch_roster *roster,
+                             const char *incident, const char *by, int64_t now_ms, struct stanch_batch *batch);
 
 #endif

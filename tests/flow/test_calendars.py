@@ -116,3 +116,27 @@ def test_who_may_look_sees_no_address_of_a_feed(world):
     wait_for(lambda: calendars(daemon).get("freezes", {}).get("state") == "away", "it to be said")
     shown = daemon.log() + str(daemon.timeline("-")) + str(daemon.get("/v1/status")) + str(os.listdir(world.dir))
     assert "CANARY" not in shown
+
+
+def test_the_calendar_of_a_role_says_who_is_ic(world):
+    """As vendors name people: by attendee, by name, in the summary alone; and when it says nothing, the people file does."""
+    others = [event("other", 30, 40, "Later", "ATTENDEE:mailto:grace@example.org")]
+    seen = {}
+    for name, shift in {
+            "attendee": event("a", -1, 5, "Primary", "ATTENDEE;CN=Somebody:mailto:Barbara@example.org"),
+            "summary": event("a", -1, 5, "Rotation L1: barbara@example.org"),
+            "stranger": event("a", -1, 5, "Primary", "ATTENDEE:mailto:stranger@example.org"),
+            "nobody": event("a", 5, 9, "Primary", "ATTENDEE:mailto:barbara@example.org")}.items():
+        world.write("calendars/roster.ics", calendar(shift, *others))
+        world.write("people.lua", """people {
+            person "me" { uid = %d, may = "admin" }, person "ada" {}, person "barbara" { email = "barbara@example.org" },
+            person "grace" { email = "grace@example.org" },
+            roles = { ic = { calendar = "roster", people = { "ada" } } }, pool = { "ada" } }""" % os.getuid())
+        world.repo.commit({"shift.lua": book(set_to(7), on='alert { alertname = "shift" }', more=f"-- {name}")})
+        roster = lua({"file": world.dir / "calendars/roster.ics", "timezone": "UTC"})
+        daemon = world.daemon(policy='policy { auto = "low" }', people="people.lua", instances=[f'ical "roster" {roster}']).start()
+        read(daemon, "roster")
+        incident = daemon.post("/v1/incidents", {"title": name})
+        seen[name] = incident["roles"]["ic"]
+        daemon.stop()
+    assert seen == {"attendee": "person:barbara", "summary": "person:barbara", "stranger": "person:ada", "nobody": "person:ada"}

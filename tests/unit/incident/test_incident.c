@@ -36,7 +36,7 @@ static void begin(struct fixture *f, const char *config, const char *people)
     assert_int_equal(stanch_journal_open(f->loop, stanch_store_memory_new(), &f->journal, &err), 0);
     if (data && stanch_people_new(data, &f->people, &err) < 0)
         fail_msg("%s", err.text);
-    assert_int_equal(stanch_incidents_new(f->journal, settings, f->people, &f->incidents, &err), 0);
+    assert_int_equal(stanch_incidents_new(f->journal, settings, f->people, NULL, &f->incidents, &err), 0);
 }
 
 static void end(struct fixture *f)

@@ -32,7 +32,7 @@ static void move_in(struct house *house, const char *who, const char *policy)
     house->sim.policy_more = house->policy;
     sim_crash(&house->sim); /* comes back with both */
     struct stanch_batch *batch = stanch_batch_new();
-    stanch_role_put_on_call(house->people, "INC-1", "stanch", 0, batch);
+    stanch_role_put_on_call(house->people, NULL, "INC-1", "stanch", 0, batch);
     assert_int_equal(stanch_journal_append(house->sim.journal, batch, NULL, NULL, &err), 0);
     stanch_loop_sim_settle(house->sim.loop);
 }

@@ -1,12 +1,14 @@
-/* Campaign D6: random interleavings of people who approve (what they see, what they saw a while ago, what nobody planned),
- * of somebody else who changes the remote, of policies that change, of stops, expiries and deaths, all from a seed. A judge
- * of its own looks at every apply that leaves: was exactly this plan approved, by enough people, under these rules, and not
- * used before?
+/* Campaign D6: random interleavings of people who approve (what they see, what they saw a while ago, what nobody planned; who
+ * may and who may not), of a role that is handed over and taken, of somebody else who changes the remote, of policies that
+ * change, of stops, expiries and deaths, all from a seed. A judge of its own looks at every apply that leaves: was exactly this
+ * plan approved, by enough people, who holds the role now among them, under these rules, and not used before?
  *
  *   STANCH_SEEDS=n  how many interleavings, from STANCH_FROM on      STANCH_SEED=n  this one alone
  */
 #include "run/sim_case.h"
 #include "base/log.h"
+#include "incident/roles.h"
+#include "people/people.h"
 #include "run/stop.h"
 #include <stdio.h>
 
@@ -30,14 +32,21 @@ struct rules {
     int64_t until_ms; /* in force until then; of the present ones: for ever */
 };
 
+struct holder {
+    char name[160];
+    int64_t until_ms; /* as above */
+};
+
 struct play {
     struct sim sim;
+    struct stanch_people *people;
+    struct holder ic, ic_before;
     uint64_t first_seed;
     struct grant grants[GRANTS];
     int grant_count;
     struct rules now, before;
     json_t *seen; /* a question as somebody saw it a while ago */
-    int applied, voided, refused;
+    int applied, voided, refused, handed;
 };
 
 /* ---- the policy ---- */
@@ -85,6 +94,20 @@ static bool same_plan(const json_t *a, const json_t *b)
     return true;
 }
 
+static bool is_among(const struct grant *grant, const char *name)
+{
+    for (int i = 0; i < grant->count; i++)
+        if (strcmp(grant->people[i], name) == 0)
+            return true;
+    return false;
+}
+
+static bool is_by_ic(const struct play *play, const struct grant *grant, int64_t now_ms)
+{
+    return is_among(grant, play->ic.name) ||
+           (now_ms <= play->ic_before.until_ms && is_among(grant, play->ic_before.name));
+}
+
 static bool allows(const struct rules *rules, const struct grant *grant, int64_t now_ms)
 {
     return now_ms <= rules->until_ms && grant->count >= rules->quorum && strcmp(grant->rule, rules->rule) == 0;
@@ -105,6 +128,8 @@ static void judge(struct play *play, const char *key, const json_t *plan)
         if (is_again(grant, key, plan))
             return;
         if (grant->used_by[0] || now > grant->due_ms + SLACK || !same_plan(grant->plan, plan))
+            continue;
+        if (!is_by_ic(play, grant, now))
             continue;
         if (allows(&play->now, grant, now) || allows(&play->before, grant, now)) {
             (void)snprintf(grant->used_by, sizeof grant->used_by, "%s", key);
@@ -153,20 +178,42 @@ static struct grant *grant_of(struct play *play, const json_t *question)
     return grant;
 }
 
+static void set_ic(struct play *play, const char *name)
+{
+    if (strcmp(play->ic.name, name) == 0)
+        return;
+    play->ic_before = play->ic;
+    play->ic_before.until_ms = stanch_loop_mono_ms(play->sim.loop) + SLACK;
+    (void)snprintf(play->ic.name, sizeof play->ic.name, "%s", name);
+}
+
 /* What a decision that was taken gives; counted apart from the engine. */
 static void note_grant(struct play *play, const json_t *question, const char *by)
 {
     struct grant *grant = grant_of(play, question);
-    for (int i = 0; i < grant->count; i++)
-        if (strcmp(grant->people[i], by) == 0)
-            return;
+    if (is_among(grant, by))
+        return;
+    assert_true(grant->count < 4);
     (void)snprintf(grant->people[grant->count++], sizeof grant->people[0], "%s", by);
+}
+
+/* Only an answer for the pool gives the role to who answered; unless its holder has agreed already. */
+static void look_who_took_it(struct play *play, const json_t *question, const char *by)
+{
+    STANCH_AUTO_JSON json_t *incident = stanch_journal_see(play->sim.journal, "incident", "INC-1");
+    const char *holder = stanch_role_holder(incident, "ic");
+    bool pool = strcmp(stanch_json_str(question, "role", ""), STANCH_ROLE_POOL) == 0;
+    if (strcmp(holder, play->ic.name) != 0 && (!pool || strcmp(holder, by) != 0))
+        fail_msg("STANCH_SEED=%llu: %s is the ic after an answer of %s", (unsigned long long)play->first_seed, holder,
+                 by);
+    set_ic(play, holder);
 }
 
 /* Somebody presses a button: on the question that is open now, or on the card that was looked at a while ago. */
 static void press(struct play *play)
 {
-    static const char *const people[] = {"person:ada", "person:bob", "person:eve"};
+    static const char *const people[] = {"person:ada", "person:bob", "person:eve",  "person:ada", "person:bob",
+                                         "person:eve", "person:ada", "person:alan", "token:ci",   "person:nobody"};
     struct sim *sim = &play->sim;
     STANCH_AUTO_JSON json_t *open = open_question(play);
     STANCH_AUTO_JSON json_t *card = play->seen && sim_dice(sim, 3) == 0 ? json_incref(play->seen)
@@ -176,7 +223,7 @@ static void press(struct play *play)
     if (!card)
         return;
     bool is_plan = json_object_get(card, "plan") != NULL, deny = sim_dice(sim, 12) == 0;
-    const char *by = people[sim_dice(sim, 3)];
+    const char *by = people[sim_dice(sim, 10)];
     const char *digest = stanch_json_str(card, "plan_digest", NULL);
     if (is_plan && sim_dice(sim, 10) == 0)
         digest = sim_dice(sim, 2) ? "0000000000000000000000000000000000000000000000000000000000000000" : NULL;
@@ -184,10 +231,41 @@ static void press(struct play *play)
     if (!is_plan)
         decision = json_string_value(json_array_get(json_object_get(card, "choices"), 0));
     /* the question may be another than the card: what is approved is what stands in the journal under the card's id */
-    if (stanch_engine_decide(sim->engine, by, stanch_json_str(card, "id", ""), decision, digest, NULL, &err) < 0)
+    const struct stanch_answer answer = {.by = by, .decision = decision, .plan = digest};
+    if (stanch_engine_decide(sim->engine, stanch_json_str(card, "id", ""), &answer, &err) < 0) {
         play->refused++;
-    else if (is_plan && !deny)
-        note_grant(play, card, by);
+        return;
+    }
+    if (stanch_people_may(play->people, by) < STANCH_MAY_APPROVE)
+        fail_msg("STANCH_SEED=%llu: %s decided", (unsigned long long)play->first_seed, by);
+    STANCH_AUTO_JSON json_t *asked =
+        stanch_journal_get(sim->journal, STANCH_VIEW_APPENDED, "approval", stanch_json_str(card, "id", ""));
+    if (is_plan && !deny)
+        note_grant(play, asked, by);
+    look_who_took_it(play, asked, by);
+}
+
+/* The holder hands the role over, or somebody takes it, or somebody tries to who may not. */
+static void hand_over(struct play *play)
+{
+    static const char *const people[] = {"person:ada", "person:bob", "person:eve", "person:alan", "token:ci"};
+    struct sim *sim = &play->sim;
+    const char *by = sim_dice(sim, 2) ? play->ic.name : people[sim_dice(sim, 5)], *to = people[sim_dice(sim, 4)];
+    STANCH_AUTO_JSON json_t *input = json_pack("{s:s, s:s, s:s, s:s}", "incident", "INC-1", "role", "ic", "person",
+                                               to + strlen("person:"), "reason", "no answer");
+    struct stanch_role_change change;
+    struct stanch_err err = {0};
+    if (stanch_role_check(sim->journal, play->people, by, input, &change, &err) < 0)
+        return;
+    if (stanch_people_may(play->people, by) < STANCH_MAY_APPROVE ||
+        stanch_people_may(play->people, to) < STANCH_MAY_APPROVE)
+        fail_msg("STANCH_SEED=%llu: %s made %s the ic", (unsigned long long)play->first_seed, by, to);
+    struct stanch_batch *batch = stanch_batch_new();
+    stanch_role_put(&change, by, batch);
+    assert_int_equal(stanch_engine_role_changed(sim->engine, &change, batch, &err), 0);
+    assert_int_equal(stanch_journal_append(sim->journal, batch, NULL, NULL, &err), 0);
+    play->handed++;
+    set_ic(play, to);
 }
 
 static void remember(struct play *play)
@@ -198,10 +276,13 @@ static void remember(struct play *play)
 
 /* ---- one interleaving ---- */
 
+/* What was not committed is gone, a role that was handed over a moment ago too. */
 static void die(struct play *play)
 {
     sim_crash(&play->sim);
     say_policy(play);
+    STANCH_AUTO_JSON json_t *incident = stanch_journal_see(play->sim.journal, "incident", "INC-1");
+    set_ic(play, stanch_role_holder(incident, "ic"));
 }
 
 static void flip_the_switch(struct play *play)
@@ -217,7 +298,7 @@ static void move(struct play *play)
 {
     struct sim *sim = &play->sim;
     char target[4] = {'s', (char)('0' + sim_dice(sim, 2)), 0};
-    switch (sim_dice(sim, 14)) {
+    switch (sim_dice(sim, 16)) {
     case 0:
         json_object_set_new(sim->remote, target, json_integer(sim_dice(sim, 4)));
         break;
@@ -233,6 +314,9 @@ static void move(struct play *play)
         break;
     case 5:
         flip_the_switch(play);
+        break;
+    case 7:
+        hand_over(play);
         break;
     case 6:
         sim_advance(sim, sim_dice(sim, 4) ? 200000 : 901000); /* grounds and questions get old */
@@ -262,11 +346,35 @@ static void count_voided(struct play *play)
         play->voided += strcmp(stanch_json_str(json_array_get(list, i), "state", ""), "voided") == 0;
 }
 
+static const char everybody[] =
+    "{\"people\":[{\"name\":\"ada\",\"may\":\"approve\"},{\"name\":\"bob\",\"may\":\"approve\"},"
+    "{\"name\":\"eve\",\"may\":\"admin\"},{\"name\":\"alan\",\"may\":\"respond\"}],"
+    "\"roles\":{\"ic\":{\"people\":[\"ada\"]}},\"pool\":[\"bob\",\"eve\"]}";
+
+/* People are there from the first incident on. */
+static void move_in(struct play *play)
+{
+    struct sim *sim = &play->sim;
+    struct stanch_err err = {0};
+    STANCH_AUTO_JSON json_t *data = json_loads(everybody, 0, NULL);
+    assert_int_equal(stanch_people_new(data, &play->people, &err), 0);
+    sim_init(sim, "none", NULL);
+    sim->people = play->people;
+    sim_crash(sim); /* comes back with them */
+    struct stanch_batch *batch = stanch_batch_new();
+    stanch_role_put_on_call(play->people, NULL, "INC-1", "stanch", 0, batch);
+    assert_int_equal(stanch_journal_append(sim->journal, batch, NULL, NULL, &err), 0);
+    stanch_loop_sim_settle(sim->loop);
+    play->ic = (struct holder){.name = "person:ada", .until_ms = INT64_MAX};
+    play->ic_before = play->ic;
+    play->ic_before.until_ms = 0;
+}
+
 static void interleave(uint64_t seed, struct play *total)
 {
     struct play play = {.first_seed = seed, .now = {.quorum = 1, .until_ms = INT64_MAX}};
     struct sim *sim = &play.sim;
-    sim_init(sim, "none", NULL);
+    move_in(&play);
     sim->world.call = judge_call;
     sim->seed = seed;
     sim->idle_ms = seed % 2 ? 1 : 2000; /* out of memory at once, or seldom */
@@ -288,10 +396,12 @@ static void interleave(uint64_t seed, struct play *total)
     total->applied += play.applied;
     total->voided += play.voided;
     total->refused += play.refused;
+    total->handed += play.handed;
     for (int i = 0; i < play.grant_count; i++)
         json_decref(play.grants[i].plan);
     json_decref(play.seen);
     sim_done(sim);
+    stanch_people_free(play.people);
 }
 
 static int from_env(const char *name, int otherwise)
@@ -310,10 +420,11 @@ static void only_what_was_approved_is_applied(void **state)
     stanch_log_set_level(STANCH_LOG_ERROR);
     for (int seed = first; seed < first + count; seed++)
         interleave((uint64_t)seed, &total);
-    print_message("%d interleavings from %d: %d applied, %d voided, %d refused\n", count, first, total.applied,
-                  total.voided, total.refused);
+    print_message("%d interleavings from %d: %d applied, %d voided, %d refused, %d handed over\n", count, first,
+                  total.applied, total.voided, total.refused, total.handed);
     if (!one && count >= 100) { /* else it would prove nothing */
-        assert_true(total.applied > count / 5);
+        assert_true(total.applied > count / 10);
+        assert_true(total.handed > count / 5);
         assert_true(total.voided > count / 20);
         assert_true(total.refused > count / 2);
     }
