@@ -17,9 +17,9 @@ struct stanch_people;
 struct stanch_roster;
 
 /** config:
- * {"correlate":[label],"join_within_ms":n,"reopen_within_ms":n,"declare_from":"sev3","severity":{"label","map":{},"otherwise"}};
- *  copied. people: borrowed, must outlive it; NULL: no people file, so nobody is given a role (roles.h). roster: copied; NULL: the
- *  people file alone says who is on call. ret: new. */
+ * {"correlate":[label],"join_within_ms":n,"reopen_within_ms":n,"declare_from":"sev3",
+ *  "severity":{"label","map":{},"otherwise","sources":{}}}; copied. people: borrowed, must outlive it; NULL: no people file, so
+ *  nobody is given a role (roles.h). roster: copied; NULL: the people file alone says who is on call. ret: new. */
 int stanch_incidents_new(struct stanch_journal *journal, const json_t *config, const struct stanch_people *people,
                          const struct stanch_roster *roster, struct stanch_incidents **ret, struct stanch_err *err);
 void stanch_incidents_free(struct stanch_incidents *incidents);
@@ -31,8 +31,8 @@ void stanch_incidents_new_batch(struct stanch_incidents *incidents);
 const char *stanch_incident_severity(const struct stanch_incidents *incidents, const json_t *event);
 
 /** Join an open incident whose correlation labels agree inside the join window, open one again that was resolved a short
- * while ago (reopen_within), or declare one; a resolved event only joins. must: declare also when the severity alone would not (a run needs one). ret: the
- * incident's id, or "" when the event stays without one. */
+ * while ago (reopen_within), or declare one; a resolved event only joins. must: declare also when the severity alone would not (a
+ * run needs one). ret: the incident's id, or "" when the event stays without one. */
 void stanch_incident_for_event(struct stanch_incidents *incidents, const json_t *event, int64_t now_ms, bool must,
                                struct stanch_batch *batch, char ret[64]);
 

@@ -109,16 +109,19 @@ int stanch_role_check(struct stanch_journal *journal, const struct stanch_people
                       const json_t *input, struct stanch_role_change *ret, struct stanch_err *err)
 {
     const char *id = stanch_json_str(input, "incident", ""), *role = stanch_json_str(input, "role", "");
+    const char *reason = stanch_json_str(input, "reason", "");
     STANCH_AUTO_JSON json_t *incident = stanch_journal_see(journal, "incident", id);
     *ret = (struct stanch_role_change){0};
     if (!incident)
         return stanch_err_set(err, STANCH_E_NOT_FOUND, "there is no incident \"%.60s\"", id);
     if (!stanch_role_is(role))
         return stanch_err_set(err, STANCH_E_INVALID, "role: \"%.40s\" is none; they are ic, lead, comms, scribe", role);
+    if (strlen(reason) >= sizeof ret->why)
+        return stanch_err_set(err, STANCH_E_INVALID, "reason: at most %zu bytes", sizeof ret->why - 1);
     (void)snprintf(ret->incident, sizeof ret->incident, "%s", id);
     (void)snprintf(ret->role, sizeof ret->role, "%s", role);
     (void)snprintf(ret->former, sizeof ret->former, "%s", stanch_role_holder(incident, role));
-    (void)snprintf(ret->why, sizeof ret->why, "%s", stanch_json_str(input, "reason", ""));
+    (void)snprintf(ret->why, sizeof ret->why, "%s", reason);
     int rc = read_person(people, by, input, role, ret->holder, err);
     if (rc == 0 && people)
         rc = check_changer(people, by, incident, ret, err);

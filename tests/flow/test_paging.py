@@ -224,7 +224,7 @@ def test_what_ended_while_stanch_was_down_or_silent_is_told_at_the_start(world, 
     wait_for(lambda: daemon.kinds("INC-1").count("notice.told") == 1, "the page to be noted")
     pager.fault = 500
     decide(daemon, question, "deny")
-    wait_for(lambda: pager.refused, "a try")
+    wait_for(lambda: "paging.failing" in daemon.kinds("-"), "a try, and that it failed to be said")
     daemon.kill9()
     pager.fault = None
     daemon.start()

@@ -179,6 +179,10 @@ static void a_role_goes_by_its_rules(void **state)
     assert_int_equal(give(&house, "person:barbara", "ic", NULL, "no answer"), STANCH_E_FORBIDDEN); /* not in the pool */
     assert_int_equal(give(&house, "person:grace", "ic", NULL, NULL), STANCH_E_INVALID);
     assert_non_null(strstr(house.why, "say why"));
+    char endless[500];
+    memset(endless, 'x', sizeof endless - 1);
+    endless[sizeof endless - 1] = 0;
+    assert_int_equal(give(&house, "person:grace", "ic", NULL, endless), STANCH_E_INVALID);
     assert_int_equal(give(&house, "person:grace", "ic", NULL, "no answer"), 0);
     assert_holder(&house, "ic", "person:grace");
     assert_int_equal(give(&house, "person:grace", "lead", "alan", NULL), 0); /* the IC gives the other roles */
