@@ -127,6 +127,20 @@ def test_an_expired_question_ends_its_page_and_pages_anew(world, pager):
     wait_for(lambda: "trigger" in pager.told("A-2"), "the question that is asked anew to page anew")
 
 
+def test_who_does_not_answer_is_told_once_more(world, pager):
+    reminds = policy(expires="1h").replace("policy {", 'policy { remind = "59m59s",')
+    daemon = start(world, pager, set_to(7), "pd", "hook", policy=reminds)
+    daemon.post_alert(alert())
+    question = pending(daemon)
+    wait_for(lambda: pager.told("A-1").count("trigger") == 2 and "reminded" in pager.told("A-1"), "both to tell it again")
+    assert pager.first("reminded", "A-1")["summary"].startswith("INC-1: A-1 still asks the ic: ")
+    wait_for(lambda: daemon.kinds("INC-1").count("notice.told") == 4, "both to be noted")
+    daemon.kill9().start()
+    decide(daemon, question, "approve")
+    wait_for(lambda: pager.first("resolve", "A-1") and pager.first("closed", "A-1"), "both to hear that it is over")
+    assert pager.told("A-1").count("reminded") == 1 and pager.told("A-1").count("trigger") == 2
+
+
 def test_a_denial_ends_the_page(world, pager):
     daemon = start(world, pager, set_to(7))
     daemon.post_alert(alert())
