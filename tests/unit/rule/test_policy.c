@@ -9,6 +9,7 @@
 #include "base/digest.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "rule/escalation.h"
 #include "rule/policy.h"
 
 static struct stanch_policy *make(const char *text)
@@ -323,6 +324,9 @@ static void refuses_what_it_does_not_understand(void **state)
         "{\"approve\":{\"high\":{\"quorum\":0}}}",
         "{\"approve\":{\"high\":{\"expires_ms\":86400001}}}",
         "{\"approve\":{\"high\":{\"role\":\"\"}}}",
+        "{\"escalation\":[{\"to\":\"boss\"}]}",
+        "{\"escalation\":[{}]}",
+        "{\"escalation\":[{\"to\":\"pool\",\"within_ms\":0}]}",
         "{\"rules\":[{\"when\":{},\"risk\":\"none\"}]}",
         "{\"rules\":[{\"when\":{}}]}",
         "{\"rules\":[{\"risk\":\"low\"}]}",
@@ -338,6 +342,24 @@ static void refuses_what_it_does_not_understand(void **state)
     }
 }
 
+static void the_ladder_ends_in_its_last_rung(void **state)
+{
+    (void)state;
+    STANCH_AUTO_JSON json_t *ladder = json_loads("[{\"to\":\"lead\",\"within_ms\":1000},{\"to\":\"role\"}]", 0, NULL);
+    const char *to = NULL;
+    int64_t within_ms = 0;
+    assert_int_equal(stanch_escalation_next(ladder, 0, &to, &within_ms), 1);
+    assert_string_equal(to, "lead");
+    assert_int_equal(within_ms, 1000);
+    assert_int_equal(stanch_escalation_next(ladder, 1, &to, &within_ms), 2);
+    assert_string_equal(to, "role");
+    assert_int_equal(within_ms, STANCH_ESCALATION_WITHIN_MS);
+    assert_int_equal(stanch_escalation_next(ladder, 2, &to, &within_ms), 2);
+    assert_string_equal(to, "role");
+    assert_int_equal(stanch_escalation_next(NULL, 0, &to, &within_ms), 0);
+    assert_string_equal(to, "pool");
+}
+
 int main(void)
 {
     stanch_digest_init();
@@ -351,6 +373,7 @@ int main(void)
         cmocka_unit_test(a_calendar_that_is_not_known_permits_nothing),
         cmocka_unit_test(explains_every_rule),
         cmocka_unit_test(a_rule_is_known_by_what_it_says_not_by_its_line),
+        cmocka_unit_test(the_ladder_ends_in_its_last_rung),
         cmocka_unit_test(refuses_what_it_does_not_understand),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -250,6 +250,16 @@ static void a_policy_becomes_data(void **state)
         "{\"name\":\"never\",\"line\":7,\"when\":{\"plugin\":\"db\",\"severity\":[\"sev3\"]},"
         "\"risk\":\"forbidden\"}]}");
     declared_done(&d);
+    declare_text(
+        &d, "policy", "policy.lua",
+        "policy { remind = '0s', break_glass = { people = 'pool' }, approve = { low = { not_requester = true } },\n"
+        "         escalation = { { to = 'lead', within = '15m' }, { to = 'pool' } } }");
+    assert_json(d.result,
+                "{\"auto\":\"none\",\"approve\":{\"low\":{\"role\":\"ic\",\"expires_ms\":900000,\"quorum\":1,"
+                "\"not_requester\":true}},\"escalation\":[{\"to\":\"lead\",\"within_ms\":900000},"
+                "{\"to\":\"pool\",\"within_ms\":1800000}],\"remind_ms\":0,\"break_glass\":{\"people\":\"pool\"},"
+                "\"rules\":[]}");
+    declared_done(&d);
     declare_text(&d, "policy", "policy.lua", "return policy {}");
     assert_json(d.result, "{\"auto\":\"none\",\"approve\":{},\"rules\":[]}");
     declared_done(&d);
@@ -268,6 +278,15 @@ static void every_mistake_in_a_policy_is_told_with_its_place(void **state)
          "policy.lua:1: approve.forbidden: there is no such key; there is low, medium, high"},
         {"policy { approve = { high = { quorum = 0 } } }", "policy.lua:1: approve.high.quorum: expected 1 to 10"},
         {"policy { approve = { high = { expires = '2d' } } }", "policy.lua:1: approve.high.expires: expected 1s to 1d"},
+        {"policy { escalation = { to = 'pool' } }", "policy.lua:1: escalation: expected a list like { { to = \"lead\", "
+                                                    "within = \"15m\" }, { to = \"pool\" } }, not a "
+                                                    "table"},
+        {"policy { escalation = { { within = '1m' } } }", "policy.lua:1: escalation[1].to: missing; expected \"role\", "
+                                                          "\"ic\", \"lead\", \"comms\", \"scribe\", \"pool\""},
+        {"policy { escalation = { { to = 'pool', within = '25h' } } }",
+         "policy.lua:1: escalation[1].within: expected 1s to 1d"},
+        {"policy { break_glass = { people = 'all' } }",
+         "policy.lua:1: break_glass.people: expected \"pool\", not \"all\""},
         {"policy { { 'x', risk = 'low' } }", "policy.lua:1: [1]: expected rule { ... }, not a table"},
         {"policy {\n rule { 'x' } }",
          "policy.lua:2: rule \"x\": risk: missing; expected \"low\", \"medium\", \"high\" or \"forbidden\""},
