@@ -449,6 +449,91 @@ static void what_is_for_nobody_is_asked_of_the_pool_at_once(void **state)
     move_out(&house);
 }
 
+/* ---- at random: whatever people, time and crashes do ---- */
+
+struct story {
+    char holder[160]; /* of ic, as far as it is read */
+    json_t *granted;  /* approval -> who agreed */
+    int used, handed;
+};
+
+static int read_story(void *ctx, const struct stanch_entry *entry)
+{
+    struct story *story = ctx;
+    const char *id = stanch_json_str(entry->data, "approval", "");
+    if (strcmp(entry->kind, "incident.assigned") == 0 && strcmp(stanch_json_str(entry->data, "role", ""), "ic") == 0) {
+        (void)snprintf(story->holder, sizeof story->holder, "%s", stanch_json_str(entry->data, "holder", ""));
+        story->handed++;
+    } else if (strcmp(entry->kind, "approval.granted") == 0) {
+        json_object_set(story->granted, id, json_object_get(entry->data, "granted_by"));
+    } else if (strcmp(entry->kind, "approval.consumed") == 0) {
+        const json_t *granted = json_object_get(story->granted, id);
+        bool has_holder = false;
+        for (size_t i = 0; i < json_array_size(granted); i++)
+            has_holder = has_holder || strcmp(json_string_value(json_array_get(granted, i)), story->holder) == 0;
+        if (json_array_size(granted) < 2 || !has_holder)
+            fail_msg("%s was used without the word of %s and another one", id, story->holder);
+        story->used++;
+    }
+    return 0;
+}
+
+static void do_something(struct house *house)
+{
+    static const char *const who[] = {"person:ada", "person:grace", "person:barbara", "person:alan", "token:ci"};
+    struct sim *sim = &house->sim;
+    const char *by = who[sim_dice(sim, 5)], *other = who[sim_dice(sim, 5)];
+    struct stanch_noun_query query = {.noun = "approval", .open = 1, .limit = 1};
+    STANCH_AUTO_JSON json_t *open = NULL;
+    struct stanch_err err;
+    switch (sim_dice(sim, 8)) {
+    case 0:
+        (void)give(house, by, "ic", other, sim_dice(sim, 2) ? "why not" : NULL);
+        return;
+    case 1:
+        sim_crash(sim);
+        return;
+    case 2:
+        stanch_loop_sim_advance(sim->loop, sim_dice(sim, 12 * MINUTE));
+        return;
+    case 3:
+        stanch_loop_sim_advance(sim->loop, sim_dice(sim, 40)); /* in the middle of what goes on */
+        return;
+    default:
+        assert_int_equal(stanch_journal_list(sim->journal, &query, &open, &err), 0);
+        if (json_array_size(open) > 0)
+            (void)approve(house, by, stanch_json_str(json_array_get(open, 0), "id", ""));
+    }
+}
+
+static void nothing_runs_without_the_word_of_who_holds_the_role(void **state)
+{
+    (void)state;
+    int used = 0, handed = 0, effects = 0;
+    for (uint64_t seed = 1; seed <= 60; seed++) {
+        struct house house;
+        struct story story = {.granted = json_object()};
+        move_in(&house, everybody, OF_TWO);
+        house.sim.seed = seed;
+        for (int i = 0; i < 4; i++)
+            sim_want(&house.sim, sim_set("set_convergent", "s1", 7 + i));
+        sim_begin(&house.sim, "R-1", NULL);
+        for (int i = 0; i < 120; i++)
+            do_something(&house);
+        stanch_loop_sim_settle(house.sim.loop);
+        struct stanch_entry_query query = {.chain = "INC-1", .limit = 100000};
+        struct stanch_err err;
+        assert_int_equal(stanch_journal_entries(house.sim.journal, &query, read_story, &story, &err), 0);
+        used += story.used;
+        handed += story.handed;
+        effects += house.sim.effect_count;
+        json_decref(story.granted);
+        move_out(&house);
+    }
+    assert_true(used > 60 && handed > 120); /* it was no idle talk */
+    assert_true(effects <= used);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -467,6 +552,7 @@ int main(void)
         cmocka_unit_test(the_holder_who_comes_back_answers_what_the_pool_was_asked),
         cmocka_unit_test(the_ladder_is_climbed_and_empty_roles_are_passed_over),
         cmocka_unit_test(what_is_for_nobody_is_asked_of_the_pool_at_once),
+        cmocka_unit_test(nothing_runs_without_the_word_of_who_holds_the_role),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
