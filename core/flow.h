@@ -62,13 +62,15 @@ int stanch_flow_test_source(struct stanch_flow *flow, const struct stanch_webhoo
  *   plugin.enable       {"instance"} -> instance
  *   plugin.check        {"instance"} -> {"instance","ok":bool,"checks":[{"name","ok","text"}]}, as its plugin says
  *   store.check         {} -> {"ok","entries","chains","differences","what"?} (when every page is looked at)
- *   stop                {"reason"} -> status                 resume  {"reason"?} -> status
+ *   stop                {"reason","level"?,"name"?,"for_ms"?} -> status; level "instance", "runbook" or "target"
+ *   resume              {"reason"?,"level"?,"name"?} -> status
  */
 int stanch_flow_do(struct stanch_flow *flow, const char *by, const char *command, const json_t *input,
                    stanch_flow_done done, void *ctx, struct stanch_err *err);
 
 /** How things stand, for readiness, metrics, `stanch status`. new:
- *  {"ready":bool,"why":[text],"stopped":null|{"reason","by","at"},"journal":{...},"plugins":[...],
+ *  {"ready":bool,"why":[text],"stopped":null|{"reason","by","at"},"stops":[{"level","name"?,"file",
+ *  "reason","by","at","until"?,"until_ms"?,"known":bool}],"journal":{...},"plugins":[...],
  *   "book":{"commit","accepted_at","state":"ok"|"away"|"refused"|"none","why"?},"runs":{"open","parked","going"},
  *  "queue":{"waiting","asking","oldest_ms","bound"},"storm":{"on","starts","enter","leave"},
  *   "approvals":n,"mitigations":n,"counters":{"events_received","events_repeated","events_refused","runs_started",

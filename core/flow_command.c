@@ -150,8 +150,9 @@ static int run_start(const struct command *c, struct stanch_err *err)
     if (!runbook)
         return stanch_err_set(err, STANCH_E_NOT_FOUND, "there is no runbook \"%.80s\" loaded%s", name,
                               flow->catalogue ? "" : ": no commit of the repository is accepted yet");
-    if (stanch_stop_is_set(flow->state_dir))
-        return stanch_err_set(err, STANCH_E_STOPPED, "the stop switch is set: `stanch resume` first");
+    STANCH_AUTO_FREE char *stopped = stanch_flow__stopped(flow, stanch_json_str(runbook->declared, "name", name));
+    if (stopped)
+        return stanch_err_set(err, STANCH_E_STOPPED, "%s: `stanch resume` first", stopped);
     struct stanch_batch *batch = stanch_batch_new();
     char incident[64];
     (void)snprintf(incident, sizeof incident, "%s", stanch_json_str(c->input, "incident", ""));
@@ -347,8 +348,27 @@ static int switch_changed(const struct command *c, const char *kind, json_t *dat
     return stanch_reply__append(reply, batch, err);
 }
 
+static int tell_status(const struct command *c)
+{
+    struct stanch_reply *reply = stanch_reply__new(c->flow, c->done, c->ctx, "", "");
+    stanch_reply__result(reply, stanch_flow_status(c->flow));
+    stanch_reply__barrier(reply);
+    return 0;
+}
+
+static bool is_of_level(const json_t *input)
+{
+    return json_object_get(input, "level") || json_object_get(input, "name");
+}
+
 static int stop(const struct command *c, struct stanch_err *err)
 {
+    if (is_of_level(c->input)) {
+        int of_level = stanch_flow__stop_level(c->flow, c->by, c->input, err);
+        return of_level < 0 ? of_level : tell_status(c);
+    }
+    if (json_object_get(c->input, "for_ms"))
+        return stanch_err_set(err, STANCH_E_INVALID, "for_ms: the stop of everything ends by `stanch resume` alone");
     const char *reason = stanch_json_str(c->input, "reason", "no reason given");
     int rc = stanch_stop_set(c->flow->state_dir, reason, c->by, stanch_flow__now(c->flow), err);
     if (rc < 0)
@@ -359,6 +379,10 @@ static int stop(const struct command *c, struct stanch_err *err)
 
 static int resume(const struct command *c, struct stanch_err *err)
 {
+    if (is_of_level(c->input)) {
+        int of_level = stanch_flow__resume_level(c->flow, c->by, c->input, err);
+        return of_level < 0 ? of_level : tell_status(c);
+    }
     int rc = stanch_stop_clear(c->flow->state_dir, err);
     if (rc < 0)
         return rc;

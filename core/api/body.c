@@ -28,7 +28,11 @@ static const char *next_member(const char *at, struct member *ret)
 
 static const char *type_word(char type)
 {
-    return type == 's' ? "a text" : type == 'o' ? "an object" : type == 'n' ? "a number" : "a list";
+    return type == 's'   ? "a text"
+           : type == 'o' ? "an object"
+           : type == 'n' ? "a number"
+           : type == 'i' ? "a whole number"
+                         : "a list";
 }
 
 static bool has_type(const json_t *value, char type)
@@ -36,6 +40,7 @@ static bool has_type(const json_t *value, char type)
     return type == 's'   ? json_is_string(value)
            : type == 'o' ? json_is_object(value)
            : type == 'n' ? json_is_number(value)
+           : type == 'i' ? json_is_integer(value)
                          : json_is_array(value);
 }
 

@@ -39,6 +39,9 @@ enum stanch_cli__option {
     STANCH_CLI__RUNBOOK,
     STANCH_CLI__EFFECT,
     STANCH_CLI__REACH,
+    STANCH_CLI__INSTANCE,
+    STANCH_CLI__FOR,
+    STANCH_CLI__BECAUSE,
     STANCH_CLI__OPTIONS_END,
     STANCH_CLI__YES = STANCH_CLI__OPTIONS_END, /* flags */
     STANCH_CLI__ALL,
@@ -83,6 +86,9 @@ struct stanch_cli {
 };
 const char *stanch_cli__value(const struct stanch_cli *cli, enum stanch_cli__option option); /* NULL: not given */
 bool stanch_cli__flag(const struct stanch_cli *cli, enum stanch_cli__option option);
+const char *stanch_cli__because(const struct stanch_cli *cli); /* --because, or --reason; NULL: neither is given */
+/* --for into for_ms of the body, when it is given. returns 0 | STANCH_E_INVALID */
+int stanch_cli__set_for(struct stanch_cli *cli, json_t *body);
 
 /* table.c: all commands. step: 0, 1, ...; NULL at the end */
 const struct stanch_cli__command *stanch_cli__command_at(int step);

@@ -20,6 +20,22 @@ int64_t stanch_engine__steady(struct stanch_engine *engine)
     return stanch_loop_mono_ms(engine->loop) + engine->steady_ms;
 }
 
+int64_t stanch_engine_stop_clock(struct stanch_engine *engine)
+{
+    int64_t now = stanch_engine__now(engine), steady = stanch_engine__steady(engine);
+    return now < steady ? now : steady;
+}
+
+json_t *stanch_engine_stops(struct stanch_engine *engine)
+{
+    return stanch_stop_list(engine->config.state_dir, stanch_engine_stop_clock(engine));
+}
+
+char *stanch_engine__stopped(struct stanch_engine *engine, const struct stanch_stop_about *about)
+{
+    return stanch_stop_holds(engine->config.state_dir, about, stanch_engine_stop_clock(engine));
+}
+
 void stanch_engine__count(struct stanch_engine *engine, const char *counter)
 {
     json_object_set_new(engine->counters, counter, json_integer(stanch_json_int(engine->counters, counter, 0) + 1));

@@ -30,6 +30,7 @@
 #include "base/json.h"
 #include "base/loop.h"
 #include "run/run.h"
+#include "run/stop.h"
 #include "run/target.h"
 #include "run/world.h"
 #include "timeline/journal.h"
@@ -182,6 +183,8 @@ int64_t stanch_engine__steady(struct stanch_engine *engine);
 int stanch_engine__append(struct stanch_engine *engine, struct stanch_batch *batch, void (*on_committed)(void *ctx),
                           void *ctx, struct stanch_err *err);
 struct stanch_run *stanch_engine__run(struct stanch_engine *engine, const char *id);
+/** Why a stop holds back what this is about (PROMISES.md 1.15); NULL: none does. new */
+char *stanch_engine__stopped(struct stanch_engine *engine, const struct stanch_stop_about *about);
 
 /** A step whose run has ended, and whose outcome is still to come (step.orphaned): take it up again. */
 void stanch_action__recover_orphan(struct stanch_engine *engine, const json_t *orphan);
@@ -216,6 +219,8 @@ bool stanch_op__hold(struct stanch_op *op, int rc);
 /** Free an op that has nothing to answer (cancelled, or not of a run). */
 void stanch_op__free(struct stanch_op *op);
 const json_t *stanch_op__args(const struct stanch_op *op);
+/** The runbook that asks for it, or whose mitigation it takes back; NULL: it is not known. borrowed */
+const char *stanch_op__runbook(const struct stanch_op *op);
 const struct stanch_op_kind *stanch_op__kind(const char *name);
 struct stanch_op *stanch_op__by_approval(struct stanch_engine *engine, const char *approval);
 
@@ -319,7 +324,7 @@ struct stanch_gate {
     bool refused; /* why says it */
     bool ask;
     const char *kind; /* of the refusal: an error word */
-    char why[400];
+    char why[1000];
     struct stanch_policy_decision policy;
 };
 /** May this effect start? effect: "mitigate" or "undo". by_person: a person ordered it (a lease end or a run

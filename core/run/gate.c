@@ -4,13 +4,19 @@
 #include "base/mem.h"
 #include "base/sabotage.h"
 #include "base/times.h"
-#include "run/stop.h"
 #include <string.h>
 
+/* Cut between characters when it is too long: half of one is no text. */
 static void add_reason(struct stanch_gate *gate, const char *reason)
 {
     size_t len = strlen(gate->why);
-    (void)snprintf(gate->why + len, sizeof gate->why - len, "%s%s", len ? "; " : "", reason);
+    int need = snprintf(gate->why + len, sizeof gate->why - len, "%s%s", len ? "; " : "", reason);
+    if (need < 0 || (size_t)need < sizeof gate->why - len)
+        return;
+    size_t end = sizeof gate->why - 1;
+    while (end > 0 && ((unsigned char)gate->why[end - 1] & 0xC0) == 0x80)
+        end--;
+    gate->why[end > 0 && (unsigned char)gate->why[end - 1] >= 0xC0 ? end - 1 : end] = 0;
 }
 
 void stanch_gate__ask_because(struct stanch_gate *gate, const char *reason)
@@ -66,6 +72,15 @@ static const char *declared_risk_of(const char *effect, const json_t *action, co
                                        : declared_risk(action, plan);
 }
 
+static void check_stops(const struct stanch_op *op, const struct stanch_policy_question *question,
+                        struct stanch_gate *gate)
+{
+    const struct stanch_stop_about about = {question->instance, stanch_op__runbook(op), question->targets};
+    STANCH_AUTO_FREE char *why = stanch_engine__stopped(op->engine, &about);
+    if (why)
+        stanch_gate__ask_because(gate, why);
+}
+
 void stanch_gate__decide(struct stanch_op *op, const char *effect, const json_t *plan, const json_t *declared,
                          const char *action, const char *raised, struct stanch_gate *ret)
 {
@@ -97,8 +112,7 @@ void stanch_gate__decide(struct stanch_op *op, const char *effect, const json_t 
     }
     if (ret->policy.ask)
         stanch_gate__ask_because(ret, ret->policy.why);
-    if (stanch_stop_is_set(engine->config.state_dir))
-        stanch_gate__ask_because(ret, "the stop switch is set");
+    check_stops(op, &question, ret);
     if (op->run && !undo && !stanch_is_sabotaged("stale-grounds"))
         check_freshness(op->run, ret);
 }

@@ -100,6 +100,12 @@ int stanch_engine_decide(struct stanch_engine *engine, const char *by, const cha
 int stanch_engine_undo(struct stanch_engine *engine, const char *by, const char *mitigation, const char *reason,
                        stanch_engine_done done, void *ctx, struct stanch_err *err);
 
+/** All that is stopped now, as stanch_stop_list gives it. The end of a stop is reached when the wall clock says so, and
+ *  as much time has passed: a clock that was set forward ends none. new */
+json_t *stanch_engine_stops(struct stanch_engine *engine);
+/** The clock by which that is decided. */
+int64_t stanch_engine_stop_clock(struct stanch_engine *engine);
+
 /** Counters of effects and questions, for status. borrowed. */
 const json_t *stanch_engine_counters(const struct stanch_engine *engine);
 

@@ -267,6 +267,8 @@ static struct stanch_op *new_op(struct stanch_engine *engine, const json_t *miti
 {
     STANCH_AUTO_JSON json_t *want =
         json_pack("{s:s, s:{s:s}}", "op", "undo", "args", "mitigation", stanch_json_str(mitigation, "id", ""));
+    STANCH_AUTO_JSON json_t *run = stanch_journal_see(engine->journal, "run", stanch_json_str(mitigation, "run", ""));
+    stanch_json_set_str(want, "runbook", stanch_json_str(run, "runbook", NULL)); /* a stop may be about it */
     struct stanch_op *op = stanch_op__new(engine, NULL, &stanch_op_undo, 0, want);
     (void)snprintf(op->id, sizeof op->id, "%s", stanch_json_str(mitigation, "id", ""));
     (void)snprintf(op->chain, sizeof op->chain, "%s", stanch_json_str(mitigation, "incident", STANCH_CHAIN_NONE));

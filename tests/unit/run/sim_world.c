@@ -289,6 +289,18 @@ int sim_init_on(struct sim *sim, const char *auto_risk, struct stanch_store *sto
     return rc;
 }
 
+static void clear_stops(const struct sim *sim)
+{
+    STANCH_AUTO_JSON json_t *stops = stanch_stop_levels(sim->state_dir);
+    STANCH_AUTO_FREE char *folder = stanch_asprintf("%s/stops", sim->state_dir);
+    for (size_t i = 0; i < json_array_size(stops); i++) {
+        STANCH_AUTO_FREE char *path =
+            stanch_asprintf("%s/%s", folder, stanch_json_str(json_array_get(stops, i), "file", ""));
+        (void)unlink(path);
+    }
+    (void)rmdir(folder);
+}
+
 void sim_done(struct sim *sim)
 {
     struct stanch_err err;
@@ -302,6 +314,7 @@ void sim_done(struct sim *sim)
     json_decref(sim->programs);
     json_decref(sim->describes);
     stanch_stop_clear(sim->state_dir, &err);
+    clear_stops(sim);
     (void)rmdir(sim->state_dir);
 }
 
