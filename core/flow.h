@@ -62,6 +62,7 @@ int stanch_flow_test_source(struct stanch_flow *flow, const struct stanch_webhoo
  *   plugin.enable       {"instance"} -> instance
  *   plugin.check        {"instance"} -> {"instance","ok":bool,"checks":[{"name","ok","text"}]}, as its plugin says
  *   store.check         {} -> {"ok","entries","chains","differences","what"?} (when every page is looked at)
+ *   hold.take           {"target","for_ms"?,"reason"?} -> hold     hold.release    {"target","of"?,"reason"?} -> hold
  *   stop                {"reason","level"?,"name"?,"for_ms"?} -> status; level "instance", "runbook" or "target"
  *   resume              {"reason"?,"level"?,"name"?} -> status
  */
@@ -73,7 +74,7 @@ int stanch_flow_do(struct stanch_flow *flow, const char *by, const char *command
  *  "reason","by","at","until"?,"until_ms"?,"known":bool}],"journal":{...},"plugins":[...],
  *   "book":{"commit","accepted_at","state":"ok"|"away"|"refused"|"none","why"?},"runs":{"open","parked","going"},
  *  "queue":{"waiting","asking","oldest_ms","bound"},"storm":{"on","starts","enter","leave"},
- *   "approvals":n,"mitigations":n,"counters":{"events_received","events_repeated","events_refused","runs_started",
+ *   "approvals":n,"mitigations":n,"holds":n,"counters":{"events_received","events_repeated","events_refused","runs_started",
  *   "actions_sent","actions_failed","actions_unknown","questions_asked",...},"version","uptime_ms","state_dir",
  *   "checkpoints"?:{"every_ms","age_ms","failing":n,"places":[{"to","state":"kept"|"failing"|"none","at"?,"entries"?,
  *   "failures","why"?}]},

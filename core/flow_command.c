@@ -244,6 +244,33 @@ static int mitigation_undo(const struct command *c, struct stanch_err *err)
                               stanch_json_str(c->input, "reason", ""), c->done, c->ctx, err);
 }
 
+static int hold_take(const struct command *c, struct stanch_err *err)
+{
+    char id[32];
+    const json_t *given = json_object_get(c->input, "for_ms");
+    const struct stanch_hold_words words = {.by = c->by,
+                                            .target = stanch_json_str(c->input, "target", ""),
+                                            .reason = stanch_json_str(c->input, "reason", ""),
+                                            .for_ms = json_integer_value(given)};
+    if (given && words.for_ms <= 0)
+        return stanch_err_set(err, STANCH_E_INVALID, "for_ms: for how long, in milliseconds, 24 h at most");
+    int rc = stanch_engine_hold(c->flow->engine, &words, id, err);
+    if (rc == 0)
+        stanch_reply__barrier(stanch_reply__new(c->flow, c->done, c->ctx, "hold", id));
+    return rc;
+}
+
+static int hold_release(const struct command *c, struct stanch_err *err)
+{
+    char id[32];
+    int rc = stanch_engine_release(c->flow->engine, c->by, stanch_json_str(c->input, "target", ""),
+                                   stanch_json_str(c->input, "of", NULL), stanch_json_str(c->input, "reason", NULL), id,
+                                   err);
+    if (rc == 0)
+        stanch_reply__barrier(stanch_reply__new(c->flow, c->done, c->ctx, "hold", id));
+    return rc;
+}
+
 static int runbook_sync(const struct command *c, struct stanch_err *err)
 {
     return stanch_flow__sync(c->flow, c->done, c->ctx, err);
@@ -407,6 +434,8 @@ static const struct {
     {"approval.decide", approval_decide},
     {"step.resolve", step_resolve},
     {"mitigation.undo", mitigation_undo},
+    {"hold.take", hold_take},
+    {"hold.release", hold_release},
     {"runbook.sync", runbook_sync},
     {"runbook.lint", runbook_lint, true},
     {"plugin.enable", plugin_enable},

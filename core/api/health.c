@@ -65,6 +65,7 @@ static const struct figure figures[] = {
     {"storm.starts", "stanch_storm_starts", "gauge", "Runs that alerts wanted to start within limits.storm.within.", 1},
     {"approvals", "stanch_approvals_open", "gauge", "Questions that wait for an answer.", 1},
     {"mitigations", "stanch_mitigations_in_force", "gauge", "Mitigations that are in force.", 1},
+    {"holds", "stanch_holds", "gauge", "Targets that people hold by hand.", 1},
     {"journal.queued", "stanch_journal_queued", "gauge", "Batches that wait for their commit.", 1},
     {"journal.oldest_ms", "stanch_journal_queued_oldest_seconds", "gauge", "How long the oldest batch waits.", 0.001},
     {"journal.queued_bytes", "stanch_journal_queued_bytes", "gauge", "Bytes that wait for their commit.", 1},

@@ -48,6 +48,7 @@ static const struct argp_option options[] = {
     {"instance", STANCH_CLI__INSTANCE, "NAME", 0, "the plugin instance", 0},
     {"for", STANCH_CLI__FOR, "TIME", 0, "for how long: 20m, 2h", 0},
     {"because", STANCH_CLI__BECAUSE, "TEXT", 0, "why", 0},
+    {"of", STANCH_CLI__OF, "WHO", 0, "the holder, when that is somebody else", 0},
     {"reach", STANCH_CLI__REACH, "SHARE", 0, "the plan's reach, 0 to 1; not known when it is not given", 0},
     {"yes", STANCH_CLI__YES, NULL, 0, "do not ask; needs --plan", 0},
     {"all", STANCH_CLI__ALL, NULL, 0, "all: details, and what is closed", 0},

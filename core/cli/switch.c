@@ -222,6 +222,8 @@ static void say_counts(const struct stanch_cli *cli, const json_t *status)
         (long long)stanch_json_int(runs, "open", 0), (long long)stanch_json_int(runs, "parked", 0),
         (long long)stanch_json_int(status, "approvals", 0), (long long)stanch_json_int(status, "mitigations", 0));
     stanch_cli__field_text(cli, "runs", text);
+    if (stanch_json_int(status, "holds", 0) > 0)
+        stanch_cli__field(cli, "held by hand", json_object_get(status, "holds"));
 }
 
 static void say_queue(const struct stanch_cli *cli, const json_t *status)

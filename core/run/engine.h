@@ -8,6 +8,7 @@
  *                  +-- ask.c      ask: a free question to a role
  *                  +-- action.c   action: read; or plan -> gate.c -> (approval.c) -> target.c -> effect.c
  *                  +-- undo.c     undo of a mitigation: by a run, a person, a lease end
+ *   by_hand.c      what people hold by hand: the gate asks
  *
  * A run that waits costs disk only (rest.c): in memory are the runs that are under way, and nothing of the others.
  *
@@ -166,6 +167,7 @@ struct stanch_engine {
     int64_t effects; /* effects that have ended: a plan older than one of them is made again */
     bool draining;   /* no new steps */
     bool halted;     /* the end: callbacks that still come change nothing */
+    json_t *by_hand; /* by_hand.c: target -> id of its hold */
     json_t *counters;
     json_t *going; /* turn.c: how many runs are going, in all, by runbook, by incident */
     struct stanch_engine_hooks hooks;
@@ -325,17 +327,32 @@ struct stanch_gate {
     bool ask;
     const char *kind; /* of the refusal: an error word */
     char why[1000];
+    json_t *against; /* what stands against it: id of a hold -> sentence; NULL: nothing */
     struct stanch_policy_decision policy;
 };
 /** May this effect start? effect: "mitigate" or "undo". by_person: a person ordered it (a lease end or a run
  * does not). ret: finish with stanch_gate__done. */
 void stanch_gate__decide(struct stanch_op *op, const char *effect, const json_t *plan, const json_t *declared,
                          const char *action, const char *raised, struct stanch_gate *ret);
+/** The first sentence of what stands against it and did not when this question was asked; NULL: there is none. borrowed from
+ *  gate */
+const char *stanch_gate__new_against(const struct stanch_gate *gate, const json_t *question);
+/** For the card: the ids of what stands against it. new; NULL: nothing */
+json_t *stanch_gate__against(const struct stanch_gate *gate);
 /** One reason more to ask. */
 void stanch_gate__ask_because(struct stanch_gate *gate, const char *reason);
 void stanch_gate__done(struct stanch_gate *gate);
 /** For how long the grounds of a run, or an approval, are fresh. */
 int64_t stanch_gate__fresh_for(const struct stanch_run *run);
+
+/* by_hand.c */
+/** The hold that stands on a target; NULL: none. shared: only to be read */
+json_t *stanch_by_hand__of(struct stanch_engine *engine, const char *target);
+/** "TARGET is held by WHO until T: REASON"; new */
+char *stanch_by_hand__why(const json_t *hold);
+/** Its time is over, unless it was extended. returns 0 | what the journal said: try again */
+int stanch_by_hand__expire(struct stanch_engine *engine, const char *id);
+int stanch_by_hand__recover(struct stanch_engine *engine, struct stanch_err *err);
 
 /* effect.c: one intent, one call, one outcome */
 struct stanch_effect {

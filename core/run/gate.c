@@ -81,6 +81,28 @@ static void check_stops(const struct stanch_op *op, const struct stanch_policy_q
         stanch_gate__ask_because(gate, why);
 }
 
+/* Something with an id stands against it: as a reason, and to be known again. */
+static void stand_against(struct stanch_gate *gate, const char *id, const char *sentence)
+{
+    if (!gate->against)
+        gate->against = json_object();
+    if (json_object_get(gate->against, id))
+        return;
+    json_object_set_new(gate->against, id, json_string(sentence));
+    stanch_gate__ask_because(gate, sentence);
+}
+
+static void check_holds(const struct stanch_op *op, const json_t *targets, struct stanch_gate *gate)
+{
+    for (size_t i = 0; i < json_array_size(targets); i++) {
+        const char *target = json_string_value(json_array_get(targets, i));
+        STANCH_AUTO_JSON json_t *hold = target ? stanch_by_hand__of(op->engine, target) : NULL;
+        STANCH_AUTO_FREE char *why = hold ? stanch_by_hand__why(hold) : NULL;
+        if (why)
+            stand_against(gate, stanch_json_str(hold, "id", ""), why);
+    }
+}
+
 void stanch_gate__decide(struct stanch_op *op, const char *effect, const json_t *plan, const json_t *declared,
                          const char *action, const char *raised, struct stanch_gate *ret)
 {
@@ -113,12 +135,42 @@ void stanch_gate__decide(struct stanch_op *op, const char *effect, const json_t 
     if (ret->policy.ask)
         stanch_gate__ask_because(ret, ret->policy.why);
     check_stops(op, &question, ret);
+    check_holds(op, question.targets, ret);
     if (op->run && !undo && !stanch_is_sabotaged("stale-grounds"))
         check_freshness(op->run, ret);
 }
 
+const char *stanch_gate__new_against(const struct stanch_gate *gate, const json_t *question)
+{
+    const json_t *then = json_object_get(question, "against");
+    const char *id;
+    json_t *sentence;
+    json_object_foreach(gate->against, id, sentence)
+    {
+        bool known = false;
+        for (size_t i = 0; i < json_array_size(then); i++)
+            known = known || strcmp(json_string_value(json_array_get(then, i)), id) == 0;
+        if (!known)
+            return json_string_value(sentence);
+    }
+    return NULL;
+}
+
+json_t *stanch_gate__against(const struct stanch_gate *gate)
+{
+    if (json_object_size(gate->against) == 0)
+        return NULL;
+    json_t *ids = json_array();
+    const char *id;
+    json_t *sentence;
+    json_object_foreach(gate->against, id, sentence) json_array_append_new(ids, json_string(id));
+    return ids;
+}
+
 void stanch_gate__done(struct stanch_gate *gate)
 {
+    json_decref(gate->against);
+    gate->against = NULL;
     stanch_policy_decision_done(&gate->policy);
 }
 

@@ -161,6 +161,10 @@ def test_pages_are_read_up_to_the_limit(fake):
      {"reason": "moved", "level": "instance", "name": "edge", "for_ms": 7200000}),
     (["stop", "--target", "haproxy:edge/shop/s1"], "POST", "/v1/stop",
      {"reason": "no reason given", "level": "target", "name": "haproxy:edge/shop/s1"}),
+    (["hold", "haproxy:edge/shop/s1", "--for", "20m", "--because", "me"], "POST", "/v1/holds",
+     {"target": "haproxy:edge/shop/s1", "for_ms": 1200000, "reason": "me"}),
+    (["hold", "t"], "POST", "/v1/holds", {"target": "t"}),
+    (["release", "t", "--of", "person:bob"], "POST", "/v1/holds/release", {"target": "t", "of": "person:bob"}),
     (["resume", "--runbook", "heal"], "POST", "/v1/resume", {"level": "runbook", "name": "heal"}),
 ])
 def test_words_become_a_request(fake, args, method, path, body):

@@ -1,11 +1,12 @@
 """What people take by hand, and what they stop: one instance, one runbook, one target; on a real HAProxy."""
 import json
+import subprocess
 import time
 
 import pytest
 
 from books import ASK, AUTO, book, set_to
-from harness import alert, lua, wait_for
+from harness import STANCH, alert, lua, wait_for
 from servers import Haproxy, Origin
 
 DRAINED = 8  # of HAProxy's admin state
@@ -86,6 +87,105 @@ def said(daemon, kind):
 
 def stops(daemon):
     return [(s["level"], s.get("name"), s["reason"]) for s in daemon.get("/v1/status")["stops"]]
+
+
+def holds(daemon, more=""):
+    return [(h["id"], h["state"], h["target"], h["reason"]) for h in daemon.get(f"/v1/holds{more}")["items"]]
+
+
+# ---- what people hold by hand ----
+
+
+def test_what_is_held_asks_and_what_is_not_goes_on(world, proxy):
+    daemon = begin(world, {"one": drain("one"), "two": drain("two", server="s2")}, {"edge": proxy})
+    told = daemon.cli("hold", S1, "--for", "20m", "--because", "I move its disk").stdout
+    assert told.startswith("H-1: ") and f"holds {S1} until 2" in told and told.endswith("fencing number 1\n")
+    table = daemon.cli("holds").stdout
+    assert S1 in table and "I move its disk" in table
+    assert daemon.cli_json("holds")[0]["fence"] == 1
+    held = run(daemon, "one")
+    asked = question(daemon, run=held)
+    holder = daemon.get("/v1/holds/H-1")["holder"]
+    assert f"{S1} is held by {holder} until 2" in asked["why"] and asked["why"].endswith(": I move its disk")
+    assert asked["against"] == ["H-1"]
+    assert ended(daemon, run(daemon, "two"))["state"] == "succeeded"
+    assert (proxy.state("shop", "s1")[0], proxy.state("shop", "s2")[0]) == (0, DRAINED)
+    assert daemon.get("/v1/status")["holds"] == 1 and "held by hand" in daemon.cli("status").stdout
+    daemon.kill9()
+    daemon.start()
+    assert holds(daemon) == [("H-1", "held", S1, "I move its disk")]
+    # one approval can be used although the hold stands
+    assert approve(daemon, question(daemon, run=held)).status == 200
+    assert ended(daemon, held)["state"] == "succeeded" and proxy.state("shop", "s1")[0] == DRAINED
+    assert [a["state"] for a in daemon.get("/v1/approvals?open=all")["items"]] == ["consumed"]
+    # a person's undo passes
+    mitigation = next(m["id"] for m in daemon.get("/v1/mitigations")["items"] if m["targets"] == [S1])
+    daemon.cli("undo", mitigation)
+    assert proxy.state("shop", "s1")[0] == 0
+    daemon.cli("release", S1, "--because", "done")
+    assert holds(daemon) == [] and holds(daemon, "?open=all") == [("H-1", "released", S1, "I move its disk")]
+    assert said(daemon, "hold.released") == [f"{holder} released {S1}: done"]
+    assert ended(daemon, run(daemon, "one"))["state"] == "succeeded" and proxy.state("shop", "s1")[0] == DRAINED
+    daemon.cli("hold", S1)
+    assert [h["fence"] for h in daemon.get("/v1/holds")["items"]] == [2]
+
+
+def as_nobody(daemon, *args):
+    """The command line as another user of the machine, who was let in."""
+    for path in (*daemon.socket.parents, daemon.socket):
+        if path.is_relative_to(daemon.world.dir):
+            path.chmod(0o777)
+    return subprocess.run([STANCH, "--socket", daemon.socket, *args], capture_output=True, text=True, user=65534, group=65534,
+                          extra_groups=[], env=daemon.env, cwd="/")
+
+
+def test_a_second_holder_is_refused_and_is_told_who_holds_it(world, proxy):
+    daemon = begin(world, {"one": drain("one")}, {"edge": proxy})
+    daemon.cli("hold", S1, "--for", "30m", "--because", "mine")
+    holder = daemon.get("/v1/holds/H-1")["holder"]
+    refused = as_nobody(daemon, "hold", S1, "--because", "no, mine")
+    assert refused.returncode == 6 and f"{S1} is held by {holder} until 2" in refused.stderr and "mine" in refused.stderr
+    refused = as_nobody(daemon, "release", S1)
+    assert refused.returncode == 6 and f"--of {holder}" in refused.stderr
+    first = daemon.get("/v1/holds/H-1")
+    daemon.cli("hold", S1, "--for", "2h")  # the same one extends it
+    second = daemon.get("/v1/holds/H-1")
+    assert second["ends_ms"] > first["ends_ms"] and second["reason"] == "mine"
+    assert daemon.cli("hold", S1, "--for", "25h", check=False).returncode == 2
+    released = as_nobody(daemon, "release", S1, "--of", holder)
+    assert released.returncode == 0, released
+    assert said(daemon, "hold.released")[0].endswith(f" released {S1}, which {holder} held")
+    assert as_nobody(daemon, "hold", S1, "--because", "now mine").returncode == 0
+    assert daemon.get("/v1/holds")["items"][0]["holder"] != holder
+    assert daemon.cli("release", "haproxy:edge/shop/s9", check=False).returncode == 5
+
+
+def test_a_hold_ends_also_while_the_daemon_is_down(world, proxy):
+    daemon = begin(world, {"one": drain("one")}, {"edge": proxy})
+    daemon.cli("hold", S1, "--for", "1s", "--because", "a moment")
+    wait_for(lambda: said(daemon, "hold.expired"), "its end")
+    held = daemon.cli_json("hold", S1, "--for", "5s", "--because", "a moment")
+    daemon.kill9()
+    wait_for(lambda: time.time() * 1000 > held["ends_ms"], "the end of it")
+    daemon.start()
+    wait_for(lambda: len(said(daemon, "hold.expired")) == 2, "its end")
+    assert said(daemon, "hold.expired") == [f"The hold of {S1} by {held['holder']} has ended",
+                                            f"The hold of {S1} by {held['holder']} has ended while stanch was down"]
+    assert holds(daemon) == []
+    assert ended(daemon, run(daemon, "one"))["state"] == "succeeded" and proxy.state("shop", "s1")[0] == DRAINED
+
+
+def test_a_lease_end_on_what_is_held_asks(world, proxy):
+    daemon = begin(world, {"one": drain("one", lease=', lease = "1s"')}, {"edge": proxy})
+    daemon.cli("hold", S1, "--because", "I look at it")
+    begun = run(daemon, "one")
+    assert approve(daemon, question(daemon, run=begun)).status == 200
+    ended(daemon, begun)
+    asked = question(daemon, about="keep")
+    assert f"{S1} is held by" in asked["because"] and "I look at it" in asked["because"]
+    assert proxy.state("shop", "s1")[0] == DRAINED
+    assert daemon.api("POST", f"/v1/approvals/{asked['id']}", {"decision": "undo"}).status == 200
+    wait_for(lambda: proxy.state("shop", "s1")[0] == 0, "the server to serve again")
 
 
 # ---- stop has levels ----
