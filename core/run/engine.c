@@ -79,6 +79,7 @@ struct stanch_engine *stanch_engine_new(struct stanch_journal *journal, struct s
     engine->targets = stanch_targets_new(engine->loop);
     engine->counters = json_object();
     engine->by_hand = json_object();
+    engine->in_force = json_object();
     engine->going = json_object();
     engine->ready_end = &engine->ready;
     engine->alarm_ms = INT64_MAX;
@@ -134,6 +135,7 @@ void stanch_engine_free(struct stanch_engine *engine)
     json_decref(engine->instances);
     json_decref(engine->counters);
     json_decref(engine->by_hand);
+    json_decref(engine->in_force);
     json_decref(engine->going);
     free(engine->config.state_dir);
     free(engine);
@@ -387,6 +389,8 @@ int stanch_engine_recover(struct stanch_engine *engine, struct stanch_err *err)
         rc = expire_far(engine, err);
     if (rc == 0)
         rc = stanch_by_hand__recover(engine, err);
+    if (rc == 0)
+        rc = stanch_in_force__recover(engine, err);
     if (rc < 0)
         return rc;
     stanch_engine__due(engine, 0); /* what became due while nobody was there */

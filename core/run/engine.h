@@ -8,7 +8,7 @@
  *                  +-- ask.c      ask: a free question to a role
  *                  +-- action.c   action: read; or plan -> gate.c -> (approval.c) -> target.c -> effect.c
  *                  +-- undo.c     undo of a mitigation: by a run, a person, a lease end
- *   by_hand.c      what people hold by hand: the gate asks
+ *   by_hand.c      what people hold by hand: the gate asks      in_force.c  and for what others have in force there
  *
  * A run that waits costs disk only (rest.c): in memory are the runs that are under way, and nothing of the others.
  *
@@ -164,10 +164,11 @@ struct stanch_engine {
     struct stanch_revision_files *revision; /* cache of one */
     char instances_hex[65];                 /* cache of one: what a run's plugins declared when it began */
     json_t *instances;
-    int64_t effects; /* effects that have ended: a plan older than one of them is made again */
-    bool draining;   /* no new steps */
-    bool halted;     /* the end: callbacks that still come change nothing */
-    json_t *by_hand; /* by_hand.c: target -> id of its hold */
+    int64_t effects;  /* effects that have ended: a plan older than one of them is made again */
+    bool draining;    /* no new steps */
+    bool halted;      /* the end: callbacks that still come change nothing */
+    json_t *by_hand;  /* by_hand.c: target -> id of its hold */
+    json_t *in_force; /* in_force.c: target -> {id of a mitigation: its run} */
     json_t *counters;
     json_t *going; /* turn.c: how many runs are going, in all, by runbook, by incident */
     struct stanch_engine_hooks hooks;
@@ -327,7 +328,7 @@ struct stanch_gate {
     bool ask;
     const char *kind; /* of the refusal: an error word */
     char why[1000];
-    json_t *against; /* what stands against it: id of a hold -> sentence; NULL: nothing */
+    json_t *against; /* what stands against it: id of a hold, a mitigation, a run -> sentence; NULL: nothing */
     struct stanch_policy_decision policy;
 };
 /** May this effect start? effect: "mitigate" or "undo". by_person: a person ordered it (a lease end or a run
@@ -353,6 +354,15 @@ char *stanch_by_hand__why(const json_t *hold);
 /** Its time is over, unless it was extended. returns 0 | what the journal said: try again */
 int stanch_by_hand__expire(struct stanch_engine *engine, const char *id);
 int stanch_by_hand__recover(struct stanch_engine *engine, struct stanch_err *err);
+
+/* in_force.c */
+void stanch_in_force__note(struct stanch_engine *engine, const char *id, const char *run, const json_t *targets);
+void stanch_in_force__forget(struct stanch_engine *engine, const char *id, const json_t *targets);
+int stanch_in_force__recover(struct stanch_engine *engine, struct stanch_err *err);
+/** What a mitigation of this op on these targets would fight with: mitigations of other runs that are in force there, and other
+ *  runs that are going and hold the same name. each: its id, and a sentence that names it, its run and its incident. */
+void stanch_in_force__conflicts(const struct stanch_op *op, const json_t *targets,
+                                void (*each)(void *ctx, const char *id, const char *sentence), void *ctx);
 
 /* effect.c: one intent, one call, one outcome */
 struct stanch_effect {

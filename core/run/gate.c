@@ -6,17 +6,13 @@
 #include "base/times.h"
 #include <string.h>
 
-/* Cut between characters when it is too long: half of one is no text. */
+/* What is too long is cut between characters: half of one is no text. */
 static void add_reason(struct stanch_gate *gate, const char *reason)
 {
-    size_t len = strlen(gate->why);
-    int need = snprintf(gate->why + len, sizeof gate->why - len, "%s%s", len ? "; " : "", reason);
-    if (need < 0 || (size_t)need < sizeof gate->why - len)
-        return;
-    size_t end = sizeof gate->why - 1;
-    while (end > 0 && ((unsigned char)gate->why[end - 1] & 0xC0) == 0x80)
-        end--;
-    gate->why[end > 0 && (unsigned char)gate->why[end - 1] >= 0xC0 ? end - 1 : end] = 0;
+    STANCH_AUTO_FREE char *all = stanch_asprintf("%s%s%s", gate->why, gate->why[0] ? "; " : "", reason);
+    size_t len = stanch_text_cut(all, sizeof gate->why - 1);
+    memcpy(gate->why, all, len);
+    gate->why[len] = 0;
 }
 
 void stanch_gate__ask_because(struct stanch_gate *gate, const char *reason)
@@ -82,8 +78,9 @@ static void check_stops(const struct stanch_op *op, const struct stanch_policy_q
 }
 
 /* Something with an id stands against it: as a reason, and to be known again. */
-static void stand_against(struct stanch_gate *gate, const char *id, const char *sentence)
+static void stand_against(void *ctx, const char *id, const char *sentence)
 {
+    struct stanch_gate *gate = ctx;
     if (!gate->against)
         gate->against = json_object();
     if (json_object_get(gate->against, id))
@@ -136,6 +133,8 @@ void stanch_gate__decide(struct stanch_op *op, const char *effect, const json_t 
         stanch_gate__ask_because(ret, ret->policy.why);
     check_stops(op, &question, ret);
     check_holds(op, question.targets, ret);
+    if (!undo && stanch_policy_asks_on_conflict(engine->policy))
+        stanch_in_force__conflicts(op, question.targets, stand_against, ret);
     if (op->run && !undo && !stanch_is_sabotaged("stale-grounds"))
         check_freshness(op->run, ret);
 }

@@ -81,6 +81,7 @@ void stanch_mitigation__applied(struct stanch_op *op, const char *instance, cons
     }
     if (op->run)
         json_array_append_new(op->run->applied, json_string(ret_id));
+    stanch_in_force__note(engine, ret_id, op->run_id, json_object_get(plan, "targets"));
     stanch_engine__count(engine, "mitigations_applied");
     stanch_batch_add(batch, op->chain, "mitigation.applied", STANCH_BY_STANCH, op->run_id, data);
 }

@@ -148,6 +148,7 @@ static void on_ended(struct stanch_effect *effect, enum stanch_outcome outcome, 
     }
     if (outcome == STANCH_OUTCOME_DONE) {
         stanch_mitigation__forget(op->engine, mitigation_id(undo));
+        stanch_in_force__forget(op->engine, mitigation_id(undo), json_object_get(undo->mitigation, "targets"));
         stanch_engine__count(op->engine, "mitigations_undone");
     }
     if (outcome != STANCH_OUTCOME_DONE) /* its lease goes on */

@@ -188,6 +188,39 @@ def test_a_lease_end_on_what_is_held_asks(world, proxy):
     wait_for(lambda: proxy.state("shop", "s1")[0] == 0, "the server to serve again")
 
 
+# ---- two runs, one server ----
+
+
+def test_two_runbooks_fight_over_one_server_and_a_person_decides(world, proxy):
+    daemon = begin(world, {"one": drain("one"), "two": drain("two", action="weight"), "three": drain("three", server="s2")},
+                   {"edge": proxy})
+    ended(daemon, run(daemon, "one"))
+    second = run(daemon, "two")
+    asked = question(daemon, run=second)
+    assert f"M-1 (edge.drain) of run R-1, INC-1, is in force on {S1}" in asked["why"] and asked["against"] == ["M-1"]
+    assert proxy.state("shop", "s1") == (DRAINED, 100)
+    assert ended(daemon, run(daemon, "three"))["state"] == "succeeded"  # another server
+    daemon.kill9()
+    daemon.start()
+    assert approve(daemon, question(daemon, run=second)).status == 200
+    assert ended(daemon, second)["state"] == "succeeded" and proxy.state("shop", "s1") == (DRAINED, 50)
+    mine = {tuple(m["targets"]): m["id"] for m in daemon.get("/v1/mitigations")["items"] if m["run"] == second}
+    daemon.cli("undo", mine[S1,])
+    daemon.cli("undo", "M-1")
+    assert ended(daemon, run(daemon, "two"))["state"] == "succeeded"  # nothing is in force there any more
+    assert proxy.state("shop", "s1") == (0, 50)
+
+
+def test_a_ladder_does_not_fight_with_itself_and_a_policy_may_allow_it(world, proxy):
+    both = drain("both").replace("uses = { edge.drain,", "uses = { edge.drain, edge.weight,").replace(
+        "run = function()", 'run = function()\n    edge.weight { backend = "shop", server = "s1", weight = 10, because = "x" }')
+    daemon = begin(world, {"both": both, "two": drain("two", action="weight")}, {"edge": proxy},
+                   policy='policy { auto = "high", conflicts = "allow" }\n')
+    assert ended(daemon, run(daemon, "both"))["state"] == "succeeded" and proxy.state("shop", "s1") == (DRAINED, 10)
+    assert ended(daemon, run(daemon, "two"))["state"] == "succeeded" and proxy.state("shop", "s1") == (DRAINED, 50)
+    assert daemon.get("/v1/approvals?open=all")["items"] == []
+
+
 # ---- stop has levels ----
 
 

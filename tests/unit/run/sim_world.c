@@ -171,8 +171,9 @@ static void make_policy(struct sim *sim)
 {
     struct stanch_err err = {0};
     STANCH_AUTO_JSON json_t *policy =
-        json_pack("{s:s, s:{s:{s:s, s:i, s:i}}, s:[]}", "auto", sim->auto_risk, "approve", "low", "role", "ic",
-                  "expires_ms", 900000, "quorum", sim->quorum, "rules");
+        json_pack("{s:s, s:s, s:{s:{s:s, s:i, s:i}}, s:[]}", "auto", sim->auto_risk, "conflicts",
+                  sim->conflicts ? sim->conflicts : "allow", "approve", "low", "role", "ic", "expires_ms", 900000,
+                  "quorum", sim->quorum, "rules");
     if (stanch_policy_new(policy, &sim->policy, &err) < 0)
         (void)fprintf(stderr, "policy: %s\n", err.text);
 }

@@ -54,6 +54,7 @@ struct sim {
     struct stanch_policy *policy;
     struct stanch_engine *engine;
     const char *auto_risk; /* of the next policy */
+    const char *conflicts; /* and what it says of them; NULL: "allow" */
     int quorum;
     json_t *remote;   /* target -> value */
     double symptom;   /* what fx.metric reads */
