@@ -7,7 +7,6 @@
  *     \--its end (due.c)--> expired
  */
 #include "run/engine.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "base/times.h"
 #include "model/fold.h"
@@ -19,6 +18,7 @@
 #define MAX_HELD       1000 /* targets, in all */
 #define MAX_TARGET     1000 /* bytes */
 #define MAX_REASON     500
+#define WHY_MAX        200 /* bytes of each of its words in a sentence */
 #define PAGE           500
 
 json_t *stanch_by_hand__of(struct stanch_engine *engine, const char *target)
@@ -32,13 +32,19 @@ json_t *stanch_by_hand__of(struct stanch_engine *engine, const char *target)
     return NULL;
 }
 
+static int cut(const char *text)
+{
+    return (int)stanch_text_cut(text, WHY_MAX);
+}
+
 char *stanch_by_hand__why(const json_t *hold)
 {
     char until[32];
-    const char *reason = stanch_json_str(hold, "reason", "");
+    const char *reason = stanch_json_str(hold, "reason", ""), *target = stanch_json_str(hold, "target", "");
+    const char *holder = stanch_json_str(hold, "holder", "");
     stanch_time_text(stanch_json_int(hold, "ends_ms", 0), until);
-    return stanch_asprintf("%s is held by %s until %s%s%s", stanch_json_str(hold, "target", ""),
-                           stanch_json_str(hold, "holder", ""), until, *reason ? ": " : "", reason);
+    return stanch_asprintf("%.*s is held by %.*s until %s%s%.*s", cut(target), target, cut(holder), holder, until,
+                           *reason ? ": " : "", cut(reason), reason);
 }
 
 /* ---- taken ---- */
@@ -140,15 +146,15 @@ int stanch_engine_release(struct stanch_engine *engine, const char *by, const ch
     STANCH_AUTO_JSON json_t *held = stanch_by_hand__of(engine, target);
     const char *holder = stanch_json_str(held, "holder", "");
     if (!held)
-        return stanch_err_set(err, STANCH_E_NOT_FOUND, "%.200s is not held by hand; `stanch holds` lists what is",
-                              target);
+        return stanch_err_set(err, STANCH_E_NOT_FOUND, "%.*s is not held by hand; `stanch holds` lists what is",
+                              cut(target), target);
     if (of && strcmp(of, holder) != 0)
-        return stanch_err_set(err, STANCH_E_CONFLICT, "%.200s is held by %s, not by %.100s", target, holder, of);
+        return stanch_err_set(err, STANCH_E_CONFLICT, "%.*s is held by %.*s, not by %.*s", cut(target), target,
+                              cut(holder), holder, cut(of), of);
     if (!of && strcmp(by, holder) != 0)
-        return stanch_err_set(
-            err, STANCH_E_CONFLICT,
-            "%.200s is held by %s, not by %s: who names the holder (`--of %s`) releases it all the same", target,
-            holder, by, holder);
+        return stanch_err_set(err, STANCH_E_CONFLICT,
+                              "%.*s is held by %.*s: who names the holder (`--of %.*s`) releases it all the same",
+                              cut(target), target, cut(holder), holder, cut(holder), holder);
     (void)snprintf(ret_id, 32, "%s", stanch_json_str(held, "id", ""));
     json_t *data = json_pack("{s:s, s:s, s:s}", "hold", ret_id, "target", target, "released_by", by);
     stanch_json_set_str(data, "of", strcmp(by, holder) != 0 ? holder : NULL);

@@ -22,6 +22,7 @@
 #define FOLDER     "stops"
 #define FILE_MAX   220 /* bytes of a file's name that we make */
 #define SAID_MAX   65536
+#define WHY_MAX    200 /* bytes of each of its words in a sentence */
 #define BY_HAND    "the file was made by hand"
 #define EVERYTHING "all"
 
@@ -252,6 +253,11 @@ const json_t *stanch_stop_find(const json_t *list, const struct stanch_stop_abou
     return NULL;
 }
 
+static int cut(const char *text)
+{
+    return (int)stanch_text_cut(text, WHY_MAX);
+}
+
 char *stanch_stop_why(const json_t *stop)
 {
     const char *level = stanch_json_str(stop, "level", EVERYTHING), *until = stanch_json_str(stop, "until", NULL);
@@ -260,10 +266,10 @@ char *stanch_stop_why(const json_t *stop)
         return strcmp(stanch_json_str(stop, "file", "stop"), "stop") == 0
                    ? stanch_strdup("the stop switch is set")
                    : stanch_asprintf("the stop switch is set: %s", reason);
-    return stanch_asprintf("%s %s is stopped by %s%s%s%s%s", level,
-                           stanch_json_str(stop, "name", "(a name that cannot be read)"),
-                           stanch_json_str(stop, "by", "unknown"), until ? " until " : "", until ? until : "",
-                           *reason ? ": " : "", reason);
+    const char *name = stanch_json_str(stop, "name", "(a name that cannot be read)");
+    const char *by = stanch_json_str(stop, "by", "unknown");
+    return stanch_asprintf("%s %.*s is stopped by %.*s%s%s%s%.*s", level, cut(name), name, cut(by), by,
+                           until ? " until " : "", until ? until : "", *reason ? ": " : "", cut(reason), reason);
 }
 
 char *stanch_stop_holds(const char *state_dir, const struct stanch_stop_about *about, int64_t now_ms)
@@ -425,8 +431,8 @@ int stanch_stop_clear_level(const char *state_dir, const char *level, const char
     if (folder >= 0)
         close(folder);
     if (rc == 0 && !found)
-        rc = stanch_err_set(err, STANCH_E_NOT_FOUND, "%s \"%.200s\" is not stopped; `stanch status` says what is",
-                            level, name);
+        rc = stanch_err_set(err, STANCH_E_NOT_FOUND, "%s \"%.*s\" is not stopped; `stanch status` says what is", level,
+                            cut(name), name);
     return rc;
 }
 

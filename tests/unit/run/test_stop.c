@@ -223,6 +223,33 @@ static void a_stop_of_another_one_holds_nothing_back(void **state)
     sim_done(&sim);
 }
 
+/* What it says is cut between characters, wherever it ends: the answer of the step is text. */
+static void a_long_reason_is_told_as_text(void **state)
+{
+    (void)state;
+    char reason[2000] = "";
+    for (size_t i = 0; i + 2 < sizeof reason; i += 2)
+        memcpy(reason + i, "\xc3\xa9", 3);
+    for (size_t shift = 0; shift < 2; shift++) {
+        struct sim sim;
+        struct stanch_err err;
+        STANCH_AUTO_FREE char *shifted = stanch_asprintf("%s%s", shift ? "x" : "", reason);
+        const struct stanch_stop stop = {"instance", "fx", shifted, shifted, 0, 0};
+        const struct stanch_stop_about about = {.instance = "fx"};
+        sim_init(&sim, "none", NULL);
+        sim_want(&sim, sim_set("set_convergent", "s1", 7));
+        sim_begin(&sim, "R-1", NULL);
+        sim_advance(&sim, 10000);
+        assert_int_equal(stanch_stop_set_level(sim.state_dir, &stop, &err), 0);
+        STANCH_AUTO_FREE char *why = stanch_stop_holds(sim.state_dir, &about, 1);
+        STANCH_AUTO_JSON json_t *text = json_string(why);
+        assert_non_null(text);
+        assert_true(strlen(why) < 700);
+        assert_int_equal(decide(&sim, "A-1", "approve"), STANCH_E_STOPPED);
+        sim_done(&sim);
+    }
+}
+
 /* It is set between the gate and the call: the plan passed, the effect does not leave. */
 static enum sim_fate stop_when_planned(struct sim *sim, const char *op, const char *action)
 {
@@ -305,6 +332,7 @@ int main(void)
         cmocka_unit_test(a_stop_ends_by_itself_and_lasts_as_long_as_the_longest),
         cmocka_unit_test(a_stop_of_a_level_makes_it_ask),
         cmocka_unit_test(a_stop_of_another_one_holds_nothing_back),
+        cmocka_unit_test(a_long_reason_is_told_as_text),
         cmocka_unit_test(it_is_looked_at_right_before_sending),
         cmocka_unit_test(a_lease_end_of_what_is_stopped_is_overdue_and_a_person_undoes_it),
         cmocka_unit_test(a_clock_that_is_set_forward_ends_no_stop),
