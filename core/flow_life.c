@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "flow_parts.h"
+#include "run/stop.h"
 #include <string.h>
 
 #define TICK_MS        1000
@@ -130,6 +131,7 @@ int stanch_flow_start(struct stanch_flow *flow, struct stanch_err *err)
     stanch_engine_hook(flow->engine, &hooks, flow);
     stanch_flow__recall_waiting(flow);
     stanch_flow__storm_recall(flow);
+    stanch_stop_prepare(flow->state_dir);
     stanch_flow__look_at_stops(flow);
     flow->ticked_mono_ms = stanch_loop_mono_ms(flow->loop);
     flow->tick = stanch_timer_start(flow->loop, TICK_MS, on_tick, flow);

@@ -48,6 +48,8 @@ struct stanch_stop_about {
 
 /** Is it one of the three levels, with a name that can be stopped? returns 0 | STANCH_E_INVALID */
 int stanch_stop_check(const char *level, const char *name, struct stanch_err *err);
+/** Make the folder, so that a file in it can be made by hand; when that fails, it is made with the first stop. */
+void stanch_stop_prepare(const char *state_dir);
 /** Write and sync the file and its directories. One that is set stays as it is, unless the new one lasts longer: then that
  *  stands in it. returns 0 | STANCH_E_INVALID | STANCH_E_SYSTEM */
 int stanch_stop_set_level(const char *state_dir, const struct stanch_stop *stop, struct stanch_err *err);

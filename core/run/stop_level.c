@@ -109,7 +109,7 @@ static json_t *read_said(int folder, const char *file)
     char text[SAID_MAX];
     struct stat info;
     json_t *said = NULL;
-    int fd = openat(folder, file, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    int fd = folder < 0 ? -1 : openat(folder, file, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     ssize_t len = fd >= 0 && fstat(fd, &info) == 0 && S_ISREG(info.st_mode) ? read(fd, text, sizeof text) : -1;
     if (fd >= 0)
         close(fd);
@@ -182,14 +182,12 @@ json_t *stanch_stop_levels(const char *state_dir)
 {
     json_t *list = json_array();
     STANCH_AUTO_FREE char *path = stanch_asprintf("%s/" FOLDER, state_dir);
-    int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (folder < 0 && errno == ENOENT)
-        return list;
     struct dirent **names = NULL;
-    int count = folder < 0 ? -1 : scandirat(folder, ".", &names, is_no_dot, alphasort);
-    if (count < 0)
+    int count = scandir(path, &names, is_no_dot, alphasort);
+    if (count < 0 && errno != ENOENT)
         json_array_append_new(list,
                               not_understood("", "the folder " FOLDER "/ cannot be read, so everything is stopped"));
+    int folder = count > 0 ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1; /* without it, they have no end */
     for (int i = 0; i < count; i++) {
         json_array_append_new(list, read_stop(folder, names[i]->d_name));
         free(names[i]);
@@ -280,6 +278,12 @@ char *stanch_stop_holds(const char *state_dir, const struct stanch_stop_about *a
 }
 
 /* ---- writing ---- */
+
+void stanch_stop_prepare(const char *state_dir)
+{
+    STANCH_AUTO_FREE char *path = stanch_asprintf("%s/" FOLDER, state_dir);
+    (void)mkdir(path, 0700);
+}
 
 /* Open the folder; make: it is made when it is not there. returns a descriptor | STANCH_E_NOT_FOUND | STANCH_E_SYSTEM */
 static int open_folder(const char *state_dir, bool make, struct stanch_err *err)

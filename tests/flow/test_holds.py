@@ -290,7 +290,6 @@ def test_a_file_made_by_hand_stops_a_target_and_a_person_undoes_it(world, proxy)
     daemon = begin(world, {"one": drain("one"), "two": drain("two", action="weight")}, {"edge": proxy})
     ended(daemon, run(daemon, "one"))
     folder = world.dir / "state" / "stops"
-    folder.mkdir()
     (folder / "target:haproxy:edge%2Fshop%2Fs1").touch()
     assert daemon.post("/v1/mitigations/M-1/undo", {"reason": "by hand"})["state"] == "undone"
     assert proxy.state("shop", "s1")[0] == 0
@@ -311,7 +310,6 @@ def test_a_file_that_is_not_understood_stops_everything_and_is_named(world):
     world.repo.commit({"heal.lua": book(set_to(7))})
     daemon = world.daemon(policy=AUTO).start()
     folder = world.dir / "state" / "stops"
-    folder.mkdir()
     (folder / "instnace:fx").touch()
     assert daemon.api("POST", "/v1/runs", {"runbook": "heal"}).json["code"] == "stopped"
     only, = daemon.get("/v1/status")["stops"]
