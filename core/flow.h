@@ -57,7 +57,7 @@ int stanch_flow_test_source(struct stanch_flow *flow, const struct stanch_webhoo
  *   approval.decide     {"approval","decision":"approve"|"deny"|CHOICE,"plan"?:digest,"note"?,"break_glass"?:bool} -> approval
  *   step.resolve        {"step":"R-3/2","happened":"happened"|"did-not"|"abandon","note"?} -> step
  *   mitigation.undo     {"mitigation","reason"?} -> mitigation (when the undo has its outcome)
- *   mitigation.extend   {"mitigation","for":"1h","reason"?} -> mitigation
+ *   mitigation.extend   {"mitigation","for_ms","reason"?} -> mitigation
  *   mitigation.keep     {"mitigation","reason"?} -> mitigation (it has no end any more)
  *   runbook.sync        {} -> {"commit","changed":bool}
  *   runbook.lint        {"files":[{"path","text"}]} -> {"ok","errors":[{"path","line","text"}],"warnings":[...],
@@ -66,7 +66,9 @@ int stanch_flow_test_source(struct stanch_flow *flow, const struct stanch_webhoo
  *   plugin.check        {"instance"} -> {"instance","ok":bool,"checks":[{"name","ok","text"}]}, as its plugin says
  *   store.check         {} -> {"ok","entries","chains","differences","what"?} (when every page is looked at)
  *   reload              {} -> {"policy":digest|null,"people":n|null} (the files of policy and people are read again)
- *   stop                {"reason"} -> status                 resume  {"reason"?} -> status
+ *   hold.take           {"target","for_ms"?,"reason"?} -> hold     hold.release    {"target","of"?,"reason"?} -> hold
+ *   stop                {"reason","level"?,"name"?,"for_ms"?} -> status; level "instance", "runbook" or "target"
+ *   resume              {"reason"?,"level"?,"name"?} -> status
  */
 int stanch_flow_do(struct stanch_flow *flow, const char *by, const char *command, const json_t *input,
                    stanch_flow_done done, void *ctx, struct stanch_err *err);
@@ -77,10 +79,11 @@ void stanch_flow_note_refused(struct stanch_flow *flow, const char *by, const ch
                               const struct stanch_err *err);
 
 /** How things stand, for readiness, metrics, `stanch status`. new:
- *  {"ready":bool,"why":[text],"stopped":null|{"reason","by","at"},"journal":{...},"plugins":[...],
+ *  {"ready":bool,"why":[text],"stopped":null|{"reason","by","at"},"stops":[{"level","name"?,"file",
+ *  "reason","by","at","until"?,"until_ms"?,"known":bool}],"journal":{...},"plugins":[...],
  *   "book":{"commit","accepted_at","state":"ok"|"away"|"refused"|"none","why"?},"runs":{"open","parked","going"},
  *  "queue":{"waiting","asking","oldest_ms","bound"},"storm":{"on","starts","enter","leave"},
- *   "approvals":n,"mitigations":n,"counters":{"events_received","events_repeated","events_refused","runs_started",
+ *   "approvals":n,"mitigations":n,"holds":n,"counters":{"events_received","events_repeated","events_refused","runs_started",
  *   "actions_sent","actions_failed","actions_unknown","questions_asked",...},"version","uptime_ms","state_dir",
  *   "checkpoints"?:{"every_ms","age_ms","failing":n,"places":[{"to","state":"kept"|"failing"|"none","at"?,"entries"?,
  *   "failures","why"?}]},

@@ -169,8 +169,9 @@ static int run_start(const struct command *c, struct stanch_err *err)
     if (!runbook)
         return stanch_err_set(err, STANCH_E_NOT_FOUND, "there is no runbook \"%.80s\" loaded%s", name,
                               flow->catalogue ? "" : ": no commit of the repository is accepted yet");
-    if (stanch_stop_is_set(flow->state_dir))
-        return stanch_err_set(err, STANCH_E_STOPPED, "the stop switch is set: `stanch resume` first");
+    STANCH_AUTO_FREE char *stopped = stanch_flow__stopped(flow, stanch_json_str(runbook->declared, "name", name));
+    if (stopped)
+        return stanch_err_set(err, STANCH_E_STOPPED, "%s: `stanch resume` first", stopped);
     struct stanch_batch *batch = stanch_batch_new();
     char incident[64];
     (void)snprintf(incident, sizeof incident, "%s", stanch_json_str(c->input, "incident", ""));
@@ -291,15 +292,40 @@ static int move_end(const struct command *c, int64_t for_ms, struct stanch_err *
 
 static int mitigation_extend(const struct command *c, struct stanch_err *err)
 {
-    int64_t for_ms = 0;
-    if (stanch_duration_parse(stanch_json_str(c->input, "for", ""), &for_ms, err) < 0)
-        return stanch_err_wrap(err, "for");
-    return move_end(c, for_ms ? for_ms : 1, err);
+    int64_t for_ms = stanch_json_int(c->input, "for_ms", 0);
+    return move_end(c, for_ms ? for_ms : 1, err); /* what is too short is refused, and 0 means something else there */
 }
 
 static int mitigation_keep(const struct command *c, struct stanch_err *err)
 {
     return move_end(c, 0, err);
+}
+
+static int hold_take(const struct command *c, struct stanch_err *err)
+{
+    char id[32];
+    const json_t *given = json_object_get(c->input, "for_ms");
+    const struct stanch_hold_words words = {.by = c->by,
+                                            .target = stanch_json_str(c->input, "target", ""),
+                                            .reason = stanch_json_str(c->input, "reason", ""),
+                                            .for_ms = json_integer_value(given)};
+    if (given && words.for_ms <= 0)
+        return stanch_err_set(err, STANCH_E_INVALID, "for_ms: for how long, in milliseconds, 24 h at most");
+    int rc = stanch_engine_hold(c->flow->engine, &words, id, err);
+    if (rc == 0)
+        stanch_reply__barrier(stanch_reply__new(c->flow, c->done, c->ctx, "hold", id));
+    return rc;
+}
+
+static int hold_release(const struct command *c, struct stanch_err *err)
+{
+    char id[32];
+    int rc = stanch_engine_release(c->flow->engine, c->by, stanch_json_str(c->input, "target", ""),
+                                   stanch_json_str(c->input, "of", NULL), stanch_json_str(c->input, "reason", NULL), id,
+                                   err);
+    if (rc == 0)
+        stanch_reply__barrier(stanch_reply__new(c->flow, c->done, c->ctx, "hold", id));
+    return rc;
 }
 
 static int runbook_sync(const struct command *c, struct stanch_err *err)
@@ -413,8 +439,27 @@ static int switch_changed(const struct command *c, const char *kind, json_t *dat
     return stanch_reply__append(reply, batch, err);
 }
 
+static int tell_status(const struct command *c)
+{
+    struct stanch_reply *reply = stanch_reply__new(c->flow, c->done, c->ctx, "", "");
+    stanch_reply__result(reply, stanch_flow_status(c->flow));
+    stanch_reply__barrier(reply);
+    return 0;
+}
+
+static bool is_of_level(const json_t *input)
+{
+    return json_object_get(input, "level") || json_object_get(input, "name");
+}
+
 static int stop(const struct command *c, struct stanch_err *err)
 {
+    if (is_of_level(c->input)) {
+        int of_level = stanch_flow__stop_level(c->flow, c->by, c->input, err);
+        return of_level < 0 ? of_level : tell_status(c);
+    }
+    if (json_object_get(c->input, "for_ms"))
+        return stanch_err_set(err, STANCH_E_INVALID, "for_ms: the stop of everything ends by `stanch resume` alone");
     const char *reason = stanch_json_str(c->input, "reason", "no reason given");
     int rc = stanch_stop_set(c->flow->state_dir, reason, c->by, stanch_flow__now(c->flow), err);
     if (rc < 0)
@@ -425,6 +470,10 @@ static int stop(const struct command *c, struct stanch_err *err)
 
 static int resume(const struct command *c, struct stanch_err *err)
 {
+    if (is_of_level(c->input)) {
+        int of_level = stanch_flow__resume_level(c->flow, c->by, c->input, err);
+        return of_level < 0 ? of_level : tell_status(c);
+    }
     int rc = stanch_stop_clear(c->flow->state_dir, err);
     if (rc < 0)
         return rc;
@@ -452,6 +501,8 @@ static const struct {
     {"mitigation.undo", mitigation_undo},
     {"mitigation.extend", mitigation_extend},
     {"mitigation.keep", mitigation_keep},
+    {"hold.take", hold_take},
+    {"hold.release", hold_release},
     {"runbook.sync", runbook_sync},
     {"runbook.lint", runbook_lint, true},
     {"plugin.enable", plugin_enable},

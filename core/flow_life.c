@@ -23,23 +23,6 @@ static void append_one(struct stanch_flow *flow, const char *kind, const char *b
         stanch_log(STANCH_LOG_ERROR, "flow", "%s could not be recorded: %s", kind, err.text);
 }
 
-/* The switch may be set by hand: then this is where it is said. */
-static void look_at_switch(struct stanch_flow *flow)
-{
-    bool set = stanch_stop_is_set(flow->state_dir);
-    if (set == flow->stopped)
-        return;
-    flow->stopped = set;
-    STANCH_AUTO_JSON json_t *said = stanch_stop_read(flow->state_dir);
-    if (set)
-        append_one(flow, "stop.engaged", STANCH_BY_STANCH,
-                   json_pack("{s:s, s:s}", "reason", stanch_json_str(said, "reason", ""), "set_by",
-                             stanch_json_str(said, "by", "")));
-    else
-        append_one(flow, "stop.released", STANCH_BY_STANCH,
-                   json_pack("{s:s}", "reason", "the file was removed by hand"));
-}
-
 static void look_at_clock(struct stanch_flow *flow)
 {
     int64_t offset = stanch_flow__now(flow) - stanch_loop_mono_ms(flow->loop);
@@ -94,7 +77,7 @@ static void on_tick(void *ctx)
     flow->tick = stanch_timer_start(flow->loop, TICK_MS, on_tick, flow);
     look_whether_awake(flow);
     stanch_flow__flush_counts(flow);
-    look_at_switch(flow);
+    stanch_flow__look_at_stops(flow);
     look_at_clock(flow);
     stanch_wait__look(flow);
     stanch_flow__look_at_calendars(flow);
@@ -132,6 +115,8 @@ int stanch_flow_new(struct stanch_loop *loop, struct stanch_journal *journal, st
     flow->buckets = json_object();
     flow->starts = json_object();
     flow->draft = json_object();
+    flow->stops = json_object();
+    flow->began_ms = stanch_flow__now(flow);
     flow->began_mono_ms = flow->ticked_mono_ms = stanch_loop_mono_ms(loop);
     flow->wall_minus_mono_ms = stanch_flow__now(flow) - flow->began_mono_ms;
     (void)snprintf(flow->book_state, sizeof flow->book_state, "none");
@@ -151,7 +136,8 @@ int stanch_flow_start(struct stanch_flow *flow, struct stanch_err *err)
     stanch_engine_hook(flow->engine, &hooks, flow);
     stanch_flow__recall_waiting(flow);
     stanch_flow__storm_recall(flow);
-    look_at_switch(flow);
+    stanch_stop_prepare(flow->state_dir);
+    stanch_flow__look_at_stops(flow);
     stanch_flow__look_at_calendars(flow);
     flow->ticked_mono_ms = stanch_loop_mono_ms(flow->loop);
     flow->tick = stanch_timer_start(flow->loop, TICK_MS, on_tick, flow);
@@ -196,6 +182,7 @@ void stanch_flow_free(struct stanch_flow *flow)
     json_decref(flow->buckets);
     json_decref(flow->starts);
     json_decref(flow->draft);
+    json_decref(flow->stops);
     stanch_flow__waiting_free(flow);
     json_decref(flow->candidate);
     json_decref(flow->instances);

@@ -218,9 +218,10 @@ static void start_or_hold(struct stanch_flow *flow, const struct stanch_runbook 
     char why[200] = "", group[65], id[32];
     struct stanch_err err;
     STANCH_AUTO_JSON json_t *params = NULL;
-    if (stanch_stop_is_set(flow->state_dir)) {
-        hold_run(flow, runbook, event, incident, "the stop switch is set; it does not start by itself at resume",
-                 batch);
+    STANCH_AUTO_FREE char *stopped = stanch_flow__stopped(flow, stanch_json_str(runbook->declared, "name", ""));
+    if (stopped) {
+        STANCH_AUTO_FREE char *held = stanch_asprintf("%s; it does not start by itself at resume", stopped);
+        hold_run(flow, runbook, event, incident, held, batch);
         return;
     }
     if (stanch_params_resolve(json_object_get(runbook->declared, "params"), event, NULL, &params, &err) < 0) {

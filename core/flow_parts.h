@@ -1,7 +1,7 @@
 /* flow_parts.h: the sentence's own parts, as its files share them. Doors include flow.h only.
  * Files    flow.c (events in), flow_match.c, flow_turn.c and flow_storm.c (runs begin), flow_door.c (webhooks), flow_book.c
  *          (commits), flow_command.c (what people ask for), flow_wait.c (who waits for a commit), flow_calendar.c (who is on call, what is frozen), flow_count.c (what is counted), flow_status.c (how
- *          things stand), flow_life.c (from new to free, and every second).
+ *          things stand), flow_stop.c (the switch and its levels), flow_life.c (from new to free, and every second).
  * Thread   loop thread.
  */
 #ifndef STANCH_FLOW_PARTS_H
@@ -109,10 +109,12 @@ struct stanch_flow {
     char *instances_text; /* the same, canonical: kept once as a blob, named by runs */
     char instances_hex[65];
     struct stanch_timer *tick;
+    int64_t began_ms; /* wall clock */
     int64_t began_mono_ms;
     int64_t ticked_mono_ms;
     int64_t wall_minus_mono_ms; /* a jump of it is a step of the wall clock */
     bool stopped;               /* as the last look at the switch said */
+    json_t *stops;              /* and at those of levels, by file: what was said of them */
     bool has_unmatched;         /* events that came before the runbooks could not be matched yet */
     struct stanch_late_match *late;
     bool draining;
@@ -279,6 +281,18 @@ void stanch_flow__storm_recall(struct stanch_flow *flow);
 void stanch_flow__storm_decided(void *ctx, const json_t *question, bool approved, const char *by);
 /** new: {"on","starts","enter","leave"} */
 json_t *stanch_flow__storm_status(struct stanch_flow *flow);
+
+/* flow_stop.c */
+/** Every second, and at the start: what was stopped and released by hand, and what is over. */
+void stanch_flow__look_at_stops(struct stanch_flow *flow);
+/** Why nothing of this runbook may start; NULL: it may. new */
+char *stanch_flow__stopped(struct stanch_flow *flow, const char *runbook);
+/** new: the stops of levels that hold now, as stanch_stop_list gives them, with "known" */
+json_t *stanch_flow__stops_status(struct stanch_flow *flow);
+/** input: {"level","name","reason","for_ms"?}. returns 0 | STANCH_E_INVALID | STANCH_E_SYSTEM */
+int stanch_flow__stop_level(struct stanch_flow *flow, const char *by, const json_t *input, struct stanch_err *err);
+/** input: {"level","name","reason"?}. returns 0 | STANCH_E_INVALID | STANCH_E_NOT_FOUND | STANCH_E_SYSTEM */
+int stanch_flow__resume_level(struct stanch_flow *flow, const char *by, const json_t *input, struct stanch_err *err);
 
 /* flow_book.c */
 int stanch_flow__follow(struct stanch_flow *flow, struct stanch_err *err);

@@ -72,6 +72,8 @@ json_t *stanch_flow_status(struct stanch_flow *flow)
         stanch_journal_count(flow->journal, "mitigation"), "queue", stanch_flow__queue_status(flow), "storm",
         stanch_flow__storm_status(flow), "counters", counters, "version", STANCH_VERSION, "uptime_ms",
         (json_int_t)(stanch_loop_mono_ms(flow->loop) - flow->began_mono_ms), "state_dir", flow->state_dir);
+    json_object_set_new(status, "holds", json_integer(stanch_journal_count(flow->journal, "hold")));
+    json_object_set_new(status, "stops", stanch_flow__stops_status(flow));
     json_object_update(status, kept);
     json_decref(kept);
     if (flow->calendars)

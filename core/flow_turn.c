@@ -302,22 +302,24 @@ void stanch_flow__begin_all(struct stanch_flow *flow, const json_t *began)
 
 /* ---- turns ---- */
 
-static bool can_start(const struct stanch_flow *flow, const struct stanch_waiting *waiting)
+static bool can_start(const struct stanch_flow *flow, const struct stanch_waiting *waiting, const json_t *stops)
 {
     char why[200];
+    const struct stanch_stop_about about = {.runbook = stanch_json_str(waiting->doc, "runbook", "")};
     const char *holds = stanch_json_str(waiting->doc, "holds", NULL);
-    return !waiting->asking && !(holds && stanch_engine_holder(flow->engine, holds)) &&
+    return !waiting->asking && !stanch_stop_find(stops, &about) &&
+           !(holds && stanch_engine_holder(flow->engine, holds)) &&
            has_room(flow, waiting->doc, stanch_json_str(waiting->doc, "incident", ""), NULL, why);
 }
 
 /* The oldest one of the incident that has the fewest runs going. */
-static struct stanch_waiting *whose_turn(const struct stanch_flow *flow)
+static struct stanch_waiting *whose_turn(const struct stanch_flow *flow, const json_t *stops)
 {
     struct stanch_waiting *best = NULL;
     int fewest = 0;
     for (struct stanch_waiting *waiting = flow->waiting; waiting; waiting = waiting->next) {
         int runs = stanch_engine_going(flow->engine, NULL, stanch_json_str(waiting->doc, "incident", ""));
-        if ((!best || runs < fewest) && can_start(flow, waiting)) {
+        if ((!best || runs < fewest) && can_start(flow, waiting, stops)) {
             best = waiting;
             fewest = runs;
         }
@@ -364,7 +366,8 @@ void stanch_flow__give_turns(struct stanch_flow *flow)
     if (!flow->waiting || flow->draining)
         return;
     drop_overdue(flow);
-    while ((waiting = whose_turn(flow)) && !stanch_stop_is_set(flow->state_dir))
+    STANCH_AUTO_JSON json_t *stops = stanch_engine_stops(flow->engine);
+    while ((waiting = whose_turn(flow, stops)))
         if (start_waiting(flow, waiting) < 0)
             return;
 }

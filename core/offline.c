@@ -10,6 +10,7 @@
  *   offline backup      --store DIR --to DIR                              {"store","at","entries","epoch"}
  *   offline prune       --store DIR --before AGE|TIME [--check]           {"incidents","events","entries"}; the daemon
  *                                                                         must be stopped
+ *   offline stop        --store DIR --level WORD --name NAME --reason TEXT --by WHO --for-ms N   {"level","name",...}
  *   offline restore     --store DIR --from DIR                            the same and "aside"; no daemon may run
  *
  * PLACE: see offline_place.h. --attached: ends with the process that started it.
@@ -35,7 +36,7 @@
 #include <unistd.h>
 
 struct words {
-    const char *verb, *store, *chain, *checkpoint, *to, *from, *token_fd, *before;
+    const char *verb, *store, *chain, *checkpoint, *to, *from, *token_fd, *before, *level, *name, *reason, *by, *for_ms;
     bool check, open, attached;
 };
 
@@ -50,6 +51,11 @@ static int read_words(int argc, char **argv, struct words *ret, struct stanch_er
                              : strcmp(argv[i], "--from") == 0       ? &ret->from
                              : strcmp(argv[i], "--before") == 0     ? &ret->before
                              : strcmp(argv[i], "--token-fd") == 0   ? &ret->token_fd
+                             : strcmp(argv[i], "--level") == 0      ? &ret->level
+                             : strcmp(argv[i], "--name") == 0       ? &ret->name
+                             : strcmp(argv[i], "--reason") == 0     ? &ret->reason
+                             : strcmp(argv[i], "--by") == 0         ? &ret->by
+                             : strcmp(argv[i], "--for-ms") == 0     ? &ret->for_ms
                                                                     : NULL;
         if (value && i + 1 < argc)
             *value = argv[++i];
@@ -303,6 +309,31 @@ static int prune(const struct words *words, struct stanch_err *err)
     return 0;
 }
 
+/* The switch of one level, by hand: `stanch stop` with the daemon dead. */
+static int stop(const struct words *words, struct stanch_err *err)
+{
+    if (!words->level || !words->name || !words->reason || !words->by)
+        return stanch_err_set(err, STANCH_E_INVALID, "offline: --level, --name, --reason or --by is missing");
+    long long for_ms = words->for_ms ? atoll(words->for_ms) : 0;
+    struct stanch_stop stop = {.level = words->level,
+                               .name = words->name,
+                               .reason = words->reason,
+                               .by = words->by,
+                               .at_ms = stanch_wall_now_ms()};
+    stop.until_ms = for_ms > 0 ? stop.at_ms + for_ms : 0;
+    int rc = stanch_stop_set_level(words->store, &stop, err);
+    if (rc == 0)
+        rc = stanch_stop_give_to_owner(words->store, err);
+    if (rc < 0)
+        return rc;
+    STANCH_AUTO_JSON json_t *answer =
+        json_pack("{s:s, s:s, s:s, s:s}", "level", stop.level, "name", stop.name, "reason", stop.reason, "by", stop.by);
+    if (stop.until_ms)
+        json_object_set_new(answer, "until_ms", json_integer(stop.until_ms));
+    say(answer);
+    return 0;
+}
+
 static int export(const struct words *words, struct stanch_err *err)
 {
     return stanch_timeline_export(words->store, words->chain, stdout, err);
@@ -312,9 +343,11 @@ static const struct {
     const char *name;
     int (*act)(const struct words *words, struct stanch_err *err);
 } verbs[] = {
-    {"prune", prune},           {"verify", verify},   {"check", check},
-    {"export", export},         {"rebuild", rebuild}, {"mitigations", mitigations},
-    {"checkpoint", checkpoint}, {"backup", backup},   {"restore", restore},
+    {"prune", prune},           {"verify", verify},
+    {"check", check},           {"export", export},
+    {"rebuild", rebuild},       {"mitigations", mitigations},
+    {"checkpoint", checkpoint}, {"backup", backup},
+    {"restore", restore},       {"stop", stop},
 };
 
 static int run(const struct words *words, struct stanch_err *err)

@@ -32,6 +32,7 @@ static const char *type_word(char type)
            : type == 'o' ? "an object"
            : type == 'n' ? "a number"
            : type == 'b' ? "true or false"
+           : type == 'i' ? "a whole number"
                          : "a list";
 }
 
@@ -41,6 +42,7 @@ static bool has_type(const json_t *value, char type)
            : type == 'o' ? json_is_object(value)
            : type == 'n' ? json_is_number(value)
            : type == 'b' ? json_is_boolean(value)
+           : type == 'i' ? json_is_integer(value)
                          : json_is_array(value);
 }
 

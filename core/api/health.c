@@ -65,6 +65,7 @@ static const struct figure figures[] = {
     {"storm.starts", "stanch_storm_starts", "gauge", "Runs that alerts wanted to start within limits.storm.within.", 1},
     {"approvals", "stanch_approvals_open", "gauge", "Questions that wait for an answer.", 1},
     {"mitigations", "stanch_mitigations_in_force", "gauge", "Mitigations that are in force.", 1},
+    {"holds", "stanch_holds", "gauge", "Targets that people hold by hand.", 1},
     {"journal.queued", "stanch_journal_queued", "gauge", "Batches that wait for their commit.", 1},
     {"journal.oldest_ms", "stanch_journal_queued_oldest_seconds", "gauge", "How long the oldest batch waits.", 0.001},
     {"journal.queued_bytes", "stanch_journal_queued_bytes", "gauge", "Bytes that wait for their commit.", 1},
@@ -184,6 +185,18 @@ static void write_plugins(struct stanch_buf *out, const json_t *plugins)
                restarts);
 }
 
+static void write_stops(struct stanch_buf *out, const json_t *stops)
+{
+    write_head(out, "stanch_stop_set", "gauge",
+               "1 while all automation of this instance, runbook or target is stopped.");
+    for (size_t i = 0; i < json_array_size(stops); i++) {
+        const json_t *stop = json_array_get(stops, i);
+        stanch_buf_printf(out, "stanch_stop_set{level=\"%s\",name=\"", stanch_json_str(stop, "level", ""));
+        write_label(out, stanch_json_str(stop, "name", stanch_json_str(stop, "file", "")));
+        stanch_buf_text(out, "\"} 1\n");
+    }
+}
+
 void stanch_api__metrics(struct stanch_api__call *call)
 {
     STANCH_AUTO_JSON json_t *status = read_status(call);
@@ -197,6 +210,7 @@ void stanch_api__metrics(struct stanch_api__call *call)
     }
     write_counters(&out, json_object_get(status, "counters"));
     write_plugins(&out, json_object_get(status, "plugins"));
+    write_stops(&out, json_object_get(status, "stops"));
     stanch_http_answer(call->request, 200, "text/plain; version=0.0.4; charset=utf-8", stanch_buf_str(&out), out.len,
                        NULL);
     stanch_api__call_free(call);

@@ -109,3 +109,13 @@ const char *stanch_buf_str(const struct stanch_buf *buf)
 {
     return buf->data ? buf->data : "";
 }
+
+size_t stanch_text_cut(const char *text, size_t max)
+{
+    size_t len = strnlen(text, max + 1);
+    if (len <= max)
+        return len;
+    while (max > 0 && ((unsigned char)text[max] & 0xC0) == 0x80)
+        max--;
+    return max;
+}

@@ -31,6 +31,9 @@ char *stanch_buf_take(struct stanch_buf *buf);
 /** The content as text; "" while empty. borrowed until the next change. */
 const char *stanch_buf_str(const struct stanch_buf *buf);
 
+/** How many bytes of a text are whole characters (UTF-8), of the first `max`: what is cut there is still text. */
+size_t stanch_text_cut(const char *text, size_t max);
+
 #define STANCH_AUTO_BUF __attribute__((cleanup(stanch_buf_done)))
 
 #endif

@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/times.h"
 #include "cli/room.h"
 #include <argp.h>
 #include <errno.h>
@@ -41,9 +42,13 @@ static const struct argp_option options[] = {
     {"limit", STANCH_CLI__LIMIT, "N", 0, "how many at most (100)", 0},
     {"state-dir", STANCH_CLI__STATE_DIR_OPTION, "DIR", 0, "where the daemon keeps its state", 0},
     {"before", STANCH_CLI__BEFORE, "WHEN", 0, "what ended earlier: 90d ago, or before a time", 0},
-    {"target", STANCH_CLI__TARGET, "TARGET", 0, "what it would touch, as a plan names it", 0},
-    {"runbook", STANCH_CLI__RUNBOOK, "NAME", 0, "the runbook that asks for it", 0},
+    {"target", STANCH_CLI__TARGET, "TARGET", 0, "what is touched, as a plan names it", 0},
+    {"runbook", STANCH_CLI__RUNBOOK, "NAME", 0, "the runbook", 0},
     {"effect", STANCH_CLI__EFFECT, "WORD", 0, "mitigate (when it is not given) or undo", 0},
+    {"instance", STANCH_CLI__INSTANCE, "NAME", 0, "the plugin instance", 0},
+    {"for", STANCH_CLI__FOR, "TIME", 0, "for how long: 20m, 2h", 0},
+    {"because", STANCH_CLI__BECAUSE, "TEXT", 0, "why", 0},
+    {"of", STANCH_CLI__OF, "WHO", 0, "the holder, when that is somebody else", 0},
     {"reach", STANCH_CLI__REACH, "SHARE", 0, "the plan's reach, 0 to 1; not known when it is not given", 0},
     {"person", STANCH_CLI__PERSON, "NAME", 0, "who acts with the token; left out: a program", 0},
     {"may", STANCH_CLI__MAY, "WORD", 0, "read, respond, approve or admin", 0},
@@ -71,6 +76,25 @@ const char *stanch_cli__value(const struct stanch_cli *cli, enum stanch_cli__opt
 bool stanch_cli__flag(const struct stanch_cli *cli, enum stanch_cli__option option)
 {
     return cli->flags[option - STANCH_CLI__OPTIONS_END];
+}
+
+const char *stanch_cli__because(const struct stanch_cli *cli)
+{
+    const char *because = stanch_cli__value(cli, STANCH_CLI__BECAUSE);
+    return because ? because : stanch_cli__value(cli, STANCH_CLI__REASON);
+}
+
+int stanch_cli__set_for(struct stanch_cli *cli, json_t *body)
+{
+    const char *text = stanch_cli__value(cli, STANCH_CLI__FOR);
+    int64_t for_ms = 0;
+    if (!text)
+        return 0;
+    int rc = stanch_duration_parse(text, &for_ms, &cli->err);
+    if (rc != 0)
+        return stanch_err_wrap(&cli->err, "--for");
+    json_object_set_new(body, "for_ms", json_integer(for_ms));
+    return 0;
 }
 
 struct words { /* what the command line held, before the command is known */

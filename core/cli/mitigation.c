@@ -71,9 +71,37 @@ static int run_undo(struct stanch_cli *cli)
     return 0;
 }
 
+static int move_end(struct stanch_cli *cli, const char *path, json_t *body)
+{
+    STANCH_AUTO_JSON json_t *doc = NULL;
+    stanch_json_set_str(body, "reason", stanch_cli__because(cli));
+    int rc = stanch_cli__send(cli, "POST", path, body, &doc);
+    return rc ? rc : stanch_cli__show(cli, doc, "id state targets lease_ends");
+}
+
+static int run_extend(struct stanch_cli *cli)
+{
+    STANCH_AUTO_FREE char *path = stanch_cli__path("/v1/mitigations/%s/extend", cli->args[0]);
+    STANCH_AUTO_JSON json_t *body = json_object();
+    int rc = stanch_cli__set_for(cli, body);
+    if (rc == 0 && !json_object_get(body, "for_ms"))
+        rc = stanch_err_set(&cli->err, STANCH_E_INVALID, "say for how long: --for 1h (or `stanch keep %s`)",
+                            cli->args[0]);
+    return rc ? rc : move_end(cli, path, body);
+}
+
+static int run_keep(struct stanch_cli *cli)
+{
+    STANCH_AUTO_FREE char *path = stanch_cli__path("/v1/mitigations/%s/keep", cli->args[0]);
+    STANCH_AUTO_JSON json_t *body = json_object();
+    return move_end(cli, path, body);
+}
+
 const struct stanch_cli__command stanch_cli__mitigation_commands[] = {
     {"mitigations", NULL, "", 0, 0, "all limit offline", "what is in force, and how to undo it", run_list},
     {"mitigations", "show", "ID", 1, 1, "", "one mitigation", run_show},
     {"undo", NULL, "ID", 1, 1, "reason", "take it back", run_undo},
+    {"extend", NULL, "ID", 1, 1, "for because reason", "let it go on: its lease ends so long from now on", run_extend},
+    {"keep", NULL, "ID", 1, 1, "because reason", "keep it: it has no end any more", run_keep},
     {0},
 };

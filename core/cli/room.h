@@ -43,6 +43,10 @@ enum stanch_cli__option {
     STANCH_CLI__MAY,
     STANCH_CLI__EXPIRES,
     STANCH_CLI__TO,
+    STANCH_CLI__INSTANCE,
+    STANCH_CLI__FOR,
+    STANCH_CLI__BECAUSE,
+    STANCH_CLI__OF,
     STANCH_CLI__OPTIONS_END,
     STANCH_CLI__YES = STANCH_CLI__OPTIONS_END, /* flags */
     STANCH_CLI__ALL,
@@ -70,7 +74,7 @@ extern const struct stanch_cli__command stanch_cli__event_commands[], stanch_cli
     stanch_cli__runbook_commands[], stanch_cli__timeline_commands[], stanch_cli__plugin_commands[],
     stanch_cli__switch_commands[], stanch_cli__config_commands[], stanch_cli__completion_commands[],
     stanch_cli__store_commands[], stanch_cli__source_commands[], stanch_cli__change_commands[],
-    stanch_cli__policy_commands[], stanch_cli__people_commands[];
+    stanch_cli__policy_commands[], stanch_cli__people_commands[], stanch_cli__hold_commands[];
 
 struct stanch_cli {
     FILE *out;
@@ -89,6 +93,9 @@ struct stanch_cli {
 };
 const char *stanch_cli__value(const struct stanch_cli *cli, enum stanch_cli__option option); /* NULL: not given */
 bool stanch_cli__flag(const struct stanch_cli *cli, enum stanch_cli__option option);
+const char *stanch_cli__because(const struct stanch_cli *cli); /* --because, or --reason; NULL: neither is given */
+/* --for into for_ms of the body, when it is given. returns 0 | STANCH_E_INVALID */
+int stanch_cli__set_for(struct stanch_cli *cli, json_t *body);
 
 /* table.c: all commands. step: 0, 1, ...; NULL at the end */
 const struct stanch_cli__command *stanch_cli__command_at(int step);

@@ -1,5 +1,6 @@
 /* switch.c: stop, resume, status. stop works with the daemon dead too: then it sets the switch itself, the synced
- * file that the daemon looks for (PROMISES.md 1.15). */
+ * file that the daemon looks for (PROMISES.md 1.15); that of one instance, runbook or target through `stanch offline stop`,
+ * which knows the names of their files. */
 #include "cli/room.h"
 #include "base/json.h"
 #include "base/mem.h"
@@ -81,6 +82,67 @@ static int stop_by_hand(struct stanch_cli *cli, const char *reason)
     return rc;
 }
 
+/* ---- levels ---- */
+
+struct level {
+    const char *level, *name; /* NULL: everything */
+};
+
+static int read_level(struct stanch_cli *cli, struct level *ret)
+{
+    const struct level given[] = {{"instance", stanch_cli__value(cli, STANCH_CLI__INSTANCE)},
+                                  {"runbook", stanch_cli__value(cli, STANCH_CLI__RUNBOOK)},
+                                  {"target", cli->many_count ? cli->many[0] : NULL}};
+    int count = cli->many_count > 1 ? 1 : 0;
+    *ret = (struct level){NULL, NULL};
+    for (size_t i = 0; i < sizeof given / sizeof *given; i++) {
+        if (!given[i].name)
+            continue;
+        *ret = given[i];
+        count++;
+    }
+    if (count > 1)
+        return stanch_err_set(&cli->err, STANCH_E_INVALID, "one of --instance, --runbook and --target, once");
+    if (ret->level && !*ret->name)
+        return stanch_err_set(&cli->err, STANCH_E_INVALID, "--%s says no name", ret->level);
+    if (!ret->level && stanch_cli__value(cli, STANCH_CLI__FOR))
+        return stanch_err_set(&cli->err, STANCH_E_INVALID,
+                              "--for goes with --instance, --runbook or --target: the stop of everything ends by "
+                              "`stanch resume` alone");
+    return 0;
+}
+
+static int stop_level_by_hand(struct stanch_cli *cli, const struct level *level, const json_t *body)
+{
+    const char *dir = state_dir_of(cli);
+    STANCH_AUTO_FREE char *by = own_name();
+    STANCH_AUTO_FREE char *for_ms = stanch_asprintf("%lld", (long long)stanch_json_int(body, "for_ms", 0));
+    STANCH_AUTO_JSON json_t *said = NULL;
+    int rc = stanch_cli__ask_offline(cli, "stop", dir,
+                                     (const char *const[]){"--level", level->level, "--name", level->name, "--reason",
+                                                           stanch_json_str(body, "reason", ""), "--by", by, "--for-ms",
+                                                           for_ms, NULL},
+                                     &said);
+    if (rc > 0)
+        return stanch_err_set(&cli->err, STANCH_E_SYSTEM, "the stop could not be set in %s", dir);
+    if (rc == 0 && !stanch_cli__said_json(cli, said))
+        stanch_cli__say(cli, "the daemon does not answer; the stop is set by hand, in %s/stops\n", dir);
+    return rc;
+}
+
+static void say_level(const struct stanch_cli *cli, const json_t *stop)
+{
+    STANCH_AUTO_FREE char *name = stanch_cli__one_line(json_object_get(stop, "name"));
+    STANCH_AUTO_FREE char *by = stanch_cli__one_line(json_object_get(stop, "by"));
+    STANCH_AUTO_FREE char *reason = stanch_cli__one_line(json_object_get(stop, "reason"));
+    const char *level = stanch_json_str(stop, "level", ""), *until = stanch_json_str(stop, "until", NULL);
+    STANCH_AUTO_FREE char *text =
+        stanch_asprintf("%s %s, by %s%s%s: %s%s", strcmp(level, "all") == 0 ? "everything" : level,
+                        json_object_get(stop, "name") ? name : "", by, until ? ", until " : "", until ? until : "",
+                        reason, stanch_json_bool(stop, "known", true) ? "" : " (none of this name is known here now)");
+    stanch_cli__field_text(cli, "stopped", text);
+}
+
 static void say_switch(const struct stanch_cli *cli, const json_t *status)
 {
     const json_t *stopped = json_object_get(status, "stopped");
@@ -90,16 +152,16 @@ static void say_switch(const struct stanch_cli *cli, const json_t *status)
         stanch_cli__field(cli, "reason", json_object_get(stopped, "reason"));
         stanch_cli__field(cli, "by", json_object_get(stopped, "by"));
         stanch_cli__field(cli, "at", json_object_get(stopped, "at"));
-    } else {
+    } else if (json_array_size(json_object_get(status, "stops")) == 0) {
         stanch_cli__say(cli, "not stopped\n");
     }
+    for (size_t i = 0; i < json_array_size(json_object_get(status, "stops")); i++)
+        say_level(cli, json_array_get(json_object_get(status, "stops"), i));
 }
 
-static int flip(struct stanch_cli *cli, const char *path, const char *reason)
+static int flip(struct stanch_cli *cli, const char *path, const json_t *body)
 {
-    STANCH_AUTO_JSON json_t *body = json_object();
     STANCH_AUTO_JSON json_t *status = NULL;
-    stanch_json_set_str(body, "reason", reason);
     int rc = stanch_cli__send(cli, "POST", path, body, &status);
     if (rc == 0 && !stanch_cli__said_json(cli, status))
         say_switch(cli, status);
@@ -112,22 +174,44 @@ static bool is_its_trouble(int rc)
     return rc != 0 && stanch_err_http(rc) >= 500;
 }
 
+/* new; NULL: a word is wrong */
+static json_t *read_flip(struct stanch_cli *cli, struct level *ret, const char *otherwise)
+{
+    json_t *body = json_object();
+    int rc = read_level(cli, ret);
+    if (rc == 0)
+        rc = stanch_cli__set_for(cli, body);
+    if (rc != 0) {
+        json_decref(body);
+        return NULL;
+    }
+    const char *reason = stanch_cli__because(cli);
+    stanch_json_set_str(body, "reason", reason ? reason : otherwise);
+    stanch_json_set_str(body, "level", ret->level);
+    stanch_json_set_str(body, "name", ret->name);
+    return body;
+}
+
 static int run_stop(struct stanch_cli *cli)
 {
-    const char *reason = stanch_cli__value(cli, STANCH_CLI__REASON);
-    reason = reason ? reason : cli->arg_count ? cli->args[0] : "no reason given";
+    struct level level;
+    STANCH_AUTO_JSON json_t *body = read_flip(cli, &level, cli->arg_count ? cli->args[0] : "no reason given");
+    if (!body)
+        return cli->err.code;
     cli->timeout_s = 5;
-    int rc = flip(cli, "/v1/stop", reason);
+    int rc = flip(cli, "/v1/stop", body);
     if (!is_its_trouble(rc) || cli->server)
         return rc;
     struct stanch_err first = cli->err;
-    rc = stop_by_hand(cli, reason);
+    rc = level.level ? stop_level_by_hand(cli, &level, body) : stop_by_hand(cli, stanch_json_str(body, "reason", ""));
     return rc == 0 ? 0 : stanch_err_wrap(&cli->err, "%s; and by hand (--state-dir DIR)", first.text);
 }
 
 static int run_resume(struct stanch_cli *cli)
 {
-    return flip(cli, "/v1/resume", stanch_cli__value(cli, STANCH_CLI__REASON));
+    struct level level;
+    STANCH_AUTO_JSON json_t *body = read_flip(cli, &level, NULL);
+    return body ? flip(cli, "/v1/resume", body) : cli->err.code;
 }
 
 static void say_counts(const struct stanch_cli *cli, const json_t *status)
@@ -138,6 +222,8 @@ static void say_counts(const struct stanch_cli *cli, const json_t *status)
         (long long)stanch_json_int(runs, "open", 0), (long long)stanch_json_int(runs, "parked", 0),
         (long long)stanch_json_int(status, "approvals", 0), (long long)stanch_json_int(status, "mitigations", 0));
     stanch_cli__field_text(cli, "runs", text);
+    if (stanch_json_int(status, "holds", 0) > 0)
+        stanch_cli__field(cli, "held by hand", json_object_get(status, "holds"));
 }
 
 static void say_queue(const struct stanch_cli *cli, const json_t *status)
@@ -246,9 +332,11 @@ static int run_status(struct stanch_cli *cli)
 }
 
 const struct stanch_cli__command stanch_cli__switch_commands[] = {
-    {"stop", NULL, "[REASON]", 0, 1, "reason state-dir", "nothing starts by itself any more, daemon dead or alive",
+    {"stop", NULL, "[REASON]", 0, 1, "instance runbook target for because reason state-dir",
+     "nothing starts by itself any more, daemon dead or alive; or nothing about one instance, runbook or target",
      run_stop},
-    {"resume", NULL, "", 0, 0, "reason", "release the switch", run_resume},
+    {"resume", NULL, "", 0, 0, "instance runbook target because reason", "release the switch, or one of its levels",
+     run_resume},
     {"reload", NULL, "", 0, 0, "", "read the files of policy and people again", run_reload},
     {"status", NULL, "", 0, 0, "", "how things stand", run_status},
     {0},

@@ -29,6 +29,7 @@ struct stanch_policy {
     json_t *data; /* our copy; the rules are read from it */
     bool built_in;
     enum risk auto_risk;
+    bool allows_conflicts;
     struct approver approvers[RISK_COUNT];
     char digest[65];
 };
@@ -92,6 +93,10 @@ static int read_policy(struct stanch_policy *policy, struct stanch_err *err)
     if (auto_risk < 0 || auto_risk == RISK_FORBIDDEN)
         return stanch_err_set(err, STANCH_E_INVALID, "auto: expected \"none\", \"low\", \"medium\" or \"high\"");
     policy->auto_risk = (enum risk)auto_risk;
+    const char *conflicts = stanch_json_str(policy->data, "conflicts", "ask");
+    policy->allows_conflicts = strcmp(conflicts, "allow") == 0;
+    if (!policy->allows_conflicts && strcmp(conflicts, "ask") != 0)
+        return stanch_err_set(err, STANCH_E_INVALID, "conflicts: expected \"ask\" or \"allow\"");
     int rc = read_approvers(policy, err);
     if (rc == 0)
         rc = check_rules(policy, err);
@@ -141,6 +146,11 @@ const char *stanch_policy_digest(const struct stanch_policy *policy)
 const json_t *stanch_policy_said(const struct stanch_policy *policy, const char *member)
 {
     return json_object_get(policy->data, member);
+}
+
+bool stanch_policy_asks_on_conflict(const struct stanch_policy *policy)
+{
+    return !policy->allows_conflicts;
 }
 
 /* Deciding. */

@@ -3,6 +3,7 @@
  *
  * As data (made by policy.lua, see script/README.md):
  *   {"auto":"low",                                       // the highest risk that runs without asking; "none": ask always
+ *    "conflicts":"ask"|"allow",                           // another run's mitigation is in force on a target
  *    "approve":{"medium":{"role":"ic","expires_ms":900000,"quorum":1,"not_requester":true},"high":{...}},
  *    "escalation":[{"to","within_ms"}],"remind_ms":300000,     // rule/escalation.h
  *    "break_glass":{"people":["ada"]|"pool"},             // who may approve without holding the role, with a reason
@@ -55,6 +56,8 @@ struct stanch_policy_decision {
     json_t *rules;      /* new: [{"name","line","risk","digest"}], what decided, for the approval digest and card */
     char why[256];      /* one sentence */
 };
+/** Must a mitigation ask when another run's is in force on one of its targets? `conflicts`: "ask", when it is not given. */
+bool stanch_policy_asks_on_conflict(const struct stanch_policy *policy);
 void stanch_policy_decide(const struct stanch_policy *policy, const struct stanch_policy_question *question,
                           struct stanch_policy_decision *ret);
 /** Every rule held against the question, in their order, for a person who wants to know why:

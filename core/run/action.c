@@ -10,6 +10,7 @@
 #define HOST_TRIES       40
 
 static void ask_for_plan(struct stanch_op *op);
+static void pass_gate(struct stanch_op *op);
 
 const char *stanch_action__instance(const struct stanch_op *op)
 {
@@ -92,6 +93,9 @@ static void request_approval(struct stanch_op *op, const struct stanch_gate *gat
     json_t *lease = json_object_get(args, "lease_ms");
     if (lease)
         json_object_set(card, "lease_ms", lease);
+    json_t *against = stanch_gate__against(gate);
+    if (against)
+        json_object_set_new(card, "against", against);
     if (op->run->symptom_seen)
         json_object_set(card, "symptom", op->run->symptom_seen);
     if (op->run->resolved)
@@ -135,11 +139,11 @@ static void on_held(void *ctx)
         return;
     struct stanch_action *action = stanch_action__of(op);
     /* What was planned before the lock was held counts only if nothing has moved since; what was approved is
-     * always planned again. */
+     * always planned again. Either way the gate looks again: it may be held, or stopped, since. */
     if (action->granted[0] || action->effects_before != op->engine->effects)
         ask_for_plan(op);
     else
-        stanch_action__send(op);
+        pass_gate(op);
 }
 
 /* ret: finish with stanch_gate__done. */
@@ -227,7 +231,7 @@ static const char *why_void(const struct stanch_op *op, const struct stanch_gate
         return "the approval was given too long ago";
     if (op->run->resolved && !stanch_json_bool(doc, "resolved", false))
         return "the alert has resolved since the question was asked";
-    return NULL;
+    return stanch_gate__new_against(gate, doc); /* what stood when it was asked was approved with it */
 }
 
 /* An approval that no longer is for what would run: void it and ask anew. */
@@ -240,8 +244,8 @@ static void void_and_ask_anew(struct stanch_op *op, struct stanch_gate *gate, co
     stanch_engine__append(op->engine, batch, NULL, NULL, NULL);
     action->granted[0] = 0;
     stanch_targets_release(op->engine->targets, &op->hold);
-    size_t len = strlen(gate->why);
-    (void)snprintf(gate->why + len, sizeof gate->why - len, "%sasked again: %s", len ? "; " : "", what);
+    STANCH_AUTO_FREE char *again = stanch_asprintf("asked again: %s", what);
+    stanch_gate__ask_because(gate, again);
     request_approval(op, gate);
 }
 

@@ -20,10 +20,10 @@
 static json_t *bound(const json_t *data)
 {
     json_t *value = json_object();
-    static const char *const members[] = {"approval", "run",           "step",       "about",        "plan_digest",
-                                          "role",     "quorum",        "expires_ms", "rules",        "commit",
-                                          "path",     "nonce",         "choices",    "because",      "lease_ms",
-                                          "instance", "plugin_digest", "of_role",    "not_requester"};
+    static const char *const members[] = {"approval", "run",           "step",       "about",         "plan_digest",
+                                          "role",     "quorum",        "expires_ms", "rules",         "commit",
+                                          "path",     "nonce",         "choices",    "because",       "lease_ms",
+                                          "instance", "plugin_digest", "of_role",    "not_requester", "against"};
     for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
         json_t *member = json_object_get(data, members[i]);
         if (member)

@@ -6,7 +6,6 @@
 #include "base/mem.h"
 #include "model/fold.h"
 #include "run/engine.h"
-#include "run/stop.h"
 #include <string.h>
 
 #define ORDERED "decided when asked: undo"
@@ -18,6 +17,14 @@ static bool is_choice(const json_t *doc, const char *decision)
         if (strcmp(json_string_value(json_array_get(choices, i)), decision) == 0)
             return true;
     return false;
+}
+
+static char *why_stopped(struct stanch_engine *engine, const json_t *doc)
+{
+    const struct stanch_stop_about about = {stanch_json_str(doc, "instance", NULL),
+                                            stanch_json_str(doc, "runbook", NULL),
+                                            json_object_get(json_object_get(doc, "plan"), "targets")};
+    return stanch_engine__stopped(engine, &about);
 }
 
 static int check_decision(struct stanch_engine *engine, const json_t *doc, const char *id,
@@ -41,9 +48,10 @@ static int check_decision(struct stanch_engine *engine, const json_t *doc, const
     if (binds && strcmp(plan, digest) != 0)
         return stanch_err_set(err, STANCH_E_STALE, "%s is about another plan now (%.12s..., not %.12s...): look again",
                               id, digest, plan);
-    if (strcmp(decision, "approve") == 0 && stanch_stop_is_set(engine->config.state_dir))
+    STANCH_AUTO_FREE char *stopped = strcmp(decision, "approve") == 0 ? why_stopped(engine, doc) : NULL;
+    if (stopped)
         return stanch_err_set(err, STANCH_E_STOPPED,
-                              "the stop switch is set: nothing that stanch starts leaves; `stanch resume` first");
+                              "%s: nothing of it that stanch starts leaves; `stanch resume` first", stopped);
     return 0;
 }
 

@@ -1,4 +1,4 @@
-/* due.c: what is due, out of the journal: runs that rested, questions, leases. One timer, for the earliest of them; none
+/* due.c: what is due, out of the journal: runs that rested, questions, leases, holds. One timer, for the earliest of them; none
  * is kept in memory. What is due is looked at in pages, so that ten thousand at once do not hold up the loop.
  *
  *   alarm --> barrier: all that was appended before is committed --> pages of what is due --> the next alarm
@@ -28,7 +28,8 @@ static int end_lease(struct stanch_engine *engine, const char *id)
 static const struct {
     const char *noun;
     int (*take)(struct stanch_engine *engine, const char *id);
-} nouns[] = {{"run", wake_run}, {"approval", stanch_approval__due}, {"mitigation", end_lease}};
+} nouns[] = {
+    {"run", wake_run}, {"approval", stanch_approval__due}, {"mitigation", end_lease}, {"hold", stanch_by_hand__expire}};
 #define NOUNS (sizeof nouns / sizeof *nouns)
 
 struct sweep {

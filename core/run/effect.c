@@ -14,7 +14,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/sabotage.h"
-#include "run/stop.h"
 #include <string.h>
 
 #define RECONCILE_DEADLINE_MS 10000
@@ -152,6 +151,14 @@ static void on_answered(void *ctx, const struct stanch_plugin_answer *answer)
     end(effect, answer->outcome, answer->value, &answer->err, answer->retry);
 }
 
+static char *why_stopped(const struct stanch_effect *effect)
+{
+    const json_t *plan = json_object_get(effect->input, "plan");
+    const struct stanch_stop_about about = {effect->instance, stanch_op__runbook(effect->op),
+                                            json_object_get(plan, "targets")};
+    return stanch_engine__stopped(effect->op->engine, &about);
+}
+
 static void on_intent_committed(void *ctx)
 {
     struct stanch_effect *effect = ctx;
@@ -160,8 +167,9 @@ static void on_intent_committed(void *ctx)
         return;
     stanch_crash_point("run.before-call");
     struct stanch_err err = {0};
-    if (!op->by_person && stanch_stop_is_set(op->engine->config.state_dir) && !stanch_is_sabotaged("stop-ignored")) {
-        stanch_err_set(&err, STANCH_E_STOPPED, "the stop switch was set; nothing was sent");
+    STANCH_AUTO_FREE char *stopped = op->by_person ? NULL : why_stopped(effect);
+    if (stopped && !stanch_is_sabotaged("stop-ignored")) {
+        stanch_err_set(&err, STANCH_E_STOPPED, "%s; nothing was sent", stopped);
         end(effect, STANCH_OUTCOME_FAILED, NULL, &err, false);
         return;
     }

@@ -20,6 +20,22 @@ int64_t stanch_engine__steady(struct stanch_engine *engine)
     return stanch_loop_mono_ms(engine->loop) + engine->steady_ms;
 }
 
+int64_t stanch_engine_stop_clock(struct stanch_engine *engine)
+{
+    int64_t now = stanch_engine__now(engine), steady = stanch_engine__steady(engine);
+    return now < steady ? now : steady;
+}
+
+json_t *stanch_engine_stops(struct stanch_engine *engine)
+{
+    return stanch_stop_list(engine->config.state_dir, stanch_engine_stop_clock(engine));
+}
+
+char *stanch_engine__stopped(struct stanch_engine *engine, const struct stanch_stop_about *about)
+{
+    return stanch_stop_holds(engine->config.state_dir, about, stanch_engine_stop_clock(engine));
+}
+
 void stanch_engine__count(struct stanch_engine *engine, const char *counter)
 {
     json_object_set_new(engine->counters, counter, json_integer(stanch_json_int(engine->counters, counter, 0) + 1));
@@ -62,6 +78,8 @@ struct stanch_engine *stanch_engine_new(struct stanch_journal *journal, struct s
     engine->config.state_dir = stanch_strdup(config->state_dir);
     engine->targets = stanch_targets_new(engine->loop);
     engine->counters = json_object();
+    engine->by_hand = json_object();
+    engine->in_force = json_object();
     engine->going = json_object();
     engine->ready_end = &engine->ready;
     engine->alarm_ms = INT64_MAX;
@@ -116,6 +134,8 @@ void stanch_engine_free(struct stanch_engine *engine)
     stanch_revision_free(engine->revision);
     json_decref(engine->instances);
     json_decref(engine->counters);
+    json_decref(engine->by_hand);
+    json_decref(engine->in_force);
     json_decref(engine->going);
     free(engine->config.state_dir);
     free(engine);
@@ -367,6 +387,10 @@ int stanch_engine_recover(struct stanch_engine *engine, struct stanch_err *err)
         rc = stanch_engine__each_under_way(engine, "mitigation", recover_mitigation, err);
     if (rc == 0)
         rc = expire_far(engine, err);
+    if (rc == 0)
+        rc = stanch_by_hand__recover(engine, err);
+    if (rc == 0)
+        rc = stanch_in_force__recover(engine, err);
     if (rc < 0)
         return rc;
     stanch_engine__due(engine, 0); /* what became due while nobody was there */

@@ -8,6 +8,7 @@
  *                  +-- ask.c      ask: a free question to a role
  *                  +-- action.c   action: read; or plan -> gate.c -> (approval.c) -> target.c -> effect.c
  *                  +-- undo.c     undo of a mitigation: by a run, a person, a lease end
+ *   by_hand.c      what people hold by hand: the gate asks      in_force.c  and for what others have in force there
  *
  * A run that waits costs disk only (rest.c): in memory are the runs that are under way, and nothing of the others.
  *
@@ -30,6 +31,7 @@
 #include "base/json.h"
 #include "base/loop.h"
 #include "run/run.h"
+#include "run/stop.h"
 #include "run/target.h"
 #include "run/world.h"
 #include "timeline/journal.h"
@@ -162,9 +164,11 @@ struct stanch_engine {
     struct stanch_revision_files *revision; /* cache of one */
     char instances_hex[65];                 /* cache of one: what a run's plugins declared when it began */
     json_t *instances;
-    int64_t effects; /* effects that have ended: a plan older than one of them is made again */
-    bool draining;   /* no new steps */
-    bool halted;     /* the end: callbacks that still come change nothing */
+    int64_t effects;  /* effects that have ended: a plan older than one of them is made again */
+    bool draining;    /* no new steps */
+    bool halted;      /* the end: callbacks that still come change nothing */
+    json_t *by_hand;  /* by_hand.c: target -> id of its hold */
+    json_t *in_force; /* in_force.c: target -> {id of a mitigation: its run} */
     json_t *counters;
     json_t *going; /* turn.c: how many runs are going, in all, by runbook, by incident */
     struct stanch_engine_hooks hooks;
@@ -182,6 +186,8 @@ int64_t stanch_engine__steady(struct stanch_engine *engine);
 int stanch_engine__append(struct stanch_engine *engine, struct stanch_batch *batch, void (*on_committed)(void *ctx),
                           void *ctx, struct stanch_err *err);
 struct stanch_run *stanch_engine__run(struct stanch_engine *engine, const char *id);
+/** Why a stop holds back what this is about (PROMISES.md 1.15); NULL: none does. new */
+char *stanch_engine__stopped(struct stanch_engine *engine, const struct stanch_stop_about *about);
 
 /** A step whose run has ended, and whose outcome is still to come (step.orphaned): take it up again. */
 void stanch_action__recover_orphan(struct stanch_engine *engine, const json_t *orphan);
@@ -216,6 +222,8 @@ bool stanch_op__hold(struct stanch_op *op, int rc);
 /** Free an op that has nothing to answer (cancelled, or not of a run). */
 void stanch_op__free(struct stanch_op *op);
 const json_t *stanch_op__args(const struct stanch_op *op);
+/** The runbook that asks for it, or whose mitigation it takes back; NULL: it is not known. borrowed */
+const char *stanch_op__runbook(const struct stanch_op *op);
 const struct stanch_op_kind *stanch_op__kind(const char *name);
 struct stanch_op *stanch_op__by_approval(struct stanch_engine *engine, const char *approval);
 
@@ -321,18 +329,42 @@ struct stanch_gate {
     bool refused; /* why says it */
     bool ask;
     const char *kind; /* of the refusal: an error word */
-    char why[400];
+    char why[1000];
+    json_t *against; /* what stands against it: id of a hold, a mitigation, a run -> sentence; NULL: nothing */
     struct stanch_policy_decision policy;
 };
 /** May this effect start? effect: "mitigate" or "undo". by_person: a person ordered it (a lease end or a run
  * does not). ret: finish with stanch_gate__done. */
 void stanch_gate__decide(struct stanch_op *op, const char *effect, const json_t *plan, const json_t *declared,
                          const char *action, const char *raised, struct stanch_gate *ret);
+/** The first sentence of what stands against it and did not when this question was asked; NULL: there is none. borrowed from
+ *  gate */
+const char *stanch_gate__new_against(const struct stanch_gate *gate, const json_t *question);
+/** For the card: the ids of what stands against it. new; NULL: nothing */
+json_t *stanch_gate__against(const struct stanch_gate *gate);
 /** One reason more to ask. */
 void stanch_gate__ask_because(struct stanch_gate *gate, const char *reason);
 void stanch_gate__done(struct stanch_gate *gate);
 /** For how long the grounds of a run, or an approval, are fresh. */
 int64_t stanch_gate__fresh_for(const struct stanch_run *run);
+
+/* by_hand.c */
+/** The hold that stands on a target; NULL: none. shared: only to be read */
+json_t *stanch_by_hand__of(struct stanch_engine *engine, const char *target);
+/** "TARGET is held by WHO until T: REASON"; new */
+char *stanch_by_hand__why(const json_t *hold);
+/** Its time is over, unless it was extended. returns 0 | what the journal said: try again */
+int stanch_by_hand__expire(struct stanch_engine *engine, const char *id);
+int stanch_by_hand__recover(struct stanch_engine *engine, struct stanch_err *err);
+
+/* in_force.c */
+void stanch_in_force__note(struct stanch_engine *engine, const char *id, const char *run, const json_t *targets);
+void stanch_in_force__forget(struct stanch_engine *engine, const char *id, const json_t *targets);
+int stanch_in_force__recover(struct stanch_engine *engine, struct stanch_err *err);
+/** What a mitigation of this op on these targets would fight with: mitigations of other runs that are in force there, and other
+ *  runs that are going and hold the same name. each: its id, and a sentence that names it, its run and its incident. */
+void stanch_in_force__conflicts(const struct stanch_op *op, const json_t *targets,
+                                void (*each)(void *ctx, const char *id, const char *sentence), void *ctx);
 
 /* effect.c: one intent, one call, one outcome */
 struct stanch_effect {

@@ -4,13 +4,15 @@
 #include "base/mem.h"
 #include "base/sabotage.h"
 #include "base/times.h"
-#include "run/stop.h"
 #include <string.h>
 
+/* What is too long is cut between characters: half of one is no text. */
 static void add_reason(struct stanch_gate *gate, const char *reason)
 {
-    size_t len = strlen(gate->why);
-    (void)snprintf(gate->why + len, sizeof gate->why - len, "%s%s", len ? "; " : "", reason);
+    STANCH_AUTO_FREE char *all = stanch_asprintf("%s%s%s", gate->why, gate->why[0] ? "; " : "", reason);
+    size_t len = stanch_text_cut(all, sizeof gate->why - 1);
+    memcpy(gate->why, all, len);
+    gate->why[len] = 0;
 }
 
 void stanch_gate__ask_because(struct stanch_gate *gate, const char *reason)
@@ -71,6 +73,38 @@ static json_t *under_way(const struct stanch_engine *engine)
     return engine->hooks.calendars ? engine->hooks.calendars(engine->hooks_ctx) : NULL;
 }
 
+static void check_stops(const struct stanch_op *op, const struct stanch_policy_question *question,
+                        struct stanch_gate *gate)
+{
+    const struct stanch_stop_about about = {question->instance, stanch_op__runbook(op), question->targets};
+    STANCH_AUTO_FREE char *why = stanch_engine__stopped(op->engine, &about);
+    if (why)
+        stanch_gate__ask_because(gate, why);
+}
+
+/* Something with an id stands against it: as a reason, and to be known again. */
+static void stand_against(void *ctx, const char *id, const char *sentence)
+{
+    struct stanch_gate *gate = ctx;
+    if (!gate->against)
+        gate->against = json_object();
+    if (json_object_get(gate->against, id))
+        return;
+    json_object_set_new(gate->against, id, json_string(sentence));
+    stanch_gate__ask_because(gate, sentence);
+}
+
+static void check_holds(const struct stanch_op *op, const json_t *targets, struct stanch_gate *gate)
+{
+    for (size_t i = 0; i < json_array_size(targets); i++) {
+        const char *target = json_string_value(json_array_get(targets, i));
+        STANCH_AUTO_JSON json_t *hold = target ? stanch_by_hand__of(op->engine, target) : NULL;
+        STANCH_AUTO_FREE char *why = hold ? stanch_by_hand__why(hold) : NULL;
+        if (why)
+            stand_against(gate, stanch_json_str(hold, "id", ""), why);
+    }
+}
+
 void stanch_gate__decide(struct stanch_op *op, const char *effect, const json_t *plan, const json_t *declared,
                          const char *action, const char *raised, struct stanch_gate *ret)
 {
@@ -104,14 +138,45 @@ void stanch_gate__decide(struct stanch_op *op, const char *effect, const json_t 
     }
     if (ret->policy.ask)
         stanch_gate__ask_because(ret, ret->policy.why);
-    if (stanch_stop_is_set(engine->config.state_dir))
-        stanch_gate__ask_because(ret, "the stop switch is set");
+    check_stops(op, &question, ret);
+    check_holds(op, question.targets, ret);
+    if (!undo && stanch_policy_asks_on_conflict(engine->policy))
+        stanch_in_force__conflicts(op, question.targets, stand_against, ret);
     if (op->run && !undo && !stanch_is_sabotaged("stale-grounds"))
         check_freshness(op->run, ret);
 }
 
+const char *stanch_gate__new_against(const struct stanch_gate *gate, const json_t *question)
+{
+    const json_t *then = json_object_get(question, "against");
+    const char *id;
+    json_t *sentence;
+    json_object_foreach(gate->against, id, sentence)
+    {
+        bool known = false;
+        for (size_t i = 0; i < json_array_size(then); i++)
+            known = known || strcmp(json_string_value(json_array_get(then, i)), id) == 0;
+        if (!known)
+            return json_string_value(sentence);
+    }
+    return NULL;
+}
+
+json_t *stanch_gate__against(const struct stanch_gate *gate)
+{
+    if (json_object_size(gate->against) == 0)
+        return NULL;
+    json_t *ids = json_array();
+    const char *id;
+    json_t *sentence;
+    json_object_foreach(gate->against, id, sentence) json_array_append_new(ids, json_string(id));
+    return ids;
+}
+
 void stanch_gate__done(struct stanch_gate *gate)
 {
+    json_decref(gate->against);
+    gate->against = NULL;
     stanch_policy_decision_done(&gate->policy);
 }
 

@@ -62,7 +62,7 @@ int stanch_engine_extend(struct stanch_engine *engine, const char *by, const cha
     STANCH_AUTO_JSON json_t *doc = stanch_journal_see(engine->journal, "mitigation", mitigation);
     int rc = check(doc, mitigation, err);
     if (rc == 0 && for_ms != 0 && (for_ms < STANCH_LEASE_MIN_MS || for_ms > STANCH_LEASE_MAX_MS))
-        rc = stanch_err_set(err, STANCH_E_INVALID, "for: expected 1m to 30d");
+        rc = stanch_err_set(err, STANCH_E_INVALID, "for_ms: expected 1m to 30d");
     if (rc < 0)
         return rc;
     char lasts[32];

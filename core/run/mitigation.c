@@ -5,7 +5,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/sabotage.h"
-#include "run/stop.h"
 #include <string.h>
 
 #define PAGE 500
@@ -91,6 +90,7 @@ void stanch_mitigation__applied(struct stanch_op *op, const char *instance, cons
     }
     if (op->run)
         json_array_append_new(op->run->applied, json_string(ret_id));
+    stanch_in_force__note(engine, ret_id, op->run_id, json_object_get(plan, "targets"));
     stanch_engine__count(engine, "mitigations_applied");
     stanch_batch_add(batch, op->chain, "mitigation.applied", STANCH_BY_STANCH, op->run_id, data);
     say_mitigating(op, batch);
@@ -174,19 +174,27 @@ static void on_lease_sample(void *ctx, const char *result, const json_t *value)
     stanch_mitigation__keep_and_ask(engine, doc, why);
 }
 
+static char *why_stopped(struct stanch_engine *engine, const json_t *doc)
+{
+    STANCH_AUTO_JSON json_t *run = stanch_journal_see(engine->journal, "run", stanch_json_str(doc, "run", ""));
+    const struct stanch_stop_about about = {stanch_json_str(doc, "instance", NULL),
+                                            stanch_json_str(run, "runbook", NULL), json_object_get(doc, "targets")};
+    return stanch_engine__stopped(engine, &about);
+}
+
 void stanch_mitigation__lease_end(struct stanch_engine *engine, const char *id)
 {
     STANCH_AUTO_JSON json_t *doc = stanch_journal_get(engine->journal, STANCH_VIEW_APPENDED, "mitigation", id);
     const json_t *symptom = json_object_get(doc, "symptom");
-    bool stopped = stanch_stop_is_set(engine->config.state_dir);
     if (!can_be_undone(doc) || stanch_json_bool(doc, "overdue", false) || is_sampled(engine, id))
         return;
+    STANCH_AUTO_FREE char *stopped = why_stopped(engine, doc);
     if (strcmp(stanch_json_str(doc, "state", ""), "unknown") == 0) {
         stanch_mitigation__keep_and_ask(engine, doc, "it is not known whether it was taken back");
     } else if (stanch_is_sabotaged("lease-undoes-without-proof")) {
         stanch_undo__start(engine, doc, STANCH_BY_STANCH, "its lease has ended", NULL, NULL);
     } else if (stopped || !json_is_object(symptom)) {
-        const char *why = stopped ? "the stop switch is set" : "its runbook has no symptom to ask for";
+        const char *why = stopped ? stopped : "its runbook has no symptom to ask for";
         stanch_mitigation__keep_and_ask(engine, doc, why);
         if (stanch_is_sabotaged("timer-fires-twice"))
             stanch_mitigation__keep_and_ask(engine, doc, why);

@@ -43,6 +43,11 @@ const json_t *stanch_op__args(const struct stanch_op *op)
     return json_object_get(op->want, "args");
 }
 
+const char *stanch_op__runbook(const struct stanch_op *op)
+{
+    return op->run ? stanch_json_str(op->run->doc, "runbook", NULL) : stanch_json_str(op->want, "runbook", NULL);
+}
+
 struct stanch_op *stanch_op__by_approval(struct stanch_engine *engine, const char *approval)
 {
     for (struct stanch_op *op = engine->ops; op; op = op->next)

@@ -124,6 +124,29 @@ int stanch_engine_undo(struct stanch_engine *engine, const char *by, const char 
  *  back | STANCH_E_INVALID */
 int stanch_engine_extend(struct stanch_engine *engine, const char *by, const char *mitigation, int64_t for_ms,
                          const char *reason, struct stanch_batch *batch, struct stanch_err *err);
+/** A hold by hand, as somebody asks for it. */
+struct stanch_hold_words {
+    const char *by;
+    const char *target; /* as plans name it */
+    const char *reason; /* or "" */
+    int64_t for_ms;     /* 24 h at most; 0: an hour */
+};
+/** Take a target by hand: until its end nothing that stanch starts by itself happens there before somebody was asked. Who holds
+ *  it already extends it, and never shortens it. ret_id: of the hold; its number grows with every hold of this store. returns
+ *  0 | STANCH_E_INVALID | STANCH_E_CONFLICT another holds it; the text names who | STANCH_E_REFUSED too many are held | what
+ *  the journal says */
+int stanch_engine_hold(struct stanch_engine *engine, const struct stanch_hold_words *words, char ret_id[32],
+                       struct stanch_err *err);
+/** Let go of it. of: the holder, from whoever is another one; or NULL. returns 0 | STANCH_E_NOT_FOUND | STANCH_E_CONFLICT
+ *  another holds it | what the journal says */
+int stanch_engine_release(struct stanch_engine *engine, const char *by, const char *target, const char *of,
+                          const char *reason, char ret_id[32], struct stanch_err *err);
+
+/** All that is stopped now, as stanch_stop_list gives it. The end of a stop is reached when the wall clock says so, and
+ *  as much time has passed: a clock that was set forward ends none. new */
+json_t *stanch_engine_stops(struct stanch_engine *engine);
+/** The clock by which that is decided. */
+int64_t stanch_engine_stop_clock(struct stanch_engine *engine);
 
 /** Counters of effects and questions, for status. borrowed. */
 const json_t *stanch_engine_counters(const struct stanch_engine *engine);

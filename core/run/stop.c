@@ -1,4 +1,4 @@
-/* stop.c: a synced file that says stop. */
+/* stop.c: a synced file that says stop; those of a level are in stop_level.c. */
 #include "run/stop.h"
 #include "base/buf.h"
 #include "base/json.h"

@@ -17,6 +17,8 @@
 static void pass_gate(struct stanch_op *op);
 static void ask_anew(struct stanch_op *op, const char *why);
 static void go_or_keep(struct stanch_op *op);
+static void ask_anew(struct stanch_op *op, const char *why);
+static void decide_gate(struct stanch_op *op, struct stanch_gate *ret);
 
 struct undo {
     struct stanch_effect effect; /* first */
@@ -148,6 +150,7 @@ static void on_ended(struct stanch_effect *effect, enum stanch_outcome outcome, 
     }
     if (outcome == STANCH_OUTCOME_DONE) {
         stanch_mitigation__forget(op->engine, mitigation_id(undo));
+        stanch_in_force__forget(op->engine, mitigation_id(undo), json_object_get(undo->mitigation, "targets"));
         stanch_engine__count(op->engine, "mitigations_undone");
     }
     if (outcome != STANCH_OUTCOME_DONE) /* its lease goes on */
@@ -168,18 +171,36 @@ static bool is_unknown(const struct stanch_op *op)
     return strcmp(stanch_json_str(now, "state", ""), "unknown") == 0;
 }
 
-/* It was approved by one who held the role, and while it waited for the target somebody else took it: asked anew. */
-static bool is_void(struct stanch_op *op)
+/* It asks anew, or keeps what is in force, for what the gate says now. */
+static void let_go_and_ask(struct stanch_op *op, const char *why)
 {
-    STANCH_AUTO_JSON json_t *doc =
-        stanch_journal_get(op->engine->journal, STANCH_VIEW_APPENDED, "approval", op->approval);
-    const char *why = stanch_authority_why_void(op->engine, doc);
-    if (!why)
-        return false;
     stanch_targets_release(op->engine->targets, &op->hold);
-    op->granted = false;
-    ask_anew(op, why);
-    return true;
+    if (op->granted) {
+        op->granted = false;
+        ask_anew(op, why);
+    } else if (op->run) {
+        pass_gate(op);
+    } else {
+        go_or_keep(op);
+    }
+}
+
+/* Under the target's lock, right before it goes: is there now what it should have asked for? returns true when it asks. */
+static bool asks_after_all(struct stanch_op *op)
+{
+    struct stanch_gate gate;
+    if (op->by_person)
+        return false;
+    STANCH_AUTO_JSON json_t *question =
+        op->granted ? stanch_journal_get(op->engine->journal, STANCH_VIEW_APPENDED, "approval", op->approval) : NULL;
+    decide_gate(op, &gate);
+    const char *why = op->granted ? stanch_authority_why_void(op->engine, question) : NULL;
+    why = why ? why : stanch_gate__new_against(&gate, question);
+    bool asks = why || (!op->granted && (gate.ask || gate.refused));
+    if (asks)
+        let_go_and_ask(op, why);
+    stanch_gate__done(&gate);
+    return asks;
 }
 
 static void on_held(void *ctx)
@@ -196,13 +217,8 @@ static void on_held(void *ctx)
         finish(op, stanch_batch_new(), err.code, &err);
         return;
     }
-    if (op->granted && is_void(op))
+    if (asks_after_all(op)) /* it became unknown, was stopped or is held since the gate let it pass */
         return;
-    if (strcmp(state, "unknown") == 0 && !op->by_person && !op->granted && !undo->effect.sendable_again) {
-        stanch_targets_release(op->engine->targets, &op->hold);
-        op->run ? pass_gate(op) : go_or_keep(op); /* it became unknown while this one waited: now it asks */
-        return;
-    }
     stanch_effect__start(&undo->effect, stanch_batch_new());
 }
 
@@ -285,6 +301,8 @@ static struct stanch_op *new_op(struct stanch_engine *engine, const json_t *miti
 {
     STANCH_AUTO_JSON json_t *want =
         json_pack("{s:s, s:{s:s}}", "op", "undo", "args", "mitigation", stanch_json_str(mitigation, "id", ""));
+    STANCH_AUTO_JSON json_t *run = stanch_journal_see(engine->journal, "run", stanch_json_str(mitigation, "run", ""));
+    stanch_json_set_str(want, "runbook", stanch_json_str(run, "runbook", NULL)); /* a stop may be about it */
     struct stanch_op *op = stanch_op__new(engine, NULL, &stanch_op_undo, 0, want);
     (void)snprintf(op->id, sizeof op->id, "%s", stanch_json_str(mitigation, "id", ""));
     (void)snprintf(op->chain, sizeof op->chain, "%s", stanch_json_str(mitigation, "incident", STANCH_CHAIN_NONE));
@@ -350,6 +368,9 @@ static void request_approval(struct stanch_op *op, const struct stanch_gate *gat
         gate->why, "rules", gate->policy.rules, "mitigations", "id", mitigation_id(undo));
     if (gate->policy.not_requester)
         json_object_set_new(card, "not_requester", json_true());
+    json_t *against = stanch_gate__against(gate);
+    if (against)
+        json_object_set_new(card, "against", against);
     struct stanch_question_spec spec = {.about = "undo",
                                         .role = gate->policy.role,
                                         .quorum = gate->policy.quorum,
@@ -358,6 +379,9 @@ static void request_approval(struct stanch_op *op, const struct stanch_gate *gat
     struct stanch_batch *batch = stanch_batch_new();
     char id[32];
     stanch_approval__request(op->engine, op, op->chain, op->run_id, &spec, batch, id);
+    if (op->asked) /* an earlier question of it is void: the step waits for this one */
+        stanch_batch_add(batch, op->chain, "step.waiting", STANCH_BY_STANCH, op->run_id,
+                         json_pack("{s:s, s:s}", "step", op->id, "approval", id));
     stanch_op__ask(op, batch, json_pack("{s:s}", "approval", id));
     struct stanch_err err;
     if (stanch_engine__append(op->engine, batch, NULL, NULL, &err) < 0 && !stanch_op__hold(op, err.code))
@@ -463,12 +487,18 @@ static void recover(struct stanch_op *op, const json_t *step)
         STANCH_AUTO_JSON json_t *approval =
             stanch_journal_get(op->engine->journal, STANCH_VIEW_APPENDED, "approval", op->approval);
         const char *decision = stanch_json_str(approval, "decision", NULL);
+        const char *asked = stanch_json_str(approval, "state", "");
+        bool is_decided = decision && strcmp(asked, "pending") != 0;
         int64_t due_ms = stanch_json_int(approval, "due_ms", stanch_json_int(approval, "expires_ms", 0));
         bool is_over = due_ms <= stanch_engine__steady(op->engine);
-        if (decision && strcmp(stanch_json_str(approval, "state", ""), "pending") != 0 && is_over)
+        if (strcmp(asked, "voided") == 0) { /* and the new question was lost with the process */
+            op->approval[0] = 0;
+            pass_gate(op);
+        } else if (is_decided && is_over) {
             ask_anew(op, "it came due before it could be used"); /* while stanch was down */
-        else if (decision && strcmp(stanch_json_str(approval, "state", ""), "pending") != 0)
+        } else if (is_decided) {
             decided(op, decision, stanch_json_str(approval, "decided_by", ""), stanch_json_str(approval, "note", ""));
+        }
     }
 }
 

@@ -268,7 +268,7 @@ const struct stanch_section stanch_section_config = {
     "stanch",
     (const struct stanch_key[]){
         {"state_dir", NULL, stanch_read_text, NULL, "\"/var/lib/stanch\"", false, "path",
-         "the journal, the clone of the repository, the stop switch"},
+         "the journal, the clone of the repository, the stop switch and its levels"},
         {"listen", NULL, read_listen, NULL, "\"127.0.0.1:8470\"", false, "\"address:port\" or false",
          "where webhooks and the API are served; false: on the socket only"},
         {"socket", NULL, read_socket, NULL, "\"/run/stanch/control.sock\"", false, "path",

@@ -6,6 +6,7 @@
 #include <string.h>
 
 static const char *const auto_words[] = {"none", "low", "medium", "high", NULL};
+static const char *const conflict_words[] = {"ask", "allow", NULL};
 static const char *const risk_words[] = {"low", "medium", "high", "forbidden", NULL};
 static const char *const effect_words[] = {"mitigate", "undo", NULL};
 
@@ -134,6 +135,8 @@ const struct stanch_section stanch_section_policy = {
     "policy", (const struct stanch_key[]){
                   {"auto", NULL, stanch_read_word, auto_words, "\"none\"", false,
                    "\"none\", \"low\", \"medium\", \"high\"", "the highest risk that runs without asking"},
+                  {"conflicts", NULL, stanch_read_word, conflict_words, "\"ask\"", false, "\"ask\" or \"allow\"",
+                   "another run's mitigation is in force on one of the targets"},
                   {"approve", NULL, stanch_read_section, &stanch_section_approve, "{}", false, "table",
                    "who is asked, for each risk"},
                   {"escalation", NULL, read_escalation, NULL, NULL, false, "list of tables",

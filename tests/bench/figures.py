@@ -15,7 +15,7 @@ CONNECTIONS = 64
 WAITING = 10000
 
 STEPS = 20
-POLICY = 'policy { auto = "low" }\n'
+POLICY = 'policy { auto = "low", conflicts = "allow" }\n'
 ASKING = 'policy { auto = "none" }\n'
 
 

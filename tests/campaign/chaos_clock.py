@@ -6,7 +6,7 @@ import threading
 import time
 from contextlib import contextmanager
 
-from books import AUTO, book, set_to
+from books import ALWAYS, book, set_to
 from chaos_kit import Clock, Machine, Pulse, Tally, check_no_zombies, entries_of, find
 from harness import KIND, World, alert, wait_for
 

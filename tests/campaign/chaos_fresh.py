@@ -1,6 +1,6 @@
 """chaos_fresh.py: no mitigation starts by itself on stale grounds (PROMISES.md 1.14): after a gap, after a clock that was
 set back, when the alert has resolved meanwhile, or when what was approved has come due."""
-from books import AUTO, book, set_to
+from books import ALWAYS, book, set_to
 from chaos_kit import Clock, Tally, entries_of, find
 from harness import World, alert, wait_for
 
@@ -14,7 +14,7 @@ ASK_HIGH = 'policy { auto = "medium", approve = { high = { role = "ic", expires 
 GAP = 10 * 60
 
 
-def begin(world, body, policy=AUTO, more="", **settings):
+def begin(world, body, policy=ALWAYS, more="", **settings):
     world.repo.commit({"heal.lua": book(body, more=more)})
     clock = Clock(world.dir / "clock")
     daemon = world.daemon(policy=policy, env=clock.env(), **settings).start()

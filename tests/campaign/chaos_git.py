@@ -10,7 +10,7 @@ import time
 import zlib
 from contextlib import contextmanager
 
-from books import AUTO, book, set_to
+from books import ALWAYS, book, set_to
 from chaos_kit import EACH, Pulse, Tally, check_no_zombies, children, entries_of, find
 from chaos_workers import HARM, harm
 from harness import World, alert, wait_for
@@ -137,7 +137,7 @@ def served(deadline_s=DEADLINE_S):
     server = GitServer(world.repo)
     settings = {"url": server.url, "poll": "200ms", "deadline": f"{deadline_s}s"}
     try:
-        yield world, server, lambda: world.daemon(policy=AUTO, runbooks=settings)
+        yield world, server, lambda: world.daemon(policy=ALWAYS, runbooks=settings)
     finally:
         server.set("over")
         server.listener.close()
@@ -253,7 +253,7 @@ def first_commit(_long, _seed):
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         url = f"http://127.0.0.1:{server.server_port}/repo"
-        daemon = world.daemon(policy=AUTO, runbooks={"url": url, "poll": "200ms"}).start(ready=False)
+        daemon = world.daemon(policy=ALWAYS, runbooks={"url": url, "poll": "200ms"}).start(ready=False)
         pulse = Pulse(daemon, tally)
         for status, says in ((401, "credential"), (403, "403"), (200, "no commit")):
             server.status = status

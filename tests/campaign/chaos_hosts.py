@@ -2,7 +2,7 @@
 stops breaking (PROMISES.md T18)."""
 import json
 
-from books import AUTO, book, set_to
+from books import ALWAYS, book, set_to
 from chaos_kit import EACH, Machine, Pulse, Tally, at_ms, check_intents, check_no_zombies, children, entries_of, find
 from harness import KIND, Lua, World, alert, lua, wait_for
 
@@ -54,7 +54,7 @@ def start(world, breaks, action):
     names = breaking_names(breaks)
     world.repo.commit({f"{name}.lua": runbook(name, action, UNTIL_BACK) for name in names})
     instances = [instance(world, name, f"get.read:{what} once\n{action}.apply:{what} once\n") for name, what in names.items()]
-    return world.daemon(policy=AUTO, instances=instances, limits={"events_per_s": 1000}).start()
+    return world.daemon(policy=ALWAYS, instances=instances, limits={"events_per_s": 1000}).start()
 
 
 def resolve_unknown(daemon, world, names, incidents):
@@ -151,7 +151,7 @@ def crash_loop(_long, _seed):
     world = World()
     try:
         world.repo.commit({"bad.lua": runbook("bad", "set_unprotected"), "good.lua": runbook("good", "set_unprotected")})
-        daemon = world.daemon(policy=AUTO, instances=[instance(world, "bad", "get.read:segv\n"),
+        daemon = world.daemon(policy=ALWAYS, instances=[instance(world, "bad", "get.read:segv\n"),
                                                       instance(world, "good", "")]).start()
         pulse = Pulse(daemon, tally)
         crash_until_disabled(tally, daemon)

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 
-from books import AUTO, ASK, book, set_to
+from books import ALWAYS, ASK, book, set_to
 from chaos_kit import EACH, Tally, check_intents, check_no_zombies, children, entries_of, find, words_of
 from harness import KIND, STANCH, World, alert, default_config, free_port, wait_for
 
@@ -26,7 +26,7 @@ def stopped_owner(long, _seed):
     tally, world = Tally(), World()
     try:
         world.repo.commit({"heal.lua": book(f'note "begins"; {set_to(7, action="set_unprotected")}; note "ends"', more=EACH)})
-        daemon = world.daemon(policy=AUTO).start()
+        daemon = world.daemon(policy=ALWAYS).start()
         second_is_refused(tally, daemon)
         for nth, pause in enumerate((60, 6, 2) if long else (6, 1)):
             world.set_value("s1", 0)
@@ -132,7 +132,7 @@ def orphan(tally, world, action, what, stopped):
     """Core dies while a host, or a child of one, holds an effect back; a new core begins; then the effect would come."""
     name = f"{action} {what}{' stopped' if stopped else ''}"
     world.repo.commit({"heal.lua": book(set_to(7, action=action))})
-    daemon = world.daemon(policy=AUTO).start()
+    daemon = world.daemon(policy=ALWAYS).start()
     host = host_of(daemon)
     world.behave(f"{action}.apply:{what} once")
     daemon.post_alert(alert())

@@ -6,7 +6,7 @@ import signal
 import struct
 import time
 
-from books import AUTO, book, set_to
+from books import ALWAYS, book, set_to
 from chaos_kit import EACH, Pulse, Tally, check_intents, check_no_zombies, children, entries_of, find, grab
 from harness import World, alert, wait_for
 
@@ -112,7 +112,7 @@ def break_each(targets, ways):
     tally, world = Tally(), World()
     try:
         world.repo.commit({"heal.lua": book(BODY, more=EACH)})
-        daemon = world.daemon(policy=AUTO).start()
+        daemon = world.daemon(policy=ALWAYS).start()
         pulse = Pulse(daemon, tally)
         for how in ways:
             world.set_value("t", 0)

@@ -3,7 +3,7 @@ promises, judged by what really happened: the effect log of the test plugin, whi
 to 1.3)."""
 from dataclasses import dataclass, field
 
-from books import AUTO, book, set_to
+from books import ALWAYS, book, set_to
 from harness import World, alert, wait_for
 
 
@@ -92,7 +92,7 @@ def live(world, life, death, env):
     action = life.action
     quiet = 'sleep "2500ms"; ' if life.point == "journal.before-checkpoint" else ""  # then it checkpoints
     world.repo.commit({"heal.lua": book('note "begins"; ' + set_to(7, action=action) + f'; {quiet}note "ends"')})
-    daemon = world.daemon(policy=AUTO)
+    daemon = world.daemon(policy=ALWAYS)
     try:
         daemon.start(STANCH_CRASH=death, **env)
     except (OSError, AssertionError):

@@ -8,7 +8,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from books import ACTIONS, AUTO, book
+from books import ACTIONS, ALWAYS, book
 from harness import STANCH, World, alert, wait_for
 
 CLASS_OF = {action[4:8]: action for action in ACTIONS}  # "conv" -> set_convergent; a target is t17-conv
@@ -174,7 +174,7 @@ def judge_acknowledged(storm, entries):
 
 def live(world, storm, rng, kills, env):
     world.repo.commit({"heal.lua": runbook()})
-    daemon = world.daemon(policy=AUTO, env=env, limits={"max_runs": 10000, "events_per_s": 10000, "storm": {"enter": 100000}},
+    daemon = world.daemon(policy=ALWAYS, env=env, limits={"max_runs": 10000, "events_per_s": 10000, "storm": {"enter": 100000}},
                           incidents={"correlate": ["alertname", "server"]})
     first = 1
     for _ in range(kills):

@@ -6,7 +6,7 @@ import sqlite3
 import time
 from pathlib import Path
 
-from books import AUTO
+from books import ALWAYS
 from campaign import Failed, Figure
 from harness import World, wait_for
 from storm_load import send, watch
@@ -116,7 +116,7 @@ class Judged:
 
 def start(world):
     world.repo.commit({"storm.lua": BOOK.format(within=WITHIN_S, at_once=AT_ONCE)})
-    daemon = world.daemon(policy=AUTO, incidents={"correlate": ["service"]},
+    daemon = world.daemon(policy=ALWAYS, incidents={"correlate": ["service"]},
                           limits={"events_per_s": 1000000, "max_runs": MAX_RUNS, "max_queued": MAX_QUEUED,
                                   "storm": STORM})
     daemon.env["STANCH_LOG"] = "warn"

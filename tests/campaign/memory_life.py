@@ -8,7 +8,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from books import AUTO, book, set_to
+from books import ALWAYS, book, set_to
 from fault_life import Seen
 from harness import BUILD, STANCH, World, alert, wait_for
 
@@ -62,7 +62,7 @@ class Bench:
     def __init__(self):
         self.world = World()
         self.world.repo.commit({"heal.lua": book(set_to(7) + '; note "ends"')})
-        self.daemon = self.world.daemon(policy=AUTO).start()
+        self.daemon = self.world.daemon(policy=ALWAYS).start()
         self.daemon.post_alert(alert())
         wait_for(lambda: self.daemon.get("/v1/runs/R-1")["state"] == "succeeded", "the run")
         self.daemon.stop()

@@ -1,6 +1,7 @@
 """books.py: runbooks and policies that the flow and crash tests share. `fx` is the effect-logging test plugin."""
 
 AUTO = 'policy { auto = "high" }\n'
+ALWAYS = 'policy { auto = "high", conflicts = "allow" }\n'  # one run after another on the same target
 ASK = 'policy { auto = "none", approve = { low = { role = "ic" }, medium = { role = "ic" }, high = { role = "ic" } } }\n'
 
 ACTIONS = ("set_convergent", "set_idempotent", "set_reconcilable", "set_unprotected")

@@ -157,6 +157,15 @@ def test_pages_are_read_up_to_the_limit(fake):
     (["plugin", "enable", "edge"], "POST", "/v1/plugins/edge/enable", {}),
     (["stop", "storm"], "POST", "/v1/stop", {"reason": "storm"}),
     (["resume"], "POST", "/v1/resume", {}),
+    (["stop", "--instance", "edge", "--for", "2h", "--because", "moved"], "POST", "/v1/stop",
+     {"reason": "moved", "level": "instance", "name": "edge", "for_ms": 7200000}),
+    (["stop", "--target", "haproxy:edge/shop/s1"], "POST", "/v1/stop",
+     {"reason": "no reason given", "level": "target", "name": "haproxy:edge/shop/s1"}),
+    (["hold", "haproxy:edge/shop/s1", "--for", "20m", "--because", "me"], "POST", "/v1/holds",
+     {"target": "haproxy:edge/shop/s1", "for_ms": 1200000, "reason": "me"}),
+    (["hold", "t"], "POST", "/v1/holds", {"target": "t"}),
+    (["release", "t", "--of", "person:bob"], "POST", "/v1/holds/release", {"target": "t", "of": "person:bob"}),
+    (["resume", "--runbook", "heal"], "POST", "/v1/resume", {"level": "runbook", "name": "heal"}),
 ])
 def test_words_become_a_request(fake, args, method, path, body):
     fake.answers[method, path] = 200, {"id": "X-1", "state": "done"}
@@ -213,7 +222,10 @@ def test_wrong_words_are_said_before_anything_is_asked(fake):
                        (["run", "list", "--yes"], "takes no --yes"), (["--frob"], "unrecognized option"),
                        (["approve", "A-1", "--yes"], "--plan DIGEST"), (["step", "resolve", "R-3", "happened"], "R-3/2"),
                        (["run", "start", "x", "--param", "novalue"], "NAME=VALUE"), (["event", "send", "-"], "--source"),
-                       (["completion", "tcsh"], "bash, zsh or fish")]:
+                       (["stop", "--instance", "a", "--runbook", "b"], "one of --instance, --runbook and --target"),
+                       (["stop", "--target", "a", "--target", "b"], "one of --instance, --runbook and --target"),
+                       (["stop", "--for", "2h"], "--for goes with"), (["stop", "--instance", ""], "says no name"),
+                       (["stop", "--instance", "a", "--for", "soon"], "--for"), (["completion", "tcsh"], "bash, zsh or fish")]:
         done = fake.cli(*args)
         assert done.returncode == 2 and said in done.stderr, (args, done)
     assert fake.asked == []

@@ -321,6 +321,8 @@ static void refuses_what_it_does_not_understand(void **state)
     static const char *const bad[] = {
         "{\"auto\":\"lots\"}",
         "{\"auto\":\"forbidden\"}",
+        "{\"conflicts\":\"maybe\"}",
+        "{\"conflicts\":\"\"}",
         "{\"approve\":{\"high\":{\"quorum\":0}}}",
         "{\"approve\":{\"high\":{\"expires_ms\":86400001}}}",
         "{\"approve\":{\"high\":{\"role\":\"\"}}}",
@@ -360,10 +362,28 @@ static void the_ladder_ends_in_its_last_rung(void **state)
     assert_string_equal(to, "pool");
 }
 
+static void conflicts_ask_unless_they_are_allowed(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *policy;
+        bool asks;
+    } rows[] = {{NULL, true},
+                {"{\"auto\":\"high\"}", true},
+                {"{\"auto\":\"high\",\"conflicts\":\"ask\"}", true},
+                {"{\"auto\":\"high\",\"conflicts\":\"allow\"}", false}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct stanch_policy *policy = make(rows[i].policy);
+        assert_int_equal(stanch_policy_asks_on_conflict(policy), rows[i].asks);
+        stanch_policy_free(policy);
+    }
+}
+
 int main(void)
 {
     stanch_digest_init();
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(conflicts_ask_unless_they_are_allowed),
         cmocka_unit_test(without_a_policy_everything_asks),
         cmocka_unit_test(the_first_rule_that_matches_decides),
         cmocka_unit_test(every_condition_must_hold),

@@ -145,6 +145,11 @@ void model_died(struct model *model)
     }
 }
 
+void model_conflicts_ask(struct model *model)
+{
+    model->conflicts_ask = true;
+}
+
 void model_stop_is(struct model *model, bool set)
 {
     model->stopped = set;

@@ -43,6 +43,8 @@ void model_delivered(struct model *model, const char *run, int64_t order, int64_
 /* ---- what the test tells it ---- */
 /** A decision was acknowledged to the person who made it. */
 void model_acknowledged(struct model *model, const char *approval, const char *by, const char *decision);
+/** From now on a mitigation on a target where another run's is in force must ask. */
+void model_conflicts_ask(struct model *model);
 void model_stop_is(struct model *model, bool set);
 /** Did this step's effect come into the remote? For a person who looks. */
 bool model_happened(const struct model *model, const char *step);

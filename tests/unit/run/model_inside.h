@@ -71,7 +71,7 @@ struct model {
     struct stanch_chain_check chain;
     int64_t rows, epoch, written_epoch;
     char auto_risk[8];
-    bool stopped;
+    bool stopped, conflicts_ask;
     int64_t last_good_ms; /* when the symptom was last seen good */
     struct deed deeds[MODEL_MAX];
     struct question questions[MODEL_MAX];

@@ -230,6 +230,17 @@ static bool must_ask(const struct model *model, const char *action)
     return strcmp(model->auto_risk, "none") == 0 || strcmp(action, "set_risky") == 0;
 }
 
+static bool fights(const struct model *model, const struct deed *deed)
+{
+    for (int i = 0; i < model->held_count; i++) {
+        const struct held *held = &model->held[i];
+        if ((held->in_force || held->undoing) && strcmp(held->target, deed->target) == 0 &&
+            strcmp(held->run, deed->run) != 0)
+            return true;
+    }
+    return false;
+}
+
 static void on_sent(struct model *model, const struct seen *seen)
 {
     const char *action = text_of(seen, "action");
@@ -251,6 +262,8 @@ static void on_sent(struct model *model, const struct seen *seen)
         check_consumed(model, seen, consumed, text_of(seen, "plan_digest"));
     else if (must_ask(model, action))
         model__breach(model, "1.4: %s (%s) did not ask", deed->owner, action);
+    else if (model->conflicts_ask && fights(model, deed))
+        model__breach(model, "1.15: %s fights with another run's mitigation, and did not ask", deed->owner);
     else if (run->resolved)
         model__breach(model, "1.14: the alert of %s has resolved, and %s did not ask", run->id, deed->owner);
     else if (seen->row->at_ms - run->touched_ms > MODEL_FRESH)

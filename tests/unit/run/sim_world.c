@@ -171,8 +171,9 @@ static void make_policy(struct sim *sim)
 {
     struct stanch_err err = {0};
     STANCH_AUTO_JSON json_t *policy =
-        json_pack("{s:s, s:{s:{s:s, s:i, s:i}}, s:[]}", "auto", sim->auto_risk, "approve", "low", "role", "ic",
-                  "expires_ms", 900000, "quorum", sim->quorum, "rules");
+        json_pack("{s:s, s:s, s:{s:{s:s, s:i, s:i}}, s:[]}", "auto", sim->auto_risk, "conflicts",
+                  sim->conflicts ? sim->conflicts : "allow", "approve", "low", "role", "ic", "expires_ms", 900000,
+                  "quorum", sim->quorum, "rules");
     if (sim->policy_more)
         json_object_update(policy, (json_t *)(uintptr_t)sim->policy_more);
     if (stanch_policy_new(policy, &sim->policy, &err) < 0)
@@ -292,6 +293,18 @@ int sim_init_on(struct sim *sim, const char *auto_risk, struct stanch_store *sto
     return rc;
 }
 
+static void clear_stops(const struct sim *sim)
+{
+    STANCH_AUTO_JSON json_t *stops = stanch_stop_levels(sim->state_dir);
+    STANCH_AUTO_FREE char *folder = stanch_asprintf("%s/stops", sim->state_dir);
+    for (size_t i = 0; i < json_array_size(stops); i++) {
+        STANCH_AUTO_FREE char *path =
+            stanch_asprintf("%s/%s", folder, stanch_json_str(json_array_get(stops, i), "file", ""));
+        (void)unlink(path);
+    }
+    (void)rmdir(folder);
+}
+
 void sim_done(struct sim *sim)
 {
     struct stanch_err err;
@@ -305,6 +318,7 @@ void sim_done(struct sim *sim)
     json_decref(sim->programs);
     json_decref(sim->describes);
     stanch_stop_clear(sim->state_dir, &err);
+    clear_stops(sim);
     (void)rmdir(sim->state_dir);
 }
 

@@ -54,6 +54,7 @@ struct sim {
     struct stanch_policy *policy;
     struct stanch_engine *engine;
     const char *auto_risk; /* of the next policy */
+    const char *conflicts; /* and what it says of them; NULL: "allow" */
     int quorum;
     const json_t *policy_more;          /* members of the next policy, over the others; NULL: none */
     const struct stanch_people *people; /* of the next engine; NULL: there is no people file */

@@ -242,7 +242,8 @@ static void a_policy_becomes_data(void **state)
     assert_string_equal(d.err.text, "");
     assert_json(
         d.result,
-        "{\"auto\":\"low\",\"approve\":{\"medium\":{\"role\":\"ic\",\"expires_ms\":600000,\"quorum\":1},"
+        "{\"auto\":\"low\",\"conflicts\":\"ask\",\"approve\":{\"medium\":{\"role\":\"ic\",\"expires_ms\":600000,"
+        "\"quorum\":1},"
         "\"high\":{\"role\":\"lead\",\"expires_ms\":900000,\"quorum\":2}},"
         "\"rules\":[{\"name\":\"edge drains\",\"line\":4,\"when\":{\"plugin\":\"haproxy\",\"action\":\"drain\","
         "\"instance\":\"edge-*\",\"environment\":\"prod\",\"severity\":[\"sev1\",\"sev2\"],"
@@ -258,10 +259,13 @@ static void a_policy_becomes_data(void **state)
                 "{\"auto\":\"none\",\"approve\":{\"low\":{\"role\":\"ic\",\"expires_ms\":900000,\"quorum\":1,"
                 "\"not_requester\":true}},\"escalation\":[{\"to\":\"lead\",\"within_ms\":900000},"
                 "{\"to\":\"pool\",\"within_ms\":1800000}],\"remind_ms\":0,\"break_glass\":{\"people\":\"pool\"},"
-                "\"rules\":[]}");
+                "\"conflicts\":\"ask\",\"rules\":[]}");
     declared_done(&d);
     declare_text(&d, "policy", "policy.lua", "return policy {}");
-    assert_json(d.result, "{\"auto\":\"none\",\"approve\":{},\"rules\":[]}");
+    assert_json(d.result, "{\"auto\":\"none\",\"conflicts\":\"ask\",\"approve\":{},\"rules\":[]}");
+    declared_done(&d);
+    declare_text(&d, "policy", "policy.lua", "return policy { conflicts = 'allow' }");
+    assert_string_equal(stanch_json_str(d.result, "conflicts", ""), "allow");
     declared_done(&d);
 }
 
@@ -273,6 +277,7 @@ static void every_mistake_in_a_policy_is_told_with_its_place(void **state)
         {"policy {}\npolicy {}", "policy.lua:2: there is a second policy { ... }; the policy is one"},
         {"policy { auto = 'all' }",
          "policy.lua:1: auto: expected \"none\", \"low\", \"medium\" or \"high\", not \"all\""},
+        {"policy { conflicts = 'maybe' }", "policy.lua:1: conflicts: expected \"ask\" or \"allow\", not \"maybe\""},
         {"policy { aproove = {} }", "policy.lua:1: aproove: there is no such key; did you mean \"approve\"?"},
         {"policy { approve = { forbidden = {} } }",
          "policy.lua:1: approve.forbidden: there is no such key; there is low, medium, high"},
