@@ -28,6 +28,7 @@ struct stanch_policy {
     bool built_in;
     enum risk auto_risk;
     struct approver approvers[RISK_COUNT];
+    struct stanch_guards guards;
     char digest[65];
 };
 
@@ -93,6 +94,8 @@ static int read_policy(struct stanch_policy *policy, struct stanch_err *err)
     if (rc == 0)
         rc = check_rules(policy, err);
     if (rc == 0)
+        rc = stanch_guards_read(policy->data, &policy->guards, err);
+    if (rc == 0)
         rc = stanch_json_digest("stanch.policy", 1, policy->data, policy->digest, err);
     return rc;
 }
@@ -123,6 +126,11 @@ void stanch_policy_free(struct stanch_policy *policy)
 const char *stanch_policy_digest(const struct stanch_policy *policy)
 {
     return policy->digest;
+}
+
+const struct stanch_guards *stanch_policy_guards(const struct stanch_policy *policy)
+{
+    return &policy->guards;
 }
 
 /* Deciding. */

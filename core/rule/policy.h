@@ -7,12 +7,14 @@
  *    "rules":[{"name":"edge drains are routine","line":12,
  *              "when":{"plugin":glob,"instance":glob,"action":glob,"effect":"mitigate"|"undo","environment":glob,
  *                      "severity":["sev1"],"target":glob,"runbook":glob,"max_reach":0.5},
- *              "risk":"low"|"medium"|"high"|"forbidden"}]}
+ *              "risk":"low"|"medium"|"high"|"forbidden"}],
+ *    ...and what guards.h reads}
  * Rules are tried in order; the first that matches sets the risk; none: the risk that the action declares.
  */
 #ifndef STANCH_RULE_POLICY_H
 #define STANCH_RULE_POLICY_H
 #include "base/err.h"
+#include "rule/guards.h"
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -24,6 +26,8 @@ int stanch_policy_new(const json_t *policy, struct stanch_policy **ret, struct s
 void stanch_policy_free(struct stanch_policy *policy);
 /** SHA-256 over the canonical form of the policy's data. */
 const char *stanch_policy_digest(const struct stanch_policy *policy);
+/** What goes by what has happened; borrowed, as long as the policy. */
+const struct stanch_guards *stanch_policy_guards(const struct stanch_policy *policy);
 
 struct stanch_policy_question {
     const char *plugin, *instance, *action;

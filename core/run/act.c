@@ -1,5 +1,6 @@
 /* act.c: an action from its intent to its answer: effect, outcome, proof. */
 #include "run/action.h"
+#include "run/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/sabotage.h"
@@ -319,6 +320,7 @@ static void intend(struct stanch_effect *effect, struct stanch_batch *batch)
         stanch_json_set_str(data, "impact", stanch_json_str(action->plan, "impact", NULL));
         if (!action->planned || action->granted[0])
             json_object_set(data, "plan", action->plan);
+        json_object_set_new(data, "counted", stanch_limits__count(op, effect->instance, action->plan));
     }
     stanch_json_set_str(data, "because", stanch_json_str(stanch_op__args(op), "because", NULL));
     if (action->granted[0]) {

@@ -9,6 +9,7 @@
 #define HOST_TRIES       40
 
 static void ask_for_plan(struct stanch_op *op);
+static void pass_gate(struct stanch_op *op);
 
 const char *stanch_action__instance(const struct stanch_op *op)
 {
@@ -95,6 +96,8 @@ static void request_approval(struct stanch_op *op, const struct stanch_gate *gat
         json_object_set(card, "symptom", op->run->symptom_seen);
     if (op->run->resolved)
         json_object_set_new(card, "resolved", json_true());
+    if (gate->guards)
+        json_object_set(card, "guards", gate->guards);
     struct stanch_question_spec spec = {.about = "action",
                                         .role = gate->policy.role[0] ? gate->policy.role : "ic",
                                         .quorum = gate->policy.quorum,
@@ -136,7 +139,7 @@ static void on_held(void *ctx)
     if (action->granted[0] || action->effects_before != op->engine->effects)
         ask_for_plan(op);
     else
-        stanch_action__send(op);
+        pass_gate(op); /* once more: others may have been sent while it waited */
 }
 
 /* ret: finish with stanch_gate__done. */
@@ -213,6 +216,8 @@ static const char *why_void(const struct stanch_op *op, const struct stanch_gate
         return "the approval was given too long ago";
     if (op->run->resolved && !stanch_json_bool(doc, "resolved", false))
         return "the alert has resolved since the question was asked";
+    if (!stanch_gate__is_told(gate, doc))
+        return "more holds it back now than when the question was asked";
     return NULL;
 }
 

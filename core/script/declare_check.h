@@ -93,6 +93,8 @@ void stanch_read_texts(struct stanch_check *check, int idx, const struct stanch_
 void stanch_read_word(struct stanch_check *check, int idx, const struct stanch_key *key, json_t *into); /* [words] */
 void stanch_read_duration(struct stanch_check *check, int idx, const struct stanch_key *key,
                           json_t *into); /* [bounds, ms] */
+/** "3/1h": {"count","within_ms"} [bounds of the time, ms] */
+void stanch_read_rate(struct stanch_check *check, int idx, const struct stanch_key *key, json_t *into);
 void stanch_read_integer(struct stanch_check *check, int idx, const struct stanch_key *key,
                          json_t *into);                                                                   /* [bounds] */
 void stanch_read_number(struct stanch_check *check, int idx, const struct stanch_key *key, json_t *into); /* [bounds] */
@@ -110,7 +112,7 @@ extern const struct stanch_section stanch_section_config, stanch_section_reposit
     stanch_section_severity, stanch_section_limits, stanch_section_storm, stanch_section_approvals,
     stanch_section_checkpoints, stanch_section_paging, stanch_section_instance;
 extern const struct stanch_section stanch_section_policy, stanch_section_approve, stanch_section_approver,
-    stanch_section_rule;
+    stanch_section_rule, stanch_section_policy_limits;
 extern const struct stanch_section stanch_section_runbook, stanch_section_run_limits, stanch_section_alert,
     stanch_section_param, stanch_section_symptom;
 

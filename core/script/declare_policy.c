@@ -86,6 +86,8 @@ const struct stanch_section stanch_section_policy = {
                                            "the highest risk that runs without asking"},
                                           {"approve", NULL, stanch_read_section, &stanch_section_approve, "{}", false,
                                            "table", "who is asked, for each risk"},
+                                          {"limits", NULL, stanch_read_section, &stanch_section_policy_limits, NULL,
+                                           false, "table", "over one of them it asks, see below"},
                                           {0}}};
 
 const struct stanch_section stanch_section_rule = {

@@ -173,6 +173,8 @@ static void make_policy(struct sim *sim)
     STANCH_AUTO_JSON json_t *policy =
         json_pack("{s:s, s:{s:{s:s, s:i, s:i}}, s:[]}", "auto", sim->auto_risk, "approve", "low", "role", "ic",
                   "expires_ms", 900000, "quorum", sim->quorum, "rules");
+    STANCH_AUTO_JSON json_t *guards = sim->guards ? json_loads(sim->guards, 0, NULL) : NULL;
+    json_object_update(policy, guards);
     if (stanch_policy_new(policy, &sim->policy, &err) < 0)
         (void)fprintf(stderr, "policy: %s\n", err.text);
 }

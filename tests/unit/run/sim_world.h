@@ -55,10 +55,12 @@ struct sim {
     struct stanch_engine *engine;
     const char *auto_risk; /* of the next policy */
     int quorum;
-    json_t *remote;   /* target -> value */
-    double symptom;   /* what fx.metric reads */
-    json_t *program;  /* what a run's worker wants: [want or {"parallel":[[want,...],...]}] */
-    json_t *programs; /* run -> program, when it has one of its own */
+    const char *guards; /* JSON: more members of the next policy (rule/guards.h); NULL: none */
+    double reach;       /* what plans say of theirs; 0: nothing */
+    json_t *remote;     /* target -> value */
+    double symptom;     /* what fx.metric reads */
+    json_t *program;    /* what a run's worker wants: [want or {"parallel":[[want,...],...]}] */
+    json_t *programs;   /* run -> program, when it has one of its own */
     json_t *describes;
     bool no_workers; /* the runner has none to give */
     int worker_starts;

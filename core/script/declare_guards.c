@@ -1,0 +1,24 @@
+/* declare_guards.c: the parts of `policy { ... }` that go by what has happened: `limits = { ... }`.
+ * Their data is read by rule/guards.c; core/rule/README.md is their manual. */
+#include "script/declare_check.h"
+
+static const struct stanch_bounds share_bounds = {0, 1}, cooldown_bounds = {0, 30 * 86400e3},
+                                  within_bounds = {1, 30 * 86400e3};
+
+const struct stanch_section stanch_section_policy_limits = {
+    "limits of the policy",
+    (const struct stanch_key[]){{"actions", NULL, stanch_read_rate, &within_bounds, NULL, false, "\"number/duration\"",
+                                 "mitigations that are sent within a time, in all: \"20/1h\""},
+                                {"per_instance", NULL, stanch_read_rate, &within_bounds, NULL, false,
+                                 "\"number/duration\"", "the same, by one plugin instance"},
+                                {"per_target", NULL, stanch_read_rate, &within_bounds, NULL, false,
+                                 "\"number/duration\"", "the same, on one target"},
+                                {"cooldown", "cooldown_ms", stanch_read_duration, &cooldown_bounds, NULL, false,
+                                 "duration", "the pause between two mitigations on one target"},
+                                {"reach", NULL, stanch_read_number, &share_bounds, NULL, false, "number from 0 to 1",
+                                 "the reach of one mitigation: its share of servers, traffic or replicas"},
+                                {"reach_per_incident", NULL, stanch_read_number, &share_bounds, NULL, false,
+                                 "number from 0 to 1", "the reach of all that was sent in one incident, added up"},
+                                {"reach_per_hour", NULL, stanch_read_number, &share_bounds, NULL, false,
+                                 "number from 0 to 1", "the reach of all that was sent within an hour, added up"},
+                                {0}}};

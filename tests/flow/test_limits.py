@@ -1,0 +1,102 @@
+"""Limits of the policy, against a real HAProxy: over one of them it asks, also after kill -9."""
+import pytest
+
+from harness import alert, wait_for
+from servers import Haproxy, Origin
+
+SERVERS = ("s1", "s2", "s3", "s4")
+DRAINED = 8  # the bit of HAProxy's admin state
+
+
+@pytest.fixture(scope="module")
+def origins():
+    with Origin("a") as a, Origin("b") as b:
+        yield a, b
+
+
+@pytest.fixture
+def edge(origins):
+    """`shop` with four servers: each is a quarter of it. `errors` is what the runbooks take for their symptom."""
+    with Haproxy({"shop": {name: origins[i % 2].port for i, name in enumerate(SERVERS)}}) as proxy:
+        yield proxy
+
+
+BOOK = '''local edge, fx = haproxy "edge", effects "fx"
+runbook "drain" {
+  summary = "Drain the server that fails",
+  owner   = "team-shop",
+  on      = alert { alertname = "ServerFails" },
+  uses    = { edge.drain, fx.get },
+  params  = { server = label "server" { one_of = { "s1", "s2", "s3", "s4" } } },
+  symptom = symptom { ask = fx.get { target = "errors" }, bad = "> 5", good = "< 1", settle = "0s", hold = "0s",
+                      within = "1s", every = "50ms" },
+  run = function(incident, p)
+    BODY
+  end,
+}
+'''
+DRAIN = 'edge.drain { backend = "shop", server = p.server, because = "its requests fail" }'
+
+
+def start(world, edge, body=DRAIN, more="", first=None):
+    world.repo.commit({"drain.lua": first or BOOK.replace("BODY", body)})
+    policy = f'policy {{ auto = "high", {more} }}\n'
+    daemon = world.daemon(policy=policy, incidents={"correlate": ["alertname", "server"]},
+                          instances=[f'haproxy "edge" {{ sockets = {{ "{edge.socket}" }} }}'])
+    return daemon.start()
+
+
+def fire(daemon, server, **labels):
+    """An alert for a server; returns its run."""
+    told = daemon.post_alert(alert("ServerFails", server=server, **labels))
+    return told["events"][0]["runs"][0]
+
+
+def has_ended(daemon, run, state="succeeded"):
+    doc = wait_for(lambda: next((r for r in [daemon.get(f"/v1/runs/{run}")] if not r["open"]), None), f"{run} to end")
+    assert doc["state"] == state, doc
+    return doc
+
+
+def question(daemon, run):
+    """The open question of a run."""
+    return wait_for(lambda: next((a for a in daemon.get("/v1/approvals")["items"] if a.get("run") == run), None),
+                    f"a question of {run}")
+
+
+def answer(daemon, asked, decision="approve"):
+    told = daemon.api("POST", f"/v1/approvals/{asked['id']}", {"decision": decision, "plan": asked["plan_digest"]})
+    assert told.status == 200, told
+
+
+def drained(edge):
+    return [name for name in SERVERS if edge.state("shop", name)[0] & DRAINED]
+
+
+def test_the_actions_of_a_time_are_counted_also_through_a_kill(world, edge):
+    daemon = start(world, edge, more='limits = { actions = "2/1h", per_target = "9/1h" }')
+    for name in ("s1", "s2"):
+        has_ended(daemon, fire(daemon, name))
+    daemon.kill9()
+    daemon.start()
+    run = fire(daemon, "s3")
+    asked = question(daemon, run)
+    assert asked["why"].startswith("limits.actions (2/1h) is reached: 2 mitigations were sent; it frees in "), asked
+    assert asked["guards"] == ["limits.actions"]
+    assert drained(edge) == ["s1", "s2"]
+    answer(daemon, asked)
+    has_ended(daemon, run)
+    assert drained(edge) == ["s1", "s2", "s3"]
+
+
+def test_a_reach_over_the_limit_asks(world, edge):
+    daemon = start(world, edge, more="limits = { reach = 0.3, reach_per_hour = 0.5 }")
+    has_ended(daemon, fire(daemon, "s1"))  # a quarter
+    run = fire(daemon, "s2")  # a third of what is left
+    asked = question(daemon, run)
+    assert "its reach of 0.333 is over limits.reach (0.3)" in asked["why"], asked
+    assert "limits.reach_per_hour (0.5) would be passed: 0.25 was sent; it frees in" in asked["why"], asked
+    assert drained(edge) == ["s1"]
+    answer(daemon, asked)
+    has_ended(daemon, run)
+    assert drained(edge) == ["s1", "s2"]
