@@ -56,6 +56,7 @@ int stanch_flow_test_source(struct stanch_flow *flow, const struct stanch_webhoo
  *   approval.decide     {"approval","decision":"approve"|"deny"|CHOICE,"plan"?:digest,"note"?} -> approval
  *   step.resolve        {"step":"R-3/2","happened":"happened"|"did-not"|"abandon","note"?} -> step
  *   mitigation.undo     {"mitigation","reason"?} -> mitigation (when the undo has its outcome)
+ *   breaker.close       {"runbook","target","because"?} -> breaker
  *   runbook.sync        {} -> {"commit","changed":bool}
  *   runbook.lint        {"files":[{"path","text"}]} -> {"ok","errors":[{"path","line","text"}],"warnings":[...],
  *                       "runbooks":[name]}

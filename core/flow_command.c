@@ -243,6 +243,24 @@ static int mitigation_undo(const struct command *c, struct stanch_err *err)
                               stanch_json_str(c->input, "reason", ""), c->done, c->ctx, err);
 }
 
+static int breaker_close(const struct command *c, struct stanch_err *err)
+{
+    const char *runbook = stanch_json_str(c->input, "runbook", ""), *target = stanch_json_str(c->input, "target", "");
+    struct stanch_batch *batch = stanch_batch_new();
+    int rc = stanch_engine_close_breaker(c->flow->engine, c->by, runbook, target,
+                                         stanch_json_str(c->input, "because", "no reason given"), batch, err);
+    if (rc < 0) {
+        stanch_batch_free(batch);
+        return rc;
+    }
+    STANCH_AUTO_FREE char *id = stanch_asprintf("%s %s", runbook, target);
+    struct stanch_reply *reply = stanch_reply__new(c->flow, c->done, c->ctx, "breaker", "");
+    rc = stanch_reply__append(reply, batch, err);
+    if (rc == 0) /* it is told once that is committed */
+        stanch_reply__result(reply, stanch_journal_get(c->flow->journal, STANCH_VIEW_APPENDED, "breaker", id));
+    return rc;
+}
+
 static int runbook_sync(const struct command *c, struct stanch_err *err)
 {
     return stanch_flow__sync(c->flow, c->done, c->ctx, err);
@@ -383,6 +401,7 @@ static const struct {
     {"approval.decide", approval_decide},
     {"step.resolve", step_resolve},
     {"mitigation.undo", mitigation_undo},
+    {"breaker.close", breaker_close},
     {"runbook.sync", runbook_sync},
     {"runbook.lint", runbook_lint, true},
     {"plugin.enable", plugin_enable},

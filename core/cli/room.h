@@ -39,6 +39,7 @@ enum stanch_cli__option {
     STANCH_CLI__RUNBOOK,
     STANCH_CLI__EFFECT,
     STANCH_CLI__REACH,
+    STANCH_CLI__BECAUSE,
     STANCH_CLI__OPTIONS_END,
     STANCH_CLI__YES = STANCH_CLI__OPTIONS_END, /* flags */
     STANCH_CLI__ALL,
@@ -64,7 +65,7 @@ extern const struct stanch_cli__command stanch_cli__event_commands[], stanch_cli
     stanch_cli__runbook_commands[], stanch_cli__timeline_commands[], stanch_cli__plugin_commands[],
     stanch_cli__switch_commands[], stanch_cli__config_commands[], stanch_cli__completion_commands[],
     stanch_cli__store_commands[], stanch_cli__source_commands[], stanch_cli__change_commands[],
-    stanch_cli__policy_commands[];
+    stanch_cli__policy_commands[], stanch_cli__breaker_commands[];
 
 struct stanch_cli {
     FILE *out;

@@ -168,6 +168,8 @@ int64_t stanch_fold_due(const char *noun, const json_t *doc)
         return due_of_run(doc);
     if (strcmp(noun, "approval") == 0)
         return stanch_json_int(doc, "due_ms", stanch_json_int(doc, "expires_ms", STANCH_DUE_NEVER));
+    if (strcmp(noun, "breaker") == 0)
+        return stanch_json_int(doc, "closes_ms", STANCH_DUE_NEVER);
     if (strcmp(noun, "mitigation") != 0)
         return STANCH_DUE_NEVER;
     if (strcmp(stanch_json_str(doc, "state", ""), "undoing") == 0 || stanch_json_str(doc, "ordered_by", NULL))

@@ -25,7 +25,7 @@ struct stanch_fold_port {
 /** When must the engine look at a noun again, if nothing happens to it? A time; 0: it is under way, also after a
  *  restart; STANCH_DUE_NEVER: not by itself.
  *   run         0; one that rests: its wake_ms, or never; STANCH_DUE_QUEUED before it has begun   approval    its expiry
- *   mitigation  the end of its lease; 0 while its undo is ordered or out */
+ *   mitigation  the end of its lease; 0 while its undo is ordered or out      breaker    when it closes by itself */
 int64_t stanch_fold_due(const char *noun, const json_t *doc);
 
 /** Feed one entry to the folds of the nouns that it touches. An entry of a kind that is unknown (written by a

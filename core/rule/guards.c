@@ -45,8 +45,24 @@ static int read_limits(const json_t *limits, struct stanch_guard_limits *ret, st
     return rc;
 }
 
+static int read_breaker(const json_t *breaker, struct stanch_guard_breaker *ret, struct stanch_err *err)
+{
+    ret->on = !json_is_false(breaker);
+    ret->after = stanch_json_int(breaker, "after", 3);
+    ret->within_ms = stanch_json_int(breaker, "within_ms", 3600LL * 1000);
+    ret->closes_after_ms = stanch_json_int(breaker, "closes_after_ms", 1800LL * 1000);
+    bool is_data = !breaker || json_is_false(breaker) || json_is_object(breaker);
+    if (!is_data || ret->after < 1 || ret->after > 100 || ret->within_ms < 1 || ret->within_ms > MAX_WITHIN_MS ||
+        ret->closes_after_ms < 1 || ret->closes_after_ms > MAX_WITHIN_MS)
+        return stanch_err_set(err, STANCH_E_INVALID,
+                              "breaker: expected false, or a table with after from 1 to 100, and "
+                              "within and closes_after of at most 30d");
+    return 0;
+}
+
 int stanch_guards_read(const json_t *policy, struct stanch_guards *ret, struct stanch_err *err)
 {
     *ret = (struct stanch_guards){0};
-    return read_limits(json_object_get(policy, "limits"), &ret->limits, err);
+    int rc = read_limits(json_object_get(policy, "limits"), &ret->limits, err);
+    return rc ? rc : read_breaker(json_object_get(policy, "breaker"), &ret->breaker, err);
 }

@@ -4,6 +4,7 @@
  *   alarm --> barrier: all that was appended before is committed --> pages of what is due --> the next alarm
  */
 #include "run/engine.h"
+#include "run/breaker.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "model/fold.h"
@@ -28,7 +29,10 @@ static int end_lease(struct stanch_engine *engine, const char *id)
 static const struct {
     const char *noun;
     int (*take)(struct stanch_engine *engine, const char *id);
-} nouns[] = {{"run", wake_run}, {"approval", stanch_approval__expire}, {"mitigation", end_lease}};
+} nouns[] = {{"run", wake_run},
+             {"approval", stanch_approval__expire},
+             {"mitigation", end_lease},
+             {"breaker", stanch_breaker__lapse}};
 #define NOUNS (sizeof nouns / sizeof *nouns)
 
 struct sweep {

@@ -7,7 +7,7 @@
  *                  +-- symptom.c  check, verify, wait_for: reads, polled
  *                  +-- ask.c      ask: a free question to a role
  *                  +-- action.c   action: read; or plan -> gate.c -> (approval.c) -> target.c -> effect.c
- *                  |                                        \-- limits.c
+ *                  |                                        \-- limits.c, breaker.c
  *                  +-- undo.c     undo of a mitigation: by a run, a person, a lease end
  *
  * A run that waits costs disk only (rest.c): in memory are the runs that are under way, and nothing of the others.
@@ -165,9 +165,9 @@ struct stanch_engine {
     char instances_hex[65];                 /* cache of one: what a run's plugins declared when it began */
     json_t *instances;
     struct stanch_sent *sent; /* limits.c: mitigations that left lately, the newest first */
-    int64_t effects; /* effects that have ended: a plan older than one of them is made again */
-    bool draining;   /* no new steps */
-    bool halted;     /* the end: callbacks that still come change nothing */
+    int64_t effects;          /* effects that have ended: a plan older than one of them is made again */
+    bool draining;            /* no new steps */
+    bool halted;              /* the end: callbacks that still come change nothing */
     json_t *counters;
     json_t *going; /* turn.c: how many runs are going, in all, by runbook, by incident */
     struct stanch_engine_hooks hooks;

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/sabotage.h"
 #include "base/times.h"
+#include "run/breaker.h"
 #include "run/limits.h"
 #include "run/stop.h"
 #include <stdarg.h>
@@ -129,8 +130,10 @@ void stanch_gate__decide(struct stanch_op *op, const char *effect, const json_t 
         stanch_gate__ask_because(ret, "the stop switch is set");
     if (op->run && !undo && !stanch_is_sabotaged("stale-grounds"))
         check_freshness(op->run, ret);
-    if (op->run && !undo)
+    if (op->run && !undo) {
         stanch_limits__check(op, plan, ret);
+        stanch_breaker__check(op, plan, ret);
+    }
 }
 
 void stanch_gate__done(struct stanch_gate *gate)

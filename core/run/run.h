@@ -100,6 +100,11 @@ int stanch_engine_decide(struct stanch_engine *engine, const char *by, const cha
 int stanch_engine_undo(struct stanch_engine *engine, const char *by, const char *mitigation, const char *reason,
                        stanch_engine_done done, void *ctx, struct stanch_err *err);
 
+/** A person closes the breaker of a runbook on a target (run/breaker.h). batch: takes the entry.
+ *  returns 0 | STANCH_E_NOT_FOUND | STANCH_E_CONFLICT (it is not open) */
+int stanch_engine_close_breaker(struct stanch_engine *engine, const char *by, const char *runbook, const char *target,
+                                const char *because, struct stanch_batch *batch, struct stanch_err *err);
+
 /** Counters of effects and questions, for status. borrowed. */
 const json_t *stanch_engine_counters(const struct stanch_engine *engine);
 

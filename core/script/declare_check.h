@@ -112,7 +112,7 @@ extern const struct stanch_section stanch_section_config, stanch_section_reposit
     stanch_section_severity, stanch_section_limits, stanch_section_storm, stanch_section_approvals,
     stanch_section_checkpoints, stanch_section_paging, stanch_section_instance;
 extern const struct stanch_section stanch_section_policy, stanch_section_approve, stanch_section_approver,
-    stanch_section_rule, stanch_section_policy_limits;
+    stanch_section_rule, stanch_section_policy_limits, stanch_section_breaker;
 extern const struct stanch_section stanch_section_runbook, stanch_section_run_limits, stanch_section_alert,
     stanch_section_param, stanch_section_symptom;
 
@@ -120,6 +120,8 @@ void stanch_config_install(lua_State *L);
 void stanch_config_check(struct stanch_check *check, json_t *ret);
 void stanch_instance_install(lua_State *L);
 void stanch_read_instances(struct stanch_check *check, int idx, const struct stanch_key *key, json_t *into);
+void stanch_read_breaker(struct stanch_check *check, int idx, const struct stanch_key *key,
+                         json_t *into); /* [section] */
 void stanch_policy_install(lua_State *L);
 void stanch_policy_check(struct stanch_check *check, json_t *ret);
 void stanch_runbook_install(lua_State *L);

@@ -1,4 +1,5 @@
-/* declare_guards.c: the parts of `policy { ... }` that go by what has happened: `limits = { ... }`.
+/* declare_guards.c: the parts of `policy { ... }` that go by what has happened: `limits = { ... }`,
+ * `breaker = { ... }`.
  * Their data is read by rule/guards.c; core/rule/README.md is their manual. */
 #include "script/declare_check.h"
 
@@ -22,3 +23,25 @@ const struct stanch_section stanch_section_policy_limits = {
                                 {"reach_per_hour", NULL, stanch_read_number, &share_bounds, NULL, false,
                                  "number from 0 to 1", "the reach of all that was sent within an hour, added up"},
                                 {0}}};
+
+static const struct stanch_bounds after_bounds = {1, 100}, time_bounds = {1000, 30 * 86400e3};
+
+const struct stanch_section stanch_section_breaker = {
+    "breaker",
+    (const struct stanch_key[]){{"after", NULL, stanch_read_integer, &after_bounds, "3", false, "number",
+                                 "so many mitigations of a runbook on a target that did not help open it"},
+                                {"within", "within_ms", stanch_read_duration, &time_bounds, "\"1h\"", false, "duration",
+                                 "the time in which they count"},
+                                {"closes_after", "closes_after_ms", stanch_read_duration, &time_bounds, "\"30m\"",
+                                 false, "duration", "how long it is open, if nobody closes it and nothing helps"},
+                                {0}}};
+
+void stanch_read_breaker(struct stanch_check *check, int idx, const struct stanch_key *key, json_t *into)
+{
+    if (lua_isboolean(check->L, idx) && !lua_toboolean(check->L, idx))
+        json_object_set_new(into, key->name, json_false());
+    else if (lua_istable(check->L, idx))
+        stanch_read_section(check, idx, key, into);
+    else
+        stanch_check_expected(check, idx, "false, or a table like { after = 3 }");
+}

@@ -81,14 +81,16 @@ const struct stanch_section stanch_section_approve = {
     "approve", (const struct stanch_key[]){APPROVER("low"), APPROVER("medium"), APPROVER("high"), {0}}};
 
 const struct stanch_section stanch_section_policy = {
-    "policy", (const struct stanch_key[]){{"auto", NULL, stanch_read_word, auto_words, "\"none\"", false,
-                                           "\"none\", \"low\", \"medium\", \"high\"",
-                                           "the highest risk that runs without asking"},
-                                          {"approve", NULL, stanch_read_section, &stanch_section_approve, "{}", false,
-                                           "table", "who is asked, for each risk"},
-                                          {"limits", NULL, stanch_read_section, &stanch_section_policy_limits, NULL,
-                                           false, "table", "over one of them it asks, see below"},
-                                          {0}}};
+    "policy", (const struct stanch_key[]){
+                  {"auto", NULL, stanch_read_word, auto_words, "\"none\"", false,
+                   "\"none\", \"low\", \"medium\", \"high\"", "the highest risk that runs without asking"},
+                  {"approve", NULL, stanch_read_section, &stanch_section_approve, "{}", false, "table",
+                   "who is asked, for each risk"},
+                  {"limits", NULL, stanch_read_section, &stanch_section_policy_limits, NULL, false, "table",
+                   "over one of them it asks, see below"},
+                  {"breaker", NULL, stanch_read_breaker, &stanch_section_breaker, NULL, false, "table or false",
+                   "when what does not help asks; false: never; left out: as below"},
+                  {0}}};
 
 const struct stanch_section stanch_section_rule = {
     "rule",

@@ -47,8 +47,9 @@ static enum standing standing_of(const char *kind)
         "paging.recovered",
     };
     static const char *const along[] = {
-        "approval.requested", "step.waiting",  "step.resolved", "step.checked",       "step.verified",
-        "run.resumed",        "step.orphaned", "step.settled",  "mitigation.ordered",
+        "approval.requested", "step.waiting",    "step.resolved",  "step.checked",       "step.verified",
+        "run.resumed",        "step.orphaned",   "step.settled",   "mitigation.ordered", "breaker.counted",
+        "breaker.opened",     "breaker.cleared", "breaker.closed", "breaker.noted",
     };
     const char *verb = strrchr(kind, '.');
     if (verb && (strcmp(verb, ".answered") == 0 || strcmp(verb, ".ended") == 0))

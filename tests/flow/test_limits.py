@@ -1,4 +1,4 @@
-"""Limits of the policy, against a real HAProxy: over one of them it asks, also after kill -9."""
+"""Limits and the breaker of the policy, against a real HAProxy: where one holds it back it asks, also after kill -9."""
 import pytest
 
 from harness import alert, wait_for
@@ -27,15 +27,19 @@ runbook "drain" {
   owner   = "team-shop",
   on      = alert { alertname = "ServerFails" },
   uses    = { edge.drain, fx.get },
+  limits  = { group_within = "0s" },
   params  = { server = label "server" { one_of = { "s1", "s2", "s3", "s4" } } },
   symptom = symptom { ask = fx.get { target = "errors" }, bad = "> 5", good = "< 1", settle = "0s", hold = "0s",
-                      within = "1s", every = "50ms" },
+                      within = "200ms", every = "50ms" },
   run = function(incident, p)
     BODY
   end,
 }
 '''
 DRAIN = 'edge.drain { backend = "shop", server = p.server, because = "its requests fail" }'
+
+
+LADDER = "ladder { rung { function() " + DRAIN + ' end }, otherwise = function() note "that was all" end }'
 
 
 def start(world, edge, body=DRAIN, more="", first=None):
@@ -100,3 +104,56 @@ def test_a_reach_over_the_limit_asks(world, edge):
     answer(daemon, asked)
     has_ended(daemon, run)
     assert drained(edge) == ["s1", "s2"]
+
+
+TARGET = "haproxy:edge/shop/s1"
+
+
+def open_breakers(daemon):
+    return [(b["runbook"], b["target"], b["count"]) for b in daemon.cli_json("breakers")]
+
+
+def test_a_breaker_opens_when_nothing_helps_and_a_person_closes_it(world, edge):
+    daemon = start(world, edge, LADDER, more='breaker = { after = 2 }')
+    world.set_value("errors", 9)
+    has_ended(daemon, fire(daemon, "s1", number="1"))
+    assert open_breakers(daemon) == []
+    has_ended(daemon, fire(daemon, "s1", number="2"))
+    assert open_breakers(daemon) == [("drain", TARGET, 2)]
+    assert drained(edge) == []  # the ladder took back what did not help
+    daemon.kill9()
+    daemon.start()
+    run = fire(daemon, "s1", number="3")
+    asked = question(daemon, run)
+    assert f"the breaker of drain on {TARGET} is open: 2 mitigations did not help within 1h, the last" in asked["why"], asked
+    answer(daemon, asked, "deny")
+    has_ended(daemon, run)
+    assert [e["text"] for e in daemon.timeline("INC-1") if e["kind"] == "breaker.noted"][0].startswith(
+        f"The breaker of drain on {TARGET} is open: 2 mitigations did not help within 1h, the last")
+    assert daemon.cli("breaker", "close", "drain", "nowhere", check=False).returncode == 5
+    said = daemon.cli("breaker", "close", "drain", TARGET, "--because", "the server was mended")
+    assert "closed" in said.stdout and "the server was mended" in said.stdout, said.stdout
+    assert daemon.cli("breaker", "close", "drain", TARGET, check=False).returncode == 6
+    assert open_breakers(daemon) == []
+    assert any(e["kind"] == "breaker.noted" and "is closed: the server was mended" in e["text"] for e in daemon.timeline("INC-1"))
+    world.set_value("errors", 9)
+    has_ended(daemon, fire(daemon, "s2", number="4"))
+    run = fire(daemon, "s1", number="5")
+    has_ended(daemon, run)
+    assert [e["kind"] for e in daemon.timeline("INC-1") if e.get("run") == run].count("action.sent") == 1
+    assert daemon.post("/v1/store/check")["ok"]  # all of it is told by the entries
+
+
+def test_an_approved_mitigation_that_helps_closes_the_breaker(world, edge):
+    daemon = start(world, edge, LADDER, more='breaker = { after = 1 }')
+    world.set_value("errors", 9)
+    has_ended(daemon, fire(daemon, "s1", number="1"))
+    run = fire(daemon, "s1", number="2")
+    asked = question(daemon, run)
+    world.set_value("errors", 0)  # the drain is what mends it
+    answer(daemon, asked)
+    has_ended(daemon, run)
+    assert open_breakers(daemon) == []
+    assert drained(edge) == ["s1"]
+    closed = [e["text"] for e in daemon.timeline("INC-1") if e["kind"] == "breaker.noted" and "is closed" in e["text"]]
+    assert len(closed) == 1 and "which was approved, helped: the symptom is good" in closed[0], closed

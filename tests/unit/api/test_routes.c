@@ -30,6 +30,8 @@ static const char *const expected[] = {
     "L GET /v1/mitigations",
     "L GET /v1/mitigations/{id}",
     "L POST /v1/mitigations/{id}/undo",
+    "L GET /v1/breakers",
+    "L POST /v1/breakers/close",
     "L GET /v1/runbooks",
     "L POST /v1/runbooks/sync",
     "L POST /v1/runbooks/lint",

@@ -40,6 +40,30 @@ static void limits_are_read(void **state)
     assert_true(guards.limits.reach_per_hour >= 0); /* none at all is a limit */
 }
 
+static void the_breaker_is_on_unless_it_is_turned_off(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *data;
+        bool on;
+        int64_t after, within_ms, closes_after_ms;
+    } said[] = {
+        {"{}", true, 3, 3600000, 1800000},
+        {"{\"breaker\":{\"after\":1,\"within_ms\":5000}}", true, 1, 5000, 1800000},
+        {"{\"breaker\":false}", false, 3, 3600000, 1800000},
+    };
+    for (size_t i = 0; i < sizeof said / sizeof *said; i++) {
+        STANCH_AUTO_JSON json_t *data = json_loads(said[i].data, 0, NULL);
+        struct stanch_guards guards;
+        struct stanch_err err;
+        assert_int_equal(stanch_guards_read(data, &guards, &err), 0);
+        assert_int_equal(guards.breaker.on, said[i].on);
+        assert_int_equal(guards.breaker.after, said[i].after);
+        assert_int_equal(guards.breaker.within_ms, said[i].within_ms);
+        assert_int_equal(guards.breaker.closes_after_ms, said[i].closes_after_ms);
+    }
+}
+
 static void what_is_wrong_is_no_policy(void **state)
 {
     (void)state;
@@ -52,6 +76,8 @@ static void what_is_wrong_is_no_policy(void **state)
         {"{\"limits\":{\"reach\":1.5}}", "limits.reach"},
         {"{\"limits\":{\"reach_per_incident\":\"all\"}}", "limits.reach_per_incident"},
         {"{\"limits\":{\"cooldown_ms\":-1}}", "limits.cooldown"},
+        {"{\"breaker\":true}", "breaker: expected false"},
+        {"{\"breaker\":{\"after\":0}}", "breaker: expected false"},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         STANCH_AUTO_JSON json_t *data = json_loads(wrong[i].data, 0, NULL);
@@ -69,6 +95,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_left_out_is_no_limit),
         cmocka_unit_test(limits_are_read),
+        cmocka_unit_test(the_breaker_is_on_unless_it_is_turned_off),
         cmocka_unit_test(what_is_wrong_is_no_policy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
