@@ -266,6 +266,11 @@ static int runbook_sync(const struct command *c, struct stanch_err *err)
     return stanch_flow__sync(c->flow, c->done, c->ctx, err);
 }
 
+static int runbook_accept(const struct command *c, struct stanch_err *err)
+{
+    return stanch_flow__accept(c->flow, c->by, c->input, c->done, c->ctx, err);
+}
+
 static int runbook_lint(const struct command *c, struct stanch_err *err)
 {
     return stanch_flow__lint(c->flow, c->input, c->done, c->ctx, err);
@@ -277,6 +282,7 @@ static int policy_explain(const struct command *c, struct stanch_err *err)
     int rc = stanch_engine_explain(c->flow->engine, c->input, &told, err);
     if (rc < 0)
         return rc;
+    stanch_flow__explain_runbook(c->flow, c->input, told);
     struct stanch_reply *reply = stanch_reply__new(c->flow, c->done, c->ctx, "", "");
     stanch_reply__result(reply, told);
     stanch_reply__barrier(reply);
@@ -403,6 +409,7 @@ static const struct {
     {"mitigation.undo", mitigation_undo},
     {"breaker.close", breaker_close},
     {"runbook.sync", runbook_sync},
+    {"runbook.accept", runbook_accept},
     {"runbook.lint", runbook_lint, true},
     {"plugin.enable", plugin_enable},
     {"plugin.check", plugin_check, true},

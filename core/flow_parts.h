@@ -119,6 +119,7 @@ struct stanch_flow {
     char book_state[16]; /* "none", "ok", "away", "refused" */
     char book_why[1200];
     char accepted_commit[72];
+    bool is_first_book; /* no commit was ever accepted: what the first one holds is */
     int64_t accepted_at_ms;
     int64_t contact_mono_ms; /* when the repository was last heard of */
     json_t *candidate;       /* files of the commit that is being checked: {"commit","summary","files":[...]} */
@@ -253,5 +254,18 @@ int stanch_flow__follow(struct stanch_flow *flow, struct stanch_err *err);
 int stanch_flow__sync(struct stanch_flow *flow, stanch_flow_done done, void *ctx, struct stanch_err *err);
 int stanch_flow__lint(struct stanch_flow *flow, const json_t *input, stanch_flow_done done, void *ctx,
                       struct stanch_err *err);
+
+/* flow_accept.c: runbooks as they are, accepted */
+/** new: {name: digest} */
+json_t *stanch_flow__digests(const struct stanch_catalogue *catalogue);
+void stanch_flow__accept_all(struct stanch_flow *flow, const struct stanch_catalogue *catalogue, const char *because,
+                             struct stanch_batch *batch);
+/** A store of an earlier release, which asked nobody: what is in use counts as accepted. */
+void stanch_flow__accept_kept(struct stanch_flow *flow, const struct stanch_catalogue *catalogue);
+/** runbook.accept, see flow.h. A digest that is not that of the loaded runbook is STANCH_E_STALE, and an entry. */
+int stanch_flow__accept(struct stanch_flow *flow, const char *by, const json_t *input, stanch_flow_done done, void *ctx,
+                        struct stanch_err *err);
+/** Add to the answer of policy.explain what holds for its runbook. */
+void stanch_flow__explain_runbook(struct stanch_flow *flow, const json_t *input, json_t *told);
 
 #endif

@@ -55,6 +55,8 @@ static const struct stanch_api__route table[] = {
     CHANGE("POST", "/v1/runbooks/sync", stanch_api__change, "runbook.sync", NULL, "", 200),
     CHANGE("POST", "/v1/runbooks/lint", stanch_api__change, "runbook.lint", NULL, "files:a!", 200),
     READ("/v1/runbooks/{name}", stanch_api__runbook, NULL),
+    CHANGE("POST", "/v1/runbooks/{name}/accept", stanch_api__change, "runbook.accept", "runbook", "digest:s! because:s",
+           200),
     READ("/v1/plugins", stanch_api__plugins, NULL),
     READ("/v1/plugins/{name}", stanch_api__plugin, NULL),
     CHANGE("POST", "/v1/plugins/{name}/enable", stanch_api__change, "plugin.enable", "instance", "", 200),

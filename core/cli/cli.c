@@ -46,6 +46,7 @@ static const struct argp_option options[] = {
     {"effect", STANCH_CLI__EFFECT, "WORD", 0, "mitigate (when it is not given) or undo", 0},
     {"reach", STANCH_CLI__REACH, "SHARE", 0, "the plan's reach, 0 to 1; not known when it is not given", 0},
     {"because", STANCH_CLI__BECAUSE, "TEXT", 0, "why; it stands in the timeline", 0},
+    {"digest", STANCH_CLI__DIGEST, "DIGEST", 0, "of the runbook, as `runbook show` tells it", 0},
     {"yes", STANCH_CLI__YES, NULL, 0, "do not ask; needs --plan", 0},
     {"all", STANCH_CLI__ALL, NULL, 0, "all: details, and what is closed", 0},
     {"check", STANCH_CLI__CHECK, NULL, 0, "only compare", 0},

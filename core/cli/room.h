@@ -40,6 +40,7 @@ enum stanch_cli__option {
     STANCH_CLI__EFFECT,
     STANCH_CLI__REACH,
     STANCH_CLI__BECAUSE,
+    STANCH_CLI__DIGEST,
     STANCH_CLI__OPTIONS_END,
     STANCH_CLI__YES = STANCH_CLI__OPTIONS_END, /* flags */
     STANCH_CLI__ALL,
@@ -125,6 +126,9 @@ void stanch_cli__say(const struct stanch_cli *cli, const char *fmt, ...) __attri
 const char *stanch_cli__paint(const struct stanch_cli *cli, const char *state); /* escape for a state, or "" */
 const char *stanch_cli__bold(const struct stanch_cli *cli);
 const char *stanch_cli__plain(const struct stanch_cli *cli);
+
+/* A yes or no at the terminal; ends in "? [y/N] " (approval.c). */
+bool stanch_cli__ask_yes(const struct stanch_cli *cli, const char *question);
 
 /* list.c: the page of a list, whole (all pages up to --limit); a document shown as fields */
 int stanch_cli__list(struct stanch_cli *cli, const char *path, const char *heads, const char *members,

@@ -3,7 +3,7 @@
 #include "rule/guards.h"
 #include "base/json.h"
 
-#define MAX_WITHIN_MS (30LL * 86400 * 1000)
+#define MAX_WITHIN_MS (7LL * 86400 * 1000) /* what is younger is never pruned (timeline/prune.h) */
 
 static int read_rate(const json_t *limits, const char *key, struct stanch_rate *ret, struct stanch_err *err)
 {
@@ -39,7 +39,7 @@ static int read_limits(const json_t *limits, struct stanch_guard_limits *ret, st
     rc = rc ? rc : read_share(limits, "reach_per_hour", &ret->reach_per_hour, err);
     ret->cooldown_ms = stanch_json_int(limits, "cooldown_ms", 0);
     if (rc == 0 && (ret->cooldown_ms < 0 || ret->cooldown_ms > MAX_WITHIN_MS))
-        rc = stanch_err_set(err, STANCH_E_INVALID, "limits.cooldown: expected a time, at most 30d");
+        rc = stanch_err_set(err, STANCH_E_INVALID, "limits.cooldown: expected a time, at most 7d");
     ret->any = ret->actions.count || ret->per_instance.count || ret->per_target.count || ret->cooldown_ms ||
                ret->reach >= 0 || ret->reach_per_incident >= 0 || ret->reach_per_hour >= 0;
     return rc;
@@ -56,7 +56,7 @@ static int read_breaker(const json_t *breaker, struct stanch_guard_breaker *ret,
         ret->closes_after_ms < 1 || ret->closes_after_ms > MAX_WITHIN_MS)
         return stanch_err_set(err, STANCH_E_INVALID,
                               "breaker: expected false, or a table with after from 1 to 100, and "
-                              "within and closes_after of at most 30d");
+                              "within and closes_after of at most 7d");
     return 0;
 }
 

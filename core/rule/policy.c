@@ -94,6 +94,8 @@ static int read_policy(struct stanch_policy *policy, struct stanch_err *err)
     if (rc == 0)
         rc = check_rules(policy, err);
     if (rc == 0)
+        rc = stanch_autonomy_verify(policy->data, err);
+    if (rc == 0)
         rc = stanch_guards_read(policy->data, &policy->guards, err);
     if (rc == 0)
         rc = stanch_json_digest("stanch.policy", 1, policy->data, policy->digest, err);
@@ -126,6 +128,13 @@ void stanch_policy_free(struct stanch_policy *policy)
 const char *stanch_policy_digest(const struct stanch_policy *policy)
 {
     return policy->digest;
+}
+
+void stanch_policy_autonomy(const struct stanch_policy *policy, const char *runbook, struct stanch_autonomy *ret)
+{
+    stanch_autonomy_of(policy->data, runbook, ret);
+    if (policy->built_in)
+        ret->changed_asks = false;
 }
 
 const struct stanch_guards *stanch_policy_guards(const struct stanch_policy *policy)

@@ -8,12 +8,13 @@
  *              "when":{"plugin":glob,"instance":glob,"action":glob,"effect":"mitigate"|"undo","environment":glob,
  *                      "severity":["sev1"],"target":glob,"runbook":glob,"max_reach":0.5},
  *              "risk":"low"|"medium"|"high"|"forbidden"}],
- *    ...and what guards.h reads}
+ *    ...and what guards.h and autonomy.h read}
  * Rules are tried in order; the first that matches sets the risk; none: the risk that the action declares.
  */
 #ifndef STANCH_RULE_POLICY_H
 #define STANCH_RULE_POLICY_H
 #include "base/err.h"
+#include "rule/autonomy.h"
 #include "rule/guards.h"
 #include <jansson.h>
 #include <stdbool.h>
@@ -26,6 +27,8 @@ int stanch_policy_new(const json_t *policy, struct stanch_policy **ret, struct s
 void stanch_policy_free(struct stanch_policy *policy);
 /** SHA-256 over the canonical form of the policy's data. */
 const char *stanch_policy_digest(const struct stanch_policy *policy);
+/** How much of its own a runbook may do. Without a policy file every mitigation asks, and nothing is said of runbooks. */
+void stanch_policy_autonomy(const struct stanch_policy *policy, const char *runbook, struct stanch_autonomy *ret);
 /** What goes by what has happened; borrowed, as long as the policy. */
 const struct stanch_guards *stanch_policy_guards(const struct stanch_policy *policy);
 

@@ -1,5 +1,6 @@
 /* action.c: an action from its want to the moment before its effect: checks, plan, gate, question. */
 #include "run/action.h"
+#include "run/autonomy.h"
 #include "base/mem.h"
 #include "base/sabotage.h"
 #include <string.h>
@@ -167,6 +168,8 @@ static void pass_gate(struct stanch_op *op)
     decide_gate(op, &gate);
     if (gate.refused) {
         refuse(op, &gate);
+    } else if (gate.observe) {
+        stanch_autonomy__observed(op, &gate);
     } else if (gate.ask) {
         stanch_targets_release(op->engine->targets, &op->hold);
         request_approval(op, &gate);
@@ -244,6 +247,8 @@ static void use_approval(struct stanch_op *op, bool same_plan)
     const char *why = why_void(op, &gate, same_plan);
     if (gate.refused)
         refuse(op, &gate);
+    else if (gate.observe)
+        stanch_autonomy__observed(op, &gate);
     else if (why)
         void_and_ask_anew(op, &gate, why);
     else
@@ -378,7 +383,9 @@ static void start(struct stanch_op *op)
     const char *effect = stanch_json_str(declared, "effect", "mitigate");
     const char *because = stanch_json_str(stanch_op__args(op), "because", "");
     stanch_action__of(op);
-    if (strcmp(effect, "mitigate") != 0)
+    if (strcmp(effect, "notify") == 0 && stanch_autonomy__observes(op->run))
+        stanch_autonomy__observed(op, NULL);
+    else if (strcmp(effect, "mitigate") != 0)
         stanch_action__read(op);
     else if (!*because)
         stanch_op__answer_error(op, "invalid",

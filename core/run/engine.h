@@ -7,7 +7,7 @@
  *                  +-- symptom.c  check, verify, wait_for: reads, polled
  *                  +-- ask.c      ask: a free question to a role
  *                  +-- action.c   action: read; or plan -> gate.c -> (approval.c) -> target.c -> effect.c
- *                  |                                        \-- limits.c, breaker.c
+ *                  |                                        \-- limits.c, breaker.c, autonomy.c
  *                  +-- undo.c     undo of a mitigation: by a run, a person, a lease end
  *
  * A run that waits costs disk only (rest.c): in memory are the runs that are under way, and nothing of the others.
@@ -321,6 +321,7 @@ int stanch_approval__expire(struct stanch_engine *engine, const char *id);
 struct stanch_gate {
     bool refused; /* why says it */
     bool ask;
+    bool observe;     /* nothing leaves: say what it would do */
     const char *kind; /* of the refusal: an error word */
     char why[1000];
     json_t *guards; /* names of limits and the like that ask; NULL: none */

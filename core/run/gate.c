@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/sabotage.h"
 #include "base/times.h"
+#include "run/autonomy.h"
 #include "run/breaker.h"
 #include "run/limits.h"
 #include "run/stop.h"
@@ -133,6 +134,7 @@ void stanch_gate__decide(struct stanch_op *op, const char *effect, const json_t 
     if (op->run && !undo) {
         stanch_limits__check(op, plan, ret);
         stanch_breaker__check(op, plan, ret);
+        stanch_autonomy__check(op, ret);
     }
 }
 

@@ -241,16 +241,28 @@ char *stanch_declare_markdown(const struct stanch_section *section)
 
 const struct stanch_section *const *stanch_declare_sections(void)
 {
-    static const struct stanch_section *const all[] = {&stanch_section_config,        &stanch_section_repository,
-                                                       &stanch_section_incidents,     &stanch_section_severity,
-                                                       &stanch_section_limits,        &stanch_section_storm,
-                                                       &stanch_section_approvals,     &stanch_section_checkpoints,
-                                                       &stanch_section_paging,        &stanch_section_instance,
-                                                       &stanch_section_policy,        &stanch_section_approve,
-                                                       &stanch_section_approver,      &stanch_section_rule,
-                                                       &stanch_section_policy_limits, &stanch_section_breaker,
-                                                       &stanch_section_runbook,       &stanch_section_run_limits,
-                                                       &stanch_section_alert,         &stanch_section_param,
-                                                       &stanch_section_symptom,       NULL};
+    static const struct stanch_section *const all[] = {&stanch_section_config,
+                                                       &stanch_section_repository,
+                                                       &stanch_section_incidents,
+                                                       &stanch_section_severity,
+                                                       &stanch_section_limits,
+                                                       &stanch_section_storm,
+                                                       &stanch_section_approvals,
+                                                       &stanch_section_checkpoints,
+                                                       &stanch_section_paging,
+                                                       &stanch_section_instance,
+                                                       &stanch_section_policy,
+                                                       &stanch_section_approve,
+                                                       &stanch_section_approver,
+                                                       &stanch_section_rule,
+                                                       &stanch_section_policy_limits,
+                                                       &stanch_section_breaker,
+                                                       &stanch_section_runbook_rule,
+                                                       &stanch_section_runbook,
+                                                       &stanch_section_run_limits,
+                                                       &stanch_section_alert,
+                                                       &stanch_section_param,
+                                                       &stanch_section_symptom,
+                                                       NULL};
     return all;
 }

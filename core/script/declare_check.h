@@ -112,7 +112,7 @@ extern const struct stanch_section stanch_section_config, stanch_section_reposit
     stanch_section_severity, stanch_section_limits, stanch_section_storm, stanch_section_approvals,
     stanch_section_checkpoints, stanch_section_paging, stanch_section_instance;
 extern const struct stanch_section stanch_section_policy, stanch_section_approve, stanch_section_approver,
-    stanch_section_rule, stanch_section_policy_limits, stanch_section_breaker;
+    stanch_section_rule, stanch_section_policy_limits, stanch_section_breaker, stanch_section_runbook_rule;
 extern const struct stanch_section stanch_section_runbook, stanch_section_run_limits, stanch_section_alert,
     stanch_section_param, stanch_section_symptom;
 

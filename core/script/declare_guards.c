@@ -3,8 +3,8 @@
  * Their data is read by rule/guards.c; core/rule/README.md is their manual. */
 #include "script/declare_check.h"
 
-static const struct stanch_bounds share_bounds = {0, 1}, cooldown_bounds = {0, 30 * 86400e3},
-                                  within_bounds = {1, 30 * 86400e3};
+static const struct stanch_bounds share_bounds = {0, 1}, cooldown_bounds = {0, 7 * 86400e3},
+                                  within_bounds = {1, 7 * 86400e3};
 
 const struct stanch_section stanch_section_policy_limits = {
     "limits of the policy",
@@ -24,7 +24,7 @@ const struct stanch_section stanch_section_policy_limits = {
                                  "number from 0 to 1", "the reach of all that was sent within an hour, added up"},
                                 {0}}};
 
-static const struct stanch_bounds after_bounds = {1, 100}, time_bounds = {1000, 30 * 86400e3};
+static const struct stanch_bounds after_bounds = {1, 100}, time_bounds = {1000, 7 * 86400e3};
 
 const struct stanch_section stanch_section_breaker = {
     "breaker",

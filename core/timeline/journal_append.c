@@ -32,6 +32,7 @@ static enum standing standing_of(const char *kind)
         "run.resolved",
         "run.eased",
         "action.unneeded",
+        "action.observed",
         "stop.engaged",
         "stop.released",
         "approval.expired",

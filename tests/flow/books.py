@@ -1,7 +1,8 @@
 """books.py: runbooks and policies that the flow and crash tests share. `fx` is the effect-logging test plugin."""
 
-AUTO = 'policy { auto = "high" }\n'
-ASK = 'policy { auto = "none", approve = { low = { role = "ic" }, medium = { role = "ic" }, high = { role = "ic" } } }\n'
+# a runbook that a test pushes acts; what asks until it is accepted is in test_limits.py
+AUTO = 'policy { auto = "high", autonomy_changed = "auto" }\n'
+ASK = 'policy { auto = "none", autonomy_changed = "auto", approve = { low = { role = "ic" }, medium = { role = "ic" }, high = { role = "ic" } } }\n'
 
 ACTIONS = ("set_convergent", "set_idempotent", "set_reconcilable", "set_unprotected")
 

@@ -1,4 +1,4 @@
-"""Limits and the breaker of the policy, against a real HAProxy: where one holds it back it asks, also after kill -9."""
+"""Limits, the breaker and autonomy, against a real HAProxy: what holds a runbook back makes it ask, also after kill -9."""
 import pytest
 
 from harness import alert, wait_for
@@ -42,9 +42,9 @@ DRAIN = 'edge.drain { backend = "shop", server = p.server, because = "its reques
 LADDER = "ladder { rung { function() " + DRAIN + ' end }, otherwise = function() note "that was all" end }'
 
 
-def start(world, edge, body=DRAIN, more="", first=None):
-    world.repo.commit({"drain.lua": first or BOOK.replace("BODY", body)})
-    policy = f'policy {{ auto = "high", {more} }}\n'
+def start(world, edge, body=DRAIN, more="", auto="high"):
+    world.repo.commit({"drain.lua": BOOK.replace("BODY", body)})
+    policy = f'policy {{ auto = "{auto}", {more} }}\n'
     daemon = world.daemon(policy=policy, incidents={"correlate": ["alertname", "server"]},
                           instances=[f'haproxy "edge" {{ sockets = {{ "{edge.socket}" }} }}'])
     return daemon.start()
@@ -157,3 +157,83 @@ def test_an_approved_mitigation_that_helps_closes_the_breaker(world, edge):
     assert drained(edge) == ["s1"]
     closed = [e["text"] for e in daemon.timeline("INC-1") if e["kind"] == "breaker.noted" and "is closed" in e["text"]]
     assert len(closed) == 1 and "which was approved, helped: the symptom is good" in closed[0], closed
+
+
+# ---- autonomy ----
+
+def would(daemon, incident="INC-1"):
+    return [e["text"] for e in daemon.timeline(incident) if e["kind"] in ("action.observed", "page.observed")]
+
+
+def test_a_runbook_that_observes_changes_nothing_and_says_what_it_would_do(world, edge):
+    body = 'ladder { rung { function() ' + DRAIN + ' end }, otherwise = function() page("ic", "nothing helped") end }'
+    daemon = start(world, edge, body, more='''
+      rule { "a person drains", action = "haproxy.drain", risk = "high" },
+      runbook_rule { "we are only watching it", runbook = "dr*", autonomy = "observe" }''', auto="medium")
+    world.set_value("errors", 9)
+    has_ended(daemon, fire(daemon, "s1"))
+    assert drained(edge) == [] and daemon.get("/v1/approvals")["items"] == []
+    drain, page = would(daemon)
+    assert drain.startswith('Would have: edge.drain {"backend":"shop","server":"s1"}: '), drain
+    assert "because its requests fail. It would have asked: " in drain and "a person drains" in drain, drain
+    assert page == "Would have paged ic: nothing helped"
+    assert "rung 1 was only observed: nothing was changed" in str(daemon.timeline("INC-1"))
+    told = daemon.cli("policy", "explain", "edge.drain", "--runbook", "drain").stdout
+    assert "observed" in told and "we are only watching it" in told, told
+
+
+def change(world, daemon, body):
+    """Push another text of the runbook, and have it loaded."""
+    world.repo.commit({"drain.lua": BOOK.replace("BODY", body)})
+    return daemon.post("/v1/runbooks/sync")
+
+
+def test_a_changed_runbook_asks_until_it_is_accepted(world, edge):
+    daemon = start(world, edge)
+    has_ended(daemon, fire(daemon, "s1"))  # of the first commit of a store: it acts
+    first = daemon.get("/v1/runbooks/drain")
+    assert first["autonomy"] == {"mode": "auto", "accepted": True, "asks": False,
+                                 "why": "what it does passes the policy's rules"}
+    change(world, daemon, 'note "another"; ' + DRAIN)
+    second = daemon.get("/v1/runbooks/drain")
+    assert second["digest"] != first["digest"] and not second["autonomy"]["accepted"]
+    run = fire(daemon, "s2")
+    asked = question(daemon, run)
+    assert (f"drain changed since it was last accepted (digest {second['digest'][:12]}): it asks until a person accepts it"
+            in asked["why"]), asked
+    answer(daemon, asked, "deny")
+    assert "asks" in daemon.cli("policy", "explain", "edge.drain", "--runbook", "drain").stdout
+
+    wrong = daemon.cli("runbook", "accept", "drain", "--digest", first["digest"], check=False)
+    assert wrong.returncode == 6 and "drain is another one by now" in wrong.stderr, wrong
+    assert daemon.cli("runbook", "accept", "gone", "--digest", first["digest"], check=False).returncode == 5
+    assert daemon.cli("runbook", "accept", "drain", check=False).returncode == 3  # nobody at a terminal has seen it
+    assert not daemon.get("/v1/runbooks/drain")["autonomy"]["accepted"]
+
+    shown = daemon.cli("runbook", "show", "drain").stdout
+    assert second["digest"] in shown and "it asks until a person accepts it" in shown, shown
+    daemon.cli("runbook", "accept", "drain", "--digest", second["digest"], "--because", "read it")
+    daemon.kill9()
+    daemon.start()
+    has_ended(daemon, fire(daemon, "s3"))
+    assert drained(edge) == ["s1", "s3"]
+
+    change(world, daemon, DRAIN)  # back to what was accepted before
+    assert daemon.get("/v1/runbooks/drain")["autonomy"]["accepted"]
+
+
+def test_a_new_runbook_and_a_changed_module_ask_too(world, edge):
+    how = 'return function(edge, p) edge.drain { backend = "shop", server = p.server, because = "WHY" } end\n'
+    world.repo.commit({"lib/how.lua": how.replace("WHY", "its requests fail")})
+    daemon = start(world, edge, 'require("lib.how")(edge, p)')
+    assert daemon.get("/v1/runbooks/drain")["autonomy"]["accepted"]
+    world.repo.commit({"lib/how.lua": how.replace("WHY", "its requests still fail")})
+    daemon.post("/v1/runbooks/sync")
+    asked = question(daemon, fire(daemon, "s1"))
+    assert "drain changed since it was last accepted" in asked["why"], asked
+    world.repo.commit({"other.lua": BOOK.replace("BODY", DRAIN).replace('runbook "drain"', 'runbook "other"')
+                       .replace("ServerFails", "OtherFails")})
+    daemon.post("/v1/runbooks/sync")
+    run = daemon.post_alert(alert("OtherFails", server="s2"))["events"][0]["runs"][0]
+    assert "other is new and was not accepted yet" in question(daemon, run)["why"]
+    assert drained(edge) == []

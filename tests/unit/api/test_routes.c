@@ -36,6 +36,7 @@ static const char *const expected[] = {
     "L POST /v1/runbooks/sync",
     "L POST /v1/runbooks/lint",
     "L GET /v1/runbooks/{name}",
+    "L POST /v1/runbooks/{name}/accept",
     "L GET /v1/plugins",
     "L GET /v1/plugins/{name}",
     "L POST /v1/plugins/{name}/enable",
