@@ -92,8 +92,7 @@ struct stanch_flow {
     json_t *repeats;      /* event id -> count, not yet in the journal */
     json_t *refusals;     /* source and kind of error -> {"source","remote","why","since_ms","more"} */
     json_t *buckets;      /* source -> {"tokens","at_ms"} */
-    json_t *starts;       /* runbook -> [boot clock of its starts]: for cooldown and at_most */
-    bool knows_starts;    /* those before this process are in it */
+    json_t *starts;       /* flow_limit.c */
     json_t *instances;    /* what workers may know of the plugins; NULL: to be made anew */
     char *instances_text; /* the same, canonical: kept once as a blob, named by runs */
     char instances_hex[65];
@@ -254,6 +253,14 @@ int stanch_flow__follow(struct stanch_flow *flow, struct stanch_err *err);
 int stanch_flow__sync(struct stanch_flow *flow, stanch_flow_done done, void *ctx, struct stanch_err *err);
 int stanch_flow__lint(struct stanch_flow *flow, const json_t *input, stanch_flow_done done, void *ctx,
                       struct stanch_err *err);
+
+/* flow_limit.c: how often a runbook may start */
+/** A run of it has started, or waits for its turn. */
+void stanch_flow__note_start(struct stanch_flow *flow, const char *runbook);
+/** Read back what it has started before this process, as far as its limits reach. returns 0 | what the journal said */
+int stanch_flow__recall_starts(struct stanch_flow *flow, const json_t *declared, struct stanch_err *err);
+/** May an alert not start it now? why: written when it may not. */
+bool stanch_flow__is_over_limit(struct stanch_flow *flow, const json_t *declared, char why[200]);
 
 /* flow_accept.c: runbooks as they are, accepted */
 /** new: {name: digest} */
