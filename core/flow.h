@@ -59,7 +59,9 @@ int stanch_flow_test_source(struct stanch_flow *flow, const struct stanch_webhoo
  *   mitigation.undo     {"mitigation","reason"?} -> mitigation (when the undo has its outcome)
  *   mitigation.extend   {"mitigation","for_ms","reason"?} -> mitigation
  *   mitigation.keep     {"mitigation","reason"?} -> mitigation (it has no end any more)
+ *   breaker.close       {"runbook","target","because"?} -> breaker
  *   runbook.sync        {} -> {"commit","changed":bool}
+ *   runbook.accept      {"runbook","digest","because"?} -> {"runbook","digest","digests","accepted_by","because"}
  *   runbook.lint        {"files":[{"path","text"}]} -> {"ok","errors":[{"path","line","text"}],"warnings":[...],
  *                       "runbooks":[name]}
  *   plugin.enable       {"instance"} -> instance
@@ -91,7 +93,8 @@ void stanch_flow_note_refused(struct stanch_flow *flow, const char *by, const ch
  *   "paging"?:{"waiting","failing","told","failures","via":[{"instance","state","why"?,...}]},"check":{"state":"none"|"running"|"good"|"damaged"|"failed","damaged":bool,"at"?,"verdict"?}} */
 json_t *stanch_flow_status(struct stanch_flow *flow);
 /** The loaded runbooks with their declarations: [{"name","path","commit","digest","summary","owner","on":[...],
- *  "uses":[...],"params":{},"limits":{},"symptom":{}}], new. */
+ *  "uses":[...],"params":{},"limits":{},"symptom":{},
+ *  "autonomy":{"mode","accepted","asks","why"}}], new. */
 json_t *stanch_flow_runbooks(struct stanch_flow *flow);
 
 #endif

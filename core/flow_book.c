@@ -72,11 +72,14 @@ static int record_accepted(struct stanch_flow *flow, const struct stanch_catalog
                                                json_object_get(file, "blob")));
     }
     flow->accepted_at_ms = stanch_flow__now(flow);
+    if (flow->is_first_book)
+        stanch_flow__accept_all(flow, catalogue, "it is of the first commit that this store has taken", batch);
     return append_one(flow, batch, "book.accepted",
-                      json_pack("{s:s, s:O, s:O, s:o, s:i, s:O}", "commit", catalogue->commit, "summary",
+                      json_pack("{s:s, s:O, s:O, s:o, s:i, s:O, s:o}", "commit", catalogue->commit, "summary",
                                 json_object_get(flow->candidate, "summary"), "author",
                                 json_object_get(flow->candidate, "author"), "files", files, "runbooks",
-                                catalogue->count, "warnings", catalogue->warnings));
+                                catalogue->count, "warnings", catalogue->warnings, "digests",
+                                stanch_flow__digests(catalogue)));
 }
 
 static void on_checked(void *ctx, struct stanch_catalogue *catalogue, const json_t *errors, const json_t *warnings)
@@ -96,6 +99,7 @@ static void on_checked(void *ctx, struct stanch_catalogue *catalogue, const json
         return;
     }
     if (catalogue) {
+        flow->is_first_book = false;
         stanch_book_accept(flow->book, commit);
         swap_in(flow, catalogue);
     } else {
@@ -225,6 +229,7 @@ static void on_kept_checked(void *ctx, struct stanch_catalogue *catalogue, const
         return;
     }
     if (catalogue) {
+        stanch_flow__accept_kept(flow, catalogue);
         swap_in(flow, catalogue);
     } else {
         STANCH_AUTO_FREE char *why = errors_text(errors);
@@ -260,7 +265,8 @@ int stanch_flow__follow(struct stanch_flow *flow, struct stanch_err *err)
     int rc = last_accepted(flow, flow->accepted_commit, err);
     if (rc < 0)
         return rc;
-    if (!flow->accepted_commit[0])
+    flow->is_first_book = !flow->accepted_commit[0];
+    if (flow->is_first_book)
         return start_book(flow, err);
     int64_t age = stanch_flow__now(flow) - flow->accepted_at_ms; /* all that is known of earlier lives */
     flow->contact_mono_ms = stanch_loop_mono_ms(flow->loop) - (age > 0 ? age : 0);

@@ -328,9 +328,32 @@ static int hold_release(const struct command *c, struct stanch_err *err)
     return rc;
 }
 
+static int breaker_close(const struct command *c, struct stanch_err *err)
+{
+    const char *runbook = stanch_json_str(c->input, "runbook", ""), *target = stanch_json_str(c->input, "target", "");
+    struct stanch_batch *batch = stanch_batch_new();
+    int rc = stanch_engine_close_breaker(c->flow->engine, c->by, runbook, target,
+                                         stanch_json_str(c->input, "because", "no reason given"), batch, err);
+    if (rc < 0) {
+        stanch_batch_free(batch);
+        return rc;
+    }
+    STANCH_AUTO_FREE char *id = stanch_asprintf("%s %s", runbook, target);
+    struct stanch_reply *reply = stanch_reply__new(c->flow, c->done, c->ctx, "breaker", "");
+    rc = stanch_reply__append(reply, batch, err);
+    if (rc == 0) /* it is told once that is committed */
+        stanch_reply__result(reply, stanch_journal_get(c->flow->journal, STANCH_VIEW_APPENDED, "breaker", id));
+    return rc;
+}
+
 static int runbook_sync(const struct command *c, struct stanch_err *err)
 {
     return stanch_flow__sync(c->flow, c->done, c->ctx, err);
+}
+
+static int runbook_accept(const struct command *c, struct stanch_err *err)
+{
+    return stanch_flow__accept(c->flow, c->by, c->input, c->done, c->ctx, err);
 }
 
 static int runbook_lint(const struct command *c, struct stanch_err *err)
@@ -344,6 +367,7 @@ static int policy_explain(const struct command *c, struct stanch_err *err)
     int rc = stanch_engine_explain(c->flow->engine, c->input, &told, err);
     if (rc < 0)
         return rc;
+    stanch_flow__explain_runbook(c->flow, c->input, told);
     struct stanch_reply *reply = stanch_reply__new(c->flow, c->done, c->ctx, "", "");
     stanch_reply__result(reply, told);
     stanch_reply__barrier(reply);
@@ -503,7 +527,9 @@ static const struct {
     {"mitigation.keep", mitigation_keep},
     {"hold.take", hold_take},
     {"hold.release", hold_release},
+    {"breaker.close", breaker_close},
     {"runbook.sync", runbook_sync},
+    {"runbook.accept", runbook_accept},
     {"runbook.lint", runbook_lint, true},
     {"plugin.enable", plugin_enable},
     {"plugin.check", plugin_check, true},

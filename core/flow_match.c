@@ -44,82 +44,15 @@ json_t *stanch_flow__instances(struct stanch_flow *flow)
     return json_incref(flow->instances);
 }
 
-/* ---- limits: cooldown and at_most, from the starts of a runbook, on the boot clock ---- */
-
-static void note_start(struct stanch_flow *flow, const char *runbook, int64_t at_mono_ms)
-{
-    if (!flow->knows_starts)
-        return; /* it will be read back */
-    json_t *starts = json_object_get(flow->starts, runbook);
-    if (!starts) {
-        starts = json_array();
-        json_object_set_new(flow->starts, runbook, starts);
-    }
-    json_array_append_new(starts, json_integer(at_mono_ms));
-    if (json_array_size(starts) > 1000)
-        json_array_remove(starts, 0);
-}
-
-/* Those before this process are read when a runbook that has such a limit is first asked for: not at every start. */
-static void recall_starts(struct stanch_flow *flow, const json_t *declared)
-{
-    const json_t *limits = json_object_get(declared, "limits");
-    if (flow->knows_starts || (stanch_json_int(limits, "cooldown_ms", 0) == 0 && !json_object_get(limits, "at_most")))
-        return;
-    flow->knows_starts = true;
-    struct stanch_noun_query query = {.noun = "run", .open = -1, .limit = 1000};
-    STANCH_AUTO_JSON json_t *runs = NULL;
-    struct stanch_err err;
-    if (stanch_journal_list(flow->journal, &query, &runs, &err) < 0) {
-        stanch_log(STANCH_LOG_ERROR, "flow", "earlier runs could not be read: %s", err.text);
-        return;
-    }
-    int64_t now = stanch_flow__now(flow), mono = stanch_loop_mono_ms(flow->loop);
-    for (size_t i = json_array_size(runs); i > 0; i--) {
-        const json_t *run = json_array_get(runs, i - 1);
-        int64_t age = now - stanch_json_int(run, "created_ms", 0); /* below 0: the clock was set back meanwhile */
-        if (strcmp(stanch_json_str(run, "state", ""), "held") != 0)
-            note_start(flow, stanch_json_str(run, "runbook", ""), mono - (age > 0 ? age : 0));
-    }
-}
-
-static bool is_over_limit(struct stanch_flow *flow, const json_t *declared, char why[200])
-{
-    recall_starts(flow, declared);
-    const json_t *limits = json_object_get(declared, "limits");
-    const json_t *starts = json_object_get(flow->starts, stanch_json_str(declared, "name", ""));
-    const json_t *at_most = json_object_get(limits, "at_most");
-    const char *holds = stanch_json_str(limits, "holds", NULL);
-    const char *holder = holds ? stanch_engine_holder(flow->engine, holds) : NULL;
-    if (holder) {
-        (void)snprintf(why, 200, "%s holds %s", holder, holds);
-        return true;
-    }
-    int64_t now = stanch_loop_mono_ms(flow->loop), cooldown = stanch_json_int(limits, "cooldown_ms", 0);
-    int64_t within = stanch_json_int(at_most, "within_ms", 0), allowed = stanch_json_int(at_most, "count", 0),
-            inside = 0;
-    for (size_t i = 0; i < json_array_size(starts); i++) {
-        int64_t age = now - json_integer_value(json_array_get(starts, i));
-        inside += within && age < within;
-        if (cooldown && age < cooldown) {
-            (void)snprintf(why, 200, "its cooldown: it started %lld s ago", (long long)(age / 1000));
-            return true;
-        }
-    }
-    if (at_most && inside >= allowed) {
-        (void)snprintf(why, 200, "its limit: %lld starts inside the window already", (long long)inside);
-        return true;
-    }
-    return false;
-}
-
 /* ---- a run ---- */
 
 static json_t *run_data(struct stanch_flow *flow, const struct stanch_runbook *runbook, const json_t *event,
                         json_t *params, const char *incident, const char *by, const char *id)
 {
     const json_t *declared = runbook->declared;
-    recall_starts(flow, declared); /* before this one is among them */
+    struct stanch_err unread;
+    if (stanch_flow__recall_starts(flow, declared, &unread) < 0) /* before this one is among them */
+        stanch_log(STANCH_LOG_ERROR, "flow", "earlier runs could not be read: %s", unread.text);
     char seed[33];
     unsigned char noise[16];
     stanch_random_bytes(noise, sizeof noise);
@@ -161,7 +94,7 @@ static json_t *run_data(struct stanch_flow *flow, const struct stanch_runbook *r
 static void put_run(struct stanch_flow *flow, const char *kind, const char *incident, const char *by, json_t *data,
                     struct stanch_batch *batch, json_t *began)
 {
-    note_start(flow, stanch_json_str(data, "runbook", ""), stanch_loop_mono_ms(flow->loop));
+    stanch_flow__note_start(flow, stanch_json_str(data, "runbook", ""));
     stanch_batch_add(batch, incident, kind, by, stanch_json_str(data, "run", ""), json_incref(data));
     stanch_batch_blob(batch, flow->instances_hex, flow->instances_text, strlen(flow->instances_text));
     stanch_flow__began(flow, began, kind, incident, data);
@@ -230,7 +163,7 @@ static void start_or_hold(struct stanch_flow *flow, const struct stanch_runbook 
     }
     if (stanch_flow__join(flow, runbook, event, params, incident, batch, ret_runs, began, group))
         return;
-    if (is_over_limit(flow, runbook->declared, why)) {
+    if (stanch_flow__is_over_limit(flow, runbook->declared, why)) {
         hold_run(flow, runbook, event, incident, why, batch);
         return;
     }

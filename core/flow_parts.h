@@ -103,8 +103,7 @@ struct stanch_flow {
     json_t *repeats;      /* event id -> count, not yet in the journal */
     json_t *refusals;     /* source and kind of error -> {"source","remote","why","since_ms","more"} */
     json_t *buckets;      /* source -> {"tokens","at_ms"} */
-    json_t *starts;       /* runbook -> [boot clock of its starts]: for cooldown and at_most */
-    bool knows_starts;    /* those before this process are in it */
+    json_t *starts;       /* flow_limit.c */
     json_t *instances;    /* what workers may know of the plugins; NULL: to be made anew */
     char *instances_text; /* the same, canonical: kept once as a blob, named by runs */
     char instances_hex[65];
@@ -132,6 +131,7 @@ struct stanch_flow {
     char book_state[16]; /* "none", "ok", "away", "refused" */
     char book_why[1200];
     char accepted_commit[72];
+    bool is_first_book; /* no commit was ever accepted: what the first one holds is */
     int64_t accepted_at_ms;
     int64_t contact_mono_ms; /* when the repository was last heard of */
     json_t *candidate;       /* files of the commit that is being checked: {"commit","summary","files":[...]} */
@@ -299,5 +299,26 @@ int stanch_flow__follow(struct stanch_flow *flow, struct stanch_err *err);
 int stanch_flow__sync(struct stanch_flow *flow, stanch_flow_done done, void *ctx, struct stanch_err *err);
 int stanch_flow__lint(struct stanch_flow *flow, const json_t *input, stanch_flow_done done, void *ctx,
                       struct stanch_err *err);
+
+/* flow_limit.c: how often a runbook may start */
+/** A run of it has started, or waits for its turn. */
+void stanch_flow__note_start(struct stanch_flow *flow, const char *runbook);
+/** Read back what it has started before this process, as far as its limits reach. returns 0 | what the journal said */
+int stanch_flow__recall_starts(struct stanch_flow *flow, const json_t *declared, struct stanch_err *err);
+/** May an alert not start it now? why: written when it may not. */
+bool stanch_flow__is_over_limit(struct stanch_flow *flow, const json_t *declared, char why[200]);
+
+/* flow_accept.c: runbooks as they are, accepted */
+/** new: {name: digest} */
+json_t *stanch_flow__digests(const struct stanch_catalogue *catalogue);
+void stanch_flow__accept_all(struct stanch_flow *flow, const struct stanch_catalogue *catalogue, const char *because,
+                             struct stanch_batch *batch);
+/** A store of an earlier release, which asked nobody: what is in use counts as accepted. */
+void stanch_flow__accept_kept(struct stanch_flow *flow, const struct stanch_catalogue *catalogue);
+/** runbook.accept, see flow.h. A digest that is not that of the loaded runbook is STANCH_E_STALE, and an entry. */
+int stanch_flow__accept(struct stanch_flow *flow, const char *by, const json_t *input, stanch_flow_done done, void *ctx,
+                        struct stanch_err *err);
+/** Add to the answer of policy.explain what holds for its runbook. */
+void stanch_flow__explain_runbook(struct stanch_flow *flow, const json_t *input, json_t *told);
 
 #endif

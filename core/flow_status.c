@@ -87,6 +87,9 @@ json_t *stanch_flow_runbooks(struct stanch_flow *flow)
     for (int i = 0; flow->catalogue && i < flow->catalogue->count; i++) {
         json_t *one = json_deep_copy(flow->catalogue->runbooks[i].declared);
         json_object_set_new(one, "commit", json_string(flow->catalogue->commit));
+        json_object_set_new(
+            one, "autonomy",
+            stanch_engine_autonomy(flow->engine, stanch_json_str(one, "name", ""), stanch_json_str(one, "digest", "")));
         json_array_append_new(list, one);
     }
     return list;

@@ -7,7 +7,8 @@
 
 static bool is_open_by_default(const char *noun)
 {
-    return strcmp(noun, "approval") == 0 || strcmp(noun, "mitigation") == 0 || strcmp(noun, "hold") == 0;
+    return strcmp(noun, "approval") == 0 || strcmp(noun, "mitigation") == 0 || strcmp(noun, "hold") == 0 ||
+           strcmp(noun, "breaker") == 0;
 }
 
 static int read_open(const struct stanch_api__call *call, int *ret, struct stanch_err *err)

@@ -107,10 +107,10 @@ static int decide(struct stanch_cli *cli, const char *decision, const char *plan
     return 0;
 }
 
-static bool ask_yes(const struct stanch_cli *cli)
+bool stanch_cli__ask_yes(const struct stanch_cli *cli, const char *question)
 {
     char line[64];
-    stanch_cli__say(cli, "\nApprove exactly this? [y/N] ");
+    stanch_cli__say(cli, "\n%s? [y/N] ", question);
     (void)fflush(cli->out);
     return fgets(line, sizeof line, stdin) && (strcasecmp(line, "y\n") == 0 || strcasecmp(line, "yes\n") == 0);
 }
@@ -137,7 +137,7 @@ static int run_approve(struct stanch_cli *cli)
     if (digest && shown && strcmp(digest, shown) != 0)
         return stanch_err_set(&cli->err, STANCH_E_STALE, "the plan is another one by now: %s", shown);
     show_card(cli, approval);
-    if (!ask_yes(cli))
+    if (!stanch_cli__ask_yes(cli, "Approve exactly this"))
         return stanch_err_set(&cli->err, STANCH_E_CANCELLED, "not approved; %s waits on", cli->args[0]);
     return decide(cli, "approve", shown);
 }

@@ -54,6 +54,7 @@ static const struct argp_option options[] = {
     {"may", STANCH_CLI__MAY, "WORD", 0, "read, respond, approve or admin", 0},
     {"expires", STANCH_CLI__EXPIRES, "WHEN", 0, "after a time (90d), or at one (2027-03-01T00:00:00Z)", 0},
     {"to", STANCH_CLI__TO, "PERSON", 0, "who gets the role", 0},
+    {"digest", STANCH_CLI__DIGEST, "DIGEST", 0, "of the runbook, as `runbook show` tells it", 0},
     {"yes", STANCH_CLI__YES, NULL, 0, "do not ask; needs --plan", 0},
     {"all", STANCH_CLI__ALL, NULL, 0, "all: details, and what is closed", 0},
     {"check", STANCH_CLI__CHECK, NULL, 0, "only compare", 0},

@@ -37,6 +37,8 @@ static void say_verdict(const struct stanch_cli *cli, const json_t *told)
     stanch_cli__show(cli, told, "verdict why declared_risk plugin environment");
     if (strcmp(stanch_json_str(told, "verdict", ""), "asks") == 0)
         stanch_cli__show(cli, told, "role quorum");
+    stanch_cli__field(cli, "autonomy", json_object_get(json_object_get(told, "autonomy"), "mode"));
+    stanch_cli__field(cli, "", json_object_get(json_object_get(told, "autonomy"), "why"));
     stanch_cli__say(cli, "\n");
     json_array_foreach(json_object_get(told, "rules"), i, rule)
         stanch_cli__table_row(table, rule, "line name risk verdict because");

@@ -47,6 +47,7 @@ enum stanch_cli__option {
     STANCH_CLI__FOR,
     STANCH_CLI__BECAUSE,
     STANCH_CLI__OF,
+    STANCH_CLI__DIGEST,
     STANCH_CLI__OPTIONS_END,
     STANCH_CLI__YES = STANCH_CLI__OPTIONS_END, /* flags */
     STANCH_CLI__ALL,
@@ -74,7 +75,8 @@ extern const struct stanch_cli__command stanch_cli__event_commands[], stanch_cli
     stanch_cli__runbook_commands[], stanch_cli__timeline_commands[], stanch_cli__plugin_commands[],
     stanch_cli__switch_commands[], stanch_cli__config_commands[], stanch_cli__completion_commands[],
     stanch_cli__store_commands[], stanch_cli__source_commands[], stanch_cli__change_commands[],
-    stanch_cli__policy_commands[], stanch_cli__people_commands[], stanch_cli__hold_commands[];
+    stanch_cli__policy_commands[], stanch_cli__people_commands[], stanch_cli__hold_commands[],
+    stanch_cli__breaker_commands[];
 
 struct stanch_cli {
     FILE *out;
@@ -137,6 +139,9 @@ void stanch_cli__say(const struct stanch_cli *cli, const char *fmt, ...) __attri
 const char *stanch_cli__paint(const struct stanch_cli *cli, const char *state); /* escape for a state, or "" */
 const char *stanch_cli__bold(const struct stanch_cli *cli);
 const char *stanch_cli__plain(const struct stanch_cli *cli);
+
+/* A yes or no at the terminal; ends in "? [y/N] " (approval.c). */
+bool stanch_cli__ask_yes(const struct stanch_cli *cli, const char *question);
 
 /* list.c: the page of a list, whole (all pages up to --limit); a document shown as fields */
 int stanch_cli__list(struct stanch_cli *cli, const char *path, const char *heads, const char *members,

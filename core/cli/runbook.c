@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static int run_list(struct stanch_cli *cli)
 {
@@ -47,6 +48,17 @@ static void say_source(const struct stanch_cli *cli, const char *source)
     }
 }
 
+static void show_runbook(const struct stanch_cli *cli, const json_t *doc)
+{
+    const json_t *autonomy = json_object_get(doc, "autonomy");
+    stanch_cli__show(cli, doc, "name summary owner path commit digest");
+    stanch_cli__field(cli, "autonomy", json_object_get(autonomy, "mode"));
+    stanch_cli__field(cli, "", json_object_get(autonomy, "why"));
+    stanch_cli__show(cli, doc, "on uses params limits symptom");
+    stanch_cli__say(cli, "\n");
+    say_source(cli, stanch_json_str(doc, "source", ""));
+}
+
 static int run_show(struct stanch_cli *cli)
 {
     STANCH_AUTO_FREE char *path = stanch_cli__path("/v1/runbooks/%s", cli->args[0]);
@@ -54,10 +66,38 @@ static int run_show(struct stanch_cli *cli)
     int rc = stanch_cli__get(cli, path, &doc);
     if (rc != 0 || cli->json)
         return rc ? rc : stanch_cli__show(cli, doc, "");
-    stanch_cli__show(cli, doc, "name summary owner path commit on uses params limits symptom");
-    stanch_cli__say(cli, "\n");
-    say_source(cli, stanch_json_str(doc, "source", ""));
+    show_runbook(cli, doc);
     return 0;
+}
+
+/* Accepting binds what was seen: the digest that is sent is the one that was shown. */
+static int send_accept(struct stanch_cli *cli, const char *digest)
+{
+    STANCH_AUTO_FREE char *path = stanch_cli__path("/v1/runbooks/%s/accept", cli->args[0]);
+    STANCH_AUTO_JSON json_t *body = json_pack("{s:s}", "digest", digest);
+    STANCH_AUTO_JSON json_t *doc = NULL;
+    stanch_json_set_str(body, "because", stanch_cli__value(cli, STANCH_CLI__BECAUSE));
+    int rc = stanch_cli__send(cli, "POST", path, body, &doc);
+    return rc ? rc : stanch_cli__show(cli, doc, "runbook state digest accepted_by because");
+}
+
+static int run_accept(struct stanch_cli *cli)
+{
+    const char *digest = stanch_cli__value(cli, STANCH_CLI__DIGEST);
+    STANCH_AUTO_FREE char *path = stanch_cli__path("/v1/runbooks/%s", cli->args[0]);
+    STANCH_AUTO_JSON json_t *doc = NULL;
+    if (digest)
+        return send_accept(cli, digest);
+    if (!isatty(STDIN_FILENO))
+        return stanch_err_set(&cli->err, STANCH_E_REFUSED,
+                              "not a terminal, so nobody can be asked; give --digest, as `runbook show` tells it");
+    int rc = stanch_cli__get(cli, path, &doc);
+    if (rc != 0)
+        return rc;
+    show_runbook(cli, doc);
+    if (!stanch_cli__ask_yes(cli, "Accept the runbook as it stands here"))
+        return stanch_err_set(&cli->err, STANCH_E_CANCELLED, "not accepted");
+    return send_accept(cli, stanch_json_str(doc, "digest", ""));
 }
 
 static int read_source(struct stanch_cli *cli, const char *path, const char *name, json_t *files)
@@ -156,6 +196,7 @@ static int run_sync(struct stanch_cli *cli)
 const struct stanch_cli__command stanch_cli__runbook_commands[] = {
     {"runbook", "list", "", 0, 0, "", "what is loaded, and from which commit", run_list},
     {"runbook", "show", "NAME", 1, 1, "", "one runbook with its source", run_show},
+    {"runbook", "accept", "NAME", 1, 1, "digest because", "show it, ask, let it act as it is now", run_accept},
     {"runbook", "lint", "DIR", 1, 1, "", "check a folder's runbooks without loading them", run_lint},
     {"runbook", "sync", "", 0, 0, "", "look at the repository now", run_sync},
     {0},

@@ -152,6 +152,20 @@ static void fold_run_start(const struct stanch_entry *entry, const struct stanch
     put(entry, port, "incident", entry->chain, incident);
 }
 
+/* What counts against the limits of the policy: a mitigation that left, once for all of its attempts. */
+static void fold_sent(const struct stanch_entry *entry, const struct stanch_fold_port *port)
+{
+    const json_t *counted = json_object_get(entry->data, "counted");
+    const char *step = stanch_json_str(entry->data, "step", NULL);
+    if (!json_is_object(counted) || !step)
+        return;
+    json_t *doc = get_or_new(entry, port, "sent", step);
+    merge(doc, counted);
+    json_object_set_new(doc, "open", json_false());
+    set_incident(doc, entry);
+    put(entry, port, "sent", step, doc);
+}
+
 static int64_t due_of_run(const json_t *doc)
 {
     const char *state = stanch_json_str(doc, "state", "");
@@ -175,6 +189,8 @@ int64_t stanch_fold_due(const char *noun, const json_t *doc)
         return stanch_json_int(doc, "remind_due_ms", stanch_fold_expiry(doc));
     if (strcmp(noun, "hold") == 0)
         return stanch_json_int(doc, "due_ms", STANCH_DUE_NEVER);
+    if (strcmp(noun, "breaker") == 0)
+        return stanch_json_int(doc, "closes_ms", STANCH_DUE_NEVER);
     if (strcmp(noun, "mitigation") != 0)
         return STANCH_DUE_NEVER;
     if (strcmp(stanch_json_str(doc, "state", ""), "undoing") == 0 || stanch_json_str(doc, "ordered_by", NULL))
@@ -210,6 +226,8 @@ void stanch_fold(const struct stanch_entry *entry, const struct stanch_fold_port
         fold_forced(entry, port);
     if (strcmp(entry->kind, "incident.declared") == 0)
         fold_correlation(entry, port);
+    if (strcmp(entry->kind, "action.sent") == 0)
+        fold_sent(entry, port);
     static const char *const first[] = {"run.started", "run.queued", "run.asking", "run.held"};
     for (size_t i = 0; i < sizeof first / sizeof *first; i++)
         if (strcmp(entry->kind, first[i]) == 0)

@@ -31,6 +31,7 @@ struct stanch_policy {
     enum risk auto_risk;
     bool allows_conflicts;
     struct approver approvers[RISK_COUNT];
+    struct stanch_guards guards;
     char digest[65];
 };
 
@@ -103,6 +104,10 @@ static int read_policy(struct stanch_policy *policy, struct stanch_err *err)
     if (rc == 0)
         rc = stanch_escalation_check(json_object_get(policy->data, "escalation"), err);
     if (rc == 0)
+        rc = stanch_autonomy_verify(policy->data, err);
+    if (rc == 0)
+        rc = stanch_guards_read(policy->data, &policy->guards, err);
+    if (rc == 0)
         rc = stanch_json_digest("stanch.policy", 1, policy->data, policy->digest, err);
     return rc;
 }
@@ -151,6 +156,18 @@ const json_t *stanch_policy_said(const struct stanch_policy *policy, const char 
 bool stanch_policy_asks_on_conflict(const struct stanch_policy *policy)
 {
     return !policy->allows_conflicts;
+}
+
+void stanch_policy_autonomy(const struct stanch_policy *policy, const char *runbook, struct stanch_autonomy *ret)
+{
+    stanch_autonomy_of(policy->data, runbook, ret);
+    if (policy->built_in)
+        ret->changed_asks = false;
+}
+
+const struct stanch_guards *stanch_policy_guards(const struct stanch_policy *policy)
+{
+    return &policy->guards;
 }
 
 /* Deciding. */

@@ -10,12 +10,15 @@
  *    "rules":[{"name":"edge drains are routine","line":12,
  *              "when":{"plugin":glob,"instance":glob,"action":glob,"effect":"mitigate"|"undo","environment":glob,
  *                      "severity":["sev1"],"target":glob,"runbook":glob,"max_reach":0.5,"during":calendar},
- *              "risk":"low"|"medium"|"high"|"forbidden"}]}
+ *              "risk":"low"|"medium"|"high"|"forbidden"}],
+ *    ...and what guards.h and autonomy.h read}
  * Rules are tried in order; the first that matches sets the risk; none: the risk that the action declares.
  */
 #ifndef STANCH_RULE_POLICY_H
 #define STANCH_RULE_POLICY_H
 #include "base/err.h"
+#include "rule/autonomy.h"
+#include "rule/guards.h"
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -29,6 +32,10 @@ void stanch_policy_become(struct stanch_policy *policy, struct stanch_policy *ot
 void stanch_policy_free(struct stanch_policy *policy);
 /** SHA-256 over the canonical form of the policy's data. */
 const char *stanch_policy_digest(const struct stanch_policy *policy);
+/** How much of its own a runbook may do. Without a policy file every mitigation asks, and nothing is said of runbooks. */
+void stanch_policy_autonomy(const struct stanch_policy *policy, const char *runbook, struct stanch_autonomy *ret);
+/** What goes by what has happened; borrowed, as long as the policy. */
+const struct stanch_guards *stanch_policy_guards(const struct stanch_policy *policy);
 
 /** A member of the policy's data that is no part of a decision: "escalation", "remind_ms", "break_glass". borrowed, or NULL */
 const json_t *stanch_policy_said(const struct stanch_policy *policy, const char *member);

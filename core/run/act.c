@@ -1,5 +1,7 @@
 /* act.c: an action from its intent to its answer: effect, outcome, proof. */
 #include "run/action.h"
+#include "run/breaker.h"
+#include "run/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/sabotage.h"
@@ -44,7 +46,9 @@ static void answer_done(struct stanch_op *op, bool verified)
     }
     json_t *value = action->value ? json_incref(action->value) : json_null();
     json_t *mitigation = action->mitigation[0] ? json_string(action->mitigation) : json_null();
-    stanch_op__answer_ok(op, json_pack("{s:o, s:o}", "value", value, "mitigation", mitigation));
+    struct stanch_batch *batch = stanch_batch_new();
+    stanch_breaker__done(op, action->plan, batch);
+    stanch_op__answer(op, batch, json_pack("{s:{s:o, s:o}}", "ok", "value", value, "mitigation", mitigation));
 }
 
 /* ---- the proof: read it back until it holds ---- */
@@ -77,6 +81,8 @@ static void on_verified(void *ctx, const struct stanch_plugin_answer *answer)
     if (answer->err.text[0])
         json_object_set_new(data, "why", json_string(answer->err.text));
     stanch_batch_add(batch, op->chain, "action.verified", STANCH_BY_STANCH, op->run_id, data);
+    if (!holds)
+        stanch_breaker__failed(op, stanch_action__of(op)->plan, "reading it back does not show its effect", batch);
     stanch_engine__append(op->engine, batch, NULL, NULL, NULL);
     answer_done(op, holds);
 }
@@ -225,10 +231,18 @@ static void end_done(struct stanch_op *op, const json_t *value, struct stanch_ba
     prove(op);
 }
 
+/* What never left is no word about the mitigation. */
+static bool is_stanchs_own(int code)
+{
+    return code == STANCH_E_STOPPED || code == STANCH_E_FULL || code == STANCH_E_STORE || code == STANCH_E_BUSY;
+}
+
 static void end_failed(struct stanch_op *op, const struct stanch_err *why, struct stanch_batch *batch)
 {
     stanch_targets_release(op->engine->targets, &op->hold);
     settle(op, batch);
+    if (!is_stanchs_own(why->code))
+        stanch_breaker__failed(op, stanch_action__of(op)->plan, why->text, batch);
     STANCH_AUTO_FREE char *text =
         stanch_asprintf("%s.%s: %s", stanch_action__instance(op), stanch_action__name(op), why->text);
     stanch_op__answer(op, batch, stanch_op__error(stanch_err_word(why->code), text));
@@ -292,6 +306,8 @@ void stanch_action__told(struct stanch_op *op, const char *decision, const char 
     STANCH_AUTO_FREE char *text = stanch_asprintf("%s.%s did not happen, says %s%s%s", stanch_action__instance(op),
                                                   stanch_action__name(op), by, *note ? ": " : "", note);
     settle(op, batch);
+    if (strcmp(decision, "did-not") == 0)
+        stanch_breaker__failed(op, stanch_action__of(op)->plan, "a person says that it did not happen", batch);
     if (strcmp(decision, "abandon") == 0 && op->run) {
         stanch_engine__append(op->engine, batch, NULL, NULL, NULL);
         stanch_run__end(op->run, "run.cancelled", by, json_pack("{s:s}", "why", "abandoned after an unknown outcome"));
@@ -319,6 +335,7 @@ static void intend(struct stanch_effect *effect, struct stanch_batch *batch)
         stanch_json_set_str(data, "impact", stanch_json_str(action->plan, "impact", NULL));
         if (!action->planned || action->granted[0])
             json_object_set(data, "plan", action->plan);
+        json_object_set_new(data, "counted", stanch_limits__count(op, effect->instance, action->plan));
     }
     stanch_json_set_str(data, "because", stanch_json_str(stanch_op__args(op), "because", NULL));
     if (action->granted[0]) {
@@ -404,7 +421,10 @@ void stanch_action__recover_effect(struct stanch_op *op, const json_t *doc)
         end_doubtful(op, &err, stanch_batch_new());
         return;
     }
-    stanch_op__answer_error(op, stanch_json_str(doc, "kind", "remote"), "%s", stanch_json_str(doc, "why", "it failed"));
+    const char *failed = stanch_json_str(doc, "why", "it failed");
+    struct stanch_batch *batch = stanch_batch_new();
+    stanch_breaker__failed(op, action->plan, failed, batch);
+    stanch_op__answer(op, batch, stanch_op__error(stanch_json_str(doc, "kind", "remote"), failed));
 }
 
 void stanch_action__recover_orphan(struct stanch_engine *engine, const json_t *orphan)

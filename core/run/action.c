@@ -1,5 +1,6 @@
 /* action.c: an action from its want to the moment before its effect: checks, plan, gate, question. */
 #include "run/action.h"
+#include "run/autonomy.h"
 #include "base/mem.h"
 #include "base/sabotage.h"
 #include "run/authority.h"
@@ -102,6 +103,8 @@ static void request_approval(struct stanch_op *op, const struct stanch_gate *gat
         json_object_set_new(card, "resolved", json_true());
     if (gate->policy.not_requester)
         json_object_set_new(card, "not_requester", json_true());
+    if (gate->guards)
+        json_object_set(card, "guards", gate->guards);
     struct stanch_question_spec spec = {.about = "action",
                                         .role = gate->policy.role[0] ? gate->policy.role : "ic",
                                         .quorum = gate->policy.quorum,
@@ -143,7 +146,7 @@ static void on_held(void *ctx)
     if (action->granted[0] || action->effects_before != op->engine->effects)
         ask_for_plan(op);
     else
-        pass_gate(op);
+        pass_gate(op); /* once more: others may have been sent while it waited */
 }
 
 /* ret: finish with stanch_gate__done. */
@@ -171,6 +174,8 @@ static void pass_gate(struct stanch_op *op)
     decide_gate(op, &gate);
     if (gate.refused) {
         refuse(op, &gate);
+    } else if (gate.observe) {
+        stanch_autonomy__observed(op, &gate);
     } else if (gate.ask) {
         stanch_targets_release(op->engine->targets, &op->hold);
         request_approval(op, &gate);
@@ -231,6 +236,8 @@ static const char *why_void(const struct stanch_op *op, const struct stanch_gate
         return "the approval was given too long ago";
     if (op->run->resolved && !stanch_json_bool(doc, "resolved", false))
         return "the alert has resolved since the question was asked";
+    if (!stanch_gate__is_told(gate, doc))
+        return "more holds it back now than when the question was asked";
     return stanch_gate__new_against(gate, doc); /* what stood when it was asked was approved with it */
 }
 
@@ -257,6 +264,8 @@ static void use_approval(struct stanch_op *op, bool same_plan)
     const char *why = why_void(op, &gate, same_plan);
     if (gate.refused)
         refuse(op, &gate);
+    else if (gate.observe)
+        stanch_autonomy__observed(op, &gate);
     else if (why)
         void_and_ask_anew(op, &gate, why);
     else
@@ -391,7 +400,9 @@ static void start(struct stanch_op *op)
     const char *effect = stanch_json_str(declared, "effect", "mitigate");
     const char *because = stanch_json_str(stanch_op__args(op), "because", "");
     stanch_action__of(op);
-    if (strcmp(effect, "mitigate") != 0)
+    if (strcmp(effect, "notify") == 0 && stanch_autonomy__observes(op->run))
+        stanch_autonomy__observed(op, NULL);
+    else if (strcmp(effect, "mitigate") != 0)
         stanch_action__read(op);
     else if (!*because)
         stanch_op__answer_error(op, "invalid",

@@ -1,11 +1,15 @@
 /* ask.c: a free question from a runbook to a role. */
-#include "run/engine.h"
+#include "run/autonomy.h"
 #include "base/mem.h"
 #include <string.h>
 
 static void start(struct stanch_op *op)
 {
     const json_t *args = stanch_op__args(op);
+    if (stanch_autonomy__observes(op->run)) {
+        stanch_op__answer_error(op, "observed", "the policy lets this runbook only observe: nobody is asked");
+        return;
+    }
     STANCH_AUTO_JSON json_t *card = json_pack("{s:s}", "because", stanch_json_str(args, "text", ""));
     STANCH_AUTO_JSON json_t *yes_no = json_pack("[s,s]", "yes", "no");
     const json_t *choices = json_object_get(args, "choices");

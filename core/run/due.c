@@ -4,6 +4,7 @@
  *   alarm --> barrier: all that was appended before is committed --> pages of what is due --> the next alarm
  */
 #include "run/engine.h"
+#include "run/breaker.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "model/fold.h"
@@ -28,8 +29,11 @@ static int end_lease(struct stanch_engine *engine, const char *id)
 static const struct {
     const char *noun;
     int (*take)(struct stanch_engine *engine, const char *id);
-} nouns[] = {
-    {"run", wake_run}, {"approval", stanch_approval__due}, {"mitigation", end_lease}, {"hold", stanch_by_hand__expire}};
+} nouns[] = {{"run", wake_run},
+             {"approval", stanch_approval__due},
+             {"mitigation", end_lease},
+             {"hold", stanch_by_hand__expire},
+             {"breaker", stanch_breaker__lapse}};
 #define NOUNS (sizeof nouns / sizeof *nouns)
 
 struct sweep {

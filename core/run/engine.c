@@ -2,6 +2,7 @@
 #include "run/engine.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "run/limits.h"
 #include "run/revision.h"
 #include <malloc.h>
 #include <string.h>
@@ -130,6 +131,7 @@ void stanch_engine_free(struct stanch_engine *engine)
     stanch_ready__free_all(engine);
     stanch_symptom__free_all(engine);
     stanch_mitigation__free_all(engine);
+    stanch_limits__free_all(engine);
     stanch_targets_free(engine->targets);
     stanch_revision_free(engine->revision);
     json_decref(engine->instances);
@@ -380,7 +382,9 @@ static int expire_far(struct stanch_engine *engine, struct stanch_err *err)
 
 int stanch_engine_recover(struct stanch_engine *engine, struct stanch_err *err)
 {
-    int rc = stanch_engine__each_under_way(engine, "run", recover_run, err);
+    int rc = stanch_limits__recover(engine, err); /* before anything passes the gate */
+    if (rc == 0)
+        rc = stanch_engine__each_under_way(engine, "run", recover_run, err);
     if (rc == 0)
         rc = each_open(engine, "orphan", recover_orphan, err);
     if (rc == 0)

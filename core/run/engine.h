@@ -7,6 +7,7 @@
  *                  +-- symptom.c  check, verify, wait_for: reads, polled
  *                  +-- ask.c      ask: a free question to a role
  *                  +-- action.c   action: read; or plan -> gate.c -> (approval.c) -> target.c -> effect.c
+ *                  |                                        \-- limits.c, breaker.c, autonomy.c
  *                  +-- undo.c     undo of a mitigation: by a run, a person, a lease end
  *   by_hand.c      what people hold by hand: the gate asks      in_force.c  and for what others have in force there
  *
@@ -135,6 +136,7 @@ struct stanch_run {
 struct stanch_lease; /* mitigation.c: a lease that has ended and whose symptom is asked for */
 struct stanch_ready; /* ready.c: runs that wait for a worker, by id */
 struct stanch_watch; /* symptom.c */
+struct stanch_sent;  /* limits.c */
 
 struct stanch_engine {
     struct stanch_loop *loop;
@@ -164,11 +166,12 @@ struct stanch_engine {
     struct stanch_revision_files *revision; /* cache of one */
     char instances_hex[65];                 /* cache of one: what a run's plugins declared when it began */
     json_t *instances;
-    int64_t effects;  /* effects that have ended: a plan older than one of them is made again */
-    bool draining;    /* no new steps */
-    bool halted;      /* the end: callbacks that still come change nothing */
-    json_t *by_hand;  /* by_hand.c: target -> id of its hold */
-    json_t *in_force; /* in_force.c: target -> {id of a mitigation: its run} */
+    struct stanch_sent *sent; /* limits.c: mitigations that left lately, the newest first */
+    int64_t effects;          /* effects that have ended: a plan older than one of them is made again */
+    bool draining;            /* no new steps */
+    bool halted;              /* the end: callbacks that still come change nothing */
+    json_t *by_hand;          /* by_hand.c: target -> id of its hold */
+    json_t *in_force;         /* in_force.c: target -> {id of a mitigation: its run} */
     json_t *counters;
     json_t *going; /* turn.c: how many runs are going, in all, by runbook, by incident */
     struct stanch_engine_hooks hooks;
@@ -328,9 +331,11 @@ int stanch_approval__expire(struct stanch_engine *engine, const char *id);
 struct stanch_gate {
     bool refused; /* why says it */
     bool ask;
+    bool observe;     /* nothing leaves: say what it would do */
     const char *kind; /* of the refusal: an error word */
     char why[1000];
     json_t *against; /* what stands against it: id of a hold, a mitigation, a run -> sentence; NULL: nothing */
+    json_t *guards;  /* names of limits and the like that ask; NULL: none */
     struct stanch_policy_decision policy;
 };
 /** May this effect start? effect: "mitigate" or "undo". by_person: a person ordered it (a lease end or a run
@@ -344,6 +349,12 @@ const char *stanch_gate__new_against(const struct stanch_gate *gate, const json_
 json_t *stanch_gate__against(const struct stanch_gate *gate);
 /** One reason more to ask. */
 void stanch_gate__ask_because(struct stanch_gate *gate, const char *reason);
+/** The same, for something that counts what has happened: its name stands on the card, so that what holds an action back only
+ *  since it was approved is seen. */
+void stanch_gate__guard(struct stanch_gate *gate, const char *name, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/** Does an approval (its document) tell of all that asks now? */
+bool stanch_gate__is_told(const struct stanch_gate *gate, const json_t *approval);
 void stanch_gate__done(struct stanch_gate *gate);
 /** For how long the grounds of a run, or an approval, are fresh. */
 int64_t stanch_gate__fresh_for(const struct stanch_run *run);

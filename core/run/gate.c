@@ -4,6 +4,10 @@
 #include "base/mem.h"
 #include "base/sabotage.h"
 #include "base/times.h"
+#include "run/autonomy.h"
+#include "run/breaker.h"
+#include "run/limits.h"
+#include <stdarg.h>
 #include <string.h>
 
 /* What is too long is cut between characters: half of one is no text. */
@@ -19,6 +23,32 @@ void stanch_gate__ask_because(struct stanch_gate *gate, const char *reason)
 {
     gate->ask = true;
     add_reason(gate, reason);
+}
+
+void stanch_gate__guard(struct stanch_gate *gate, const char *name, const char *fmt, ...)
+{
+    char reason[400];
+    va_list args;
+    va_start(args, fmt);
+    (void)vsnprintf(reason, sizeof reason, fmt, args);
+    va_end(args);
+    if (!gate->guards)
+        gate->guards = json_array();
+    json_array_append_new(gate->guards, json_string(name));
+    stanch_gate__ask_because(gate, reason);
+}
+
+bool stanch_gate__is_told(const struct stanch_gate *gate, const json_t *approval)
+{
+    const json_t *told = json_object_get(approval, "guards");
+    for (size_t i = 0; i < json_array_size(gate->guards); i++) {
+        bool found = false;
+        for (size_t k = 0; k < json_array_size(told); k++)
+            found = found || json_equal(json_array_get(told, k), json_array_get(gate->guards, i));
+        if (!found)
+            return false;
+    }
+    return true;
 }
 
 int64_t stanch_gate__fresh_for(const struct stanch_run *run)
@@ -144,6 +174,11 @@ void stanch_gate__decide(struct stanch_op *op, const char *effect, const json_t 
         stanch_in_force__conflicts(op, question.targets, stand_against, ret);
     if (op->run && !undo && !stanch_is_sabotaged("stale-grounds"))
         check_freshness(op->run, ret);
+    if (op->run && !undo) {
+        stanch_limits__check(op, plan, ret);
+        stanch_breaker__check(op, plan, ret);
+        stanch_autonomy__check(op, ret);
+    }
 }
 
 const char *stanch_gate__new_against(const struct stanch_gate *gate, const json_t *question)
@@ -177,6 +212,8 @@ void stanch_gate__done(struct stanch_gate *gate)
 {
     json_decref(gate->against);
     gate->against = NULL;
+    json_decref(gate->guards);
+    gate->guards = NULL;
     stanch_policy_decision_done(&gate->policy);
 }
 

@@ -148,6 +148,18 @@ json_t *stanch_engine_stops(struct stanch_engine *engine);
 /** The clock by which that is decided. */
 int64_t stanch_engine_stop_clock(struct stanch_engine *engine);
 
+/** How much of its own a runbook may do as it is now. ret new: {"mode":"auto"|"suggest"|"observe","accepted":bool,"asks":bool,
+ *  "why":text}. digest: of the runbook; NULL: not known, and not asked about. */
+json_t *stanch_engine_autonomy(const struct stanch_engine *engine, const char *runbook, const char *digest);
+/** Put into the batch that a runbook is accepted with this digest, by a person or (the first of a store) by stanch. */
+void stanch_engine_accept(struct stanch_engine *engine, const char *by, const char *runbook, const char *digest,
+                          const char *because, struct stanch_batch *batch);
+
+/** A person closes the breaker of a runbook on a target (run/breaker.h). batch: takes the entry.
+ *  returns 0 | STANCH_E_NOT_FOUND | STANCH_E_CONFLICT (it is not open) */
+int stanch_engine_close_breaker(struct stanch_engine *engine, const char *by, const char *runbook, const char *target,
+                                const char *because, struct stanch_batch *batch, struct stanch_err *err);
+
 /** Counters of effects and questions, for status. borrowed. */
 const json_t *stanch_engine_counters(const struct stanch_engine *engine);
 

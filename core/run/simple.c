@@ -1,6 +1,6 @@
 /* simple.c: the steps that core answers by itself. Their question and answer are one batch, so none of them
  * is ever found half done; only `sleep` waits, for a time that is in the journal. */
-#include "run/engine.h"
+#include "run/autonomy.h"
 #include "base/digest.h"
 #include "base/mem.h"
 #include "base/times.h"
@@ -57,7 +57,10 @@ static void open_page(struct stanch_op *op, struct stanch_batch *batch)
 
 static void start_page(struct stanch_op *op)
 {
-    say(op, "page.requested", op->engine->config.pages ? open_page : NULL);
+    if (stanch_autonomy__observes(op->run))
+        say(op, "page.observed", NULL); /* nobody is told */
+    else
+        say(op, "page.requested", op->engine->config.pages ? open_page : NULL);
 }
 const struct stanch_op_kind stanch_op_page = {.name = "page", .start = start_page};
 

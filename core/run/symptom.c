@@ -6,7 +6,7 @@
  *                         ^  \--> not yet, time left: wait `every`
  *                         +------/      time over: "bad" or "no_data", as the last sample was
  */
-#include "run/engine.h"
+#include "run/breaker.h"
 #include "base/mem.h"
 #include "rule/match.h"
 #include <string.h>
@@ -122,6 +122,8 @@ static void finish(struct stanch_watch *watch, const char *result)
                         json_string(stanch_json_str(watch->symptom, watch->until ? "until" : "good", "")));
     stanch_batch_add(batch, op->chain, watch->once ? "step.checked" : "step.verified", STANCH_BY_STANCH, op->run_id,
                      data);
+    if (!watch->once && !watch->until)
+        stanch_breaker__verified(op, result, batch);
     stanch_op__answer(op, batch, answer);
 }
 

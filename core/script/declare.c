@@ -1,7 +1,7 @@
 /* declare.c: the entry points of the declaring language, by kind of activation. */
 #include "script/declare.h"
-#include "base/digest.h"
 #include "base/json.h"
+#include "script/closure.h"
 #include "script/declare_check.h"
 #include "script/vm.h"
 #include <lauxlib.h>
@@ -105,15 +105,6 @@ static int check_file(lua_State *L, void (*check_all)(struct stanch_check *check
 
 /* ---- load ---- */
 
-static void digest_of(lua_State *L, const char *path, char ret_hex[65])
-{
-    const struct stanch_vm *vm = stanch_vm_of(L);
-    ret_hex[0] = 0;
-    for (int i = 0; i < vm->source_count; i++)
-        if (strcmp(vm->sources[i].path, path) == 0)
-            stanch_digest_hex(vm->sources[i].text, vm->sources[i].len, ret_hex);
-}
-
 static void refuse_same_name(struct stanch_check *check, const json_t *runbooks, const char *name)
 {
     size_t i;
@@ -154,7 +145,7 @@ static json_t *check_runbooks(struct stanch_check *check)
         json_t *runbook = json_object();
         stanch_runbook_check(check, lua_gettop(L), runbook);
         refuse_same_name(check, runbooks, stanch_json_str(runbook, "name", ""));
-        digest_of(L, block->file, digest);
+        stanch_closure_digest(stanch_vm_of(L)->sources, stanch_vm_of(L)->source_count, block->file, digest);
         json_object_set_new(runbook, "path", json_string(block->file));
         json_object_set_new(runbook, "line", json_integer(block->line));
         json_object_set_new(runbook, "digest", json_string(digest));

@@ -93,6 +93,8 @@ void stanch_read_texts(struct stanch_check *check, int idx, const struct stanch_
 void stanch_read_word(struct stanch_check *check, int idx, const struct stanch_key *key, json_t *into); /* [words] */
 void stanch_read_duration(struct stanch_check *check, int idx, const struct stanch_key *key,
                           json_t *into); /* [bounds, ms] */
+/** "3/1h": {"count","within_ms"} [bounds of the time, ms] */
+void stanch_read_rate(struct stanch_check *check, int idx, const struct stanch_key *key, json_t *into);
 void stanch_read_integer(struct stanch_check *check, int idx, const struct stanch_key *key,
                          json_t *into);                                                                   /* [bounds] */
 void stanch_read_number(struct stanch_check *check, int idx, const struct stanch_key *key, json_t *into); /* [bounds] */
@@ -111,7 +113,8 @@ extern const struct stanch_section stanch_section_config, stanch_section_reposit
     stanch_section_approvals, stanch_section_checkpoints, stanch_section_proxy, stanch_section_paging,
     stanch_section_instance;
 extern const struct stanch_section stanch_section_policy, stanch_section_approve, stanch_section_approver,
-    stanch_section_rule, stanch_section_rung, stanch_section_break_glass;
+    stanch_section_rule, stanch_section_rung, stanch_section_break_glass, stanch_section_policy_limits,
+    stanch_section_breaker, stanch_section_runbook_rule;
 extern const struct stanch_section stanch_section_people, stanch_section_person, stanch_section_token,
     stanch_section_roles, stanch_section_role;
 extern const struct stanch_section stanch_section_runbook, stanch_section_run_limits, stanch_section_alert,
@@ -121,6 +124,8 @@ void stanch_config_install(lua_State *L);
 void stanch_config_check(struct stanch_check *check, json_t *ret);
 void stanch_instance_install(lua_State *L);
 void stanch_read_instances(struct stanch_check *check, int idx, const struct stanch_key *key, json_t *into);
+void stanch_read_breaker(struct stanch_check *check, int idx, const struct stanch_key *key,
+                         json_t *into); /* [section] */
 void stanch_policy_install(lua_State *L);
 void stanch_policy_check(struct stanch_check *check, json_t *ret);
 void stanch_people_install(lua_State *L);

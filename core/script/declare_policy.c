@@ -8,6 +8,8 @@
 static const char *const auto_words[] = {"none", "low", "medium", "high", NULL};
 static const char *const conflict_words[] = {"ask", "allow", NULL};
 static const char *const risk_words[] = {"low", "medium", "high", "forbidden", NULL};
+static const char *const autonomy_words[] = {"auto", "suggest", "observe", NULL};
+static const char *const changed_words[] = {"suggest", "auto", NULL};
 static const char *const effect_words[] = {"mitigate", "undo", NULL};
 
 /* "drain" or "haproxy.drain" */
@@ -147,6 +149,14 @@ const struct stanch_section stanch_section_policy = {
                    "out: 5m where there are people"},
                   {"break_glass", NULL, stanch_read_section, &stanch_section_break_glass, NULL, false, "table",
                    "who may approve without holding the role; left out: nobody"},
+                  {"limits", NULL, stanch_read_section, &stanch_section_policy_limits, NULL, false, "table",
+                   "over one of them it asks, see below"},
+                  {"breaker", NULL, stanch_read_breaker, &stanch_section_breaker, NULL, false, "table or false",
+                   "when what does not help asks; false: never; left out: as below"},
+                  {"autonomy", NULL, stanch_read_word, autonomy_words, NULL, false,
+                   "\"auto\", \"suggest\" or \"observe\"", "how much of their own runbooks may do; left out: auto"},
+                  {"autonomy_changed", NULL, stanch_read_word, changed_words, NULL, false, "\"suggest\" or \"auto\"",
+                   "the same while a runbook is not accepted as it is now; left out: suggest"},
                   {0}}};
 
 const struct stanch_section stanch_section_rule = {
@@ -171,10 +181,20 @@ const struct stanch_section stanch_section_rule = {
          "what the rule sets"},
         {0}}};
 
+const struct stanch_section stanch_section_runbook_rule = {
+    "runbook_rule",
+    (const struct stanch_key[]){
+        {"runbook", NULL, stanch_read_text, NULL, NULL, true, "glob", "the runbook's name"},
+        {"autonomy", NULL, stanch_read_word, autonomy_words, NULL, false, "\"auto\", \"suggest\" or \"observe\"",
+         "what holds for it instead of the policy's"},
+        {"autonomy_changed", NULL, stanch_read_word, changed_words, NULL, false, "\"suggest\" or \"auto\"", "the same"},
+        {0}}};
+
 void stanch_policy_install(lua_State *L)
 {
     stanch_block_word(L, "policy", false, true);
     stanch_block_word(L, "rule", false, true);
+    stanch_block_word(L, "runbook_rule", false, true);
 }
 
 static bool is_taken(const json_t *rules, const char *name)
@@ -189,14 +209,14 @@ static bool is_taken(const json_t *rules, const char *name)
     return false;
 }
 
-/* The rule's block at the top of the stack. */
-static void read_rule(struct stanch_check *outer, struct stanch_block *block, json_t *rules)
+/* A named block of the list at the top of the stack. section: read into `into`. returns borrowed: its name, "" */
+static const char *read_named(struct stanch_check *check, struct stanch_block *block,
+                              const struct stanch_section *section, const json_t *others, json_t *into)
 {
-    lua_State *L = outer->L;
+    lua_State *L = check->L;
     int top = lua_gettop(L);
-    struct stanch_check check = *outer;
-    json_t *when = json_object(), *risk;
-    check.path[0] = 0;
+    const char *word = block->word, *name = "";
+    check->path[0] = 0;
     block->is_listed = true;
     stanch_block_get(L, top, STANCH_BLOCK_BODY);
     lua_pushnil(L);
@@ -204,44 +224,70 @@ static void read_rule(struct stanch_check *outer, struct stanch_block *block, js
         lua_rawgeti(L, top + 1, 1);
         lua_replace(L, top + 2);
     }
-    stanch_check_block(&check, block, "rule", lua_type(L, top + 2) == LUA_TSTRING ? lua_tostring(L, top + 2) : NULL);
-    stanch_check_section(&check, top + 1, &stanch_section_rule, true, when);
-    const char *name = "";
+    stanch_check_block(check, block, word, lua_type(L, top + 2) == LUA_TSTRING ? lua_tostring(L, top + 2) : NULL);
+    stanch_check_section(check, top + 1, section, true, into);
     if (lua_istable(L, top + 1)) {
-        size_t before = stanch_check_enter(&check, "name");
-        name = stanch_check_text(&check, top + 2, "a text in front, what the rule is about: rule { \"...\", ... }");
+        size_t before = stanch_check_enter(check, "name");
+        name = stanch_check_text(check, top + 2, "a text in front, what the rule is about: rule { \"...\", ... }");
         if (lua_rawlen(L, top + 1) > 1)
-            stanch_check_fail(&check, "a rule has one text in front, and keys");
-        stanch_check_leave(&check, before);
+            stanch_check_fail(check, "a rule has one text in front, and keys");
+        stanch_check_leave(check, before);
     }
-    if (name && *name && is_taken(rules, name))
-        stanch_check_fail(&check, "another rule has this name; it is what approvals and the timeline show");
-    risk = json_incref(json_object_get(when, "risk"));
+    if (name && *name && is_taken(others, name))
+        stanch_check_fail(check, "another rule has this name; it is what approvals and the timeline show");
+    return name ? name : "";
+}
+
+/* The rule's block at the top of the stack. */
+static void read_rule(struct stanch_check *outer, struct stanch_block *block, json_t *rules)
+{
+    int top = lua_gettop(outer->L);
+    struct stanch_check check = *outer;
+    json_t *when = json_object();
+    const char *name = read_named(&check, block, &stanch_section_rule, rules, when);
+    json_t *risk = json_incref(json_object_get(when, "risk"));
     json_object_del(when, "risk");
-    json_t *rule = json_pack("{s:s, s:i, s:o}", "name", name ? name : "", "line", block->line, "when", when);
+    json_t *rule = json_pack("{s:s, s:i, s:o}", "name", name, "line", block->line, "when", when);
     json_object_set_new(rule, "risk", risk ? risk : json_null());
     json_array_append_new(rules, rule);
-    lua_settop(L, top);
+    lua_settop(outer->L, top);
+}
+
+static void read_runbook_rule(struct stanch_check *outer, struct stanch_block *block, json_t *rules)
+{
+    int top = lua_gettop(outer->L);
+    struct stanch_check check = *outer;
+    json_t *rule = json_object();
+    const char *name = read_named(&check, block, &stanch_section_runbook_rule, rules, rule);
+    json_object_set_new(rule, "name", json_string(name));
+    json_object_set_new(rule, "line", json_integer(block->line));
+    json_array_append_new(rules, rule);
+    lua_settop(outer->L, top);
 }
 
 /* The rules are the list part of the policy's table at idx. */
 static void read_rules(struct stanch_check *check, int idx, json_t *ret)
 {
     lua_State *L = check->L;
-    json_t *rules = json_array();
+    json_t *rules = json_array(), *of_runbooks = json_array();
     lua_Integer count = lua_istable(L, idx) ? (lua_Integer)lua_rawlen(L, idx) : 0;
     for (lua_Integer i = 1; i <= count; i++) {
         lua_rawgeti(L, idx, i);
-        struct stanch_block *block = stanch_block_at(L, -1, "rule");
+        struct stanch_block *block = stanch_block_at(L, -1, "rule"), *other = stanch_block_at(L, -1, "runbook_rule");
         size_t before = stanch_check_enter_index(check, i);
         if (block)
             read_rule(check, block, rules);
+        else if (other)
+            read_runbook_rule(check, other, of_runbooks);
         else
-            stanch_check_expected(check, lua_gettop(L), "rule { ... }");
+            stanch_check_expected(check, lua_gettop(L), "rule { ... } or runbook_rule { ... }");
         stanch_check_leave(check, before);
         lua_pop(L, 1);
     }
     json_object_set_new(ret, "rules", rules);
+    if (json_array_size(of_runbooks))
+        json_object_set(ret, "runbook_rules", of_runbooks);
+    json_decref(of_runbooks);
 }
 
 void stanch_policy_check(struct stanch_check *check, json_t *ret)
@@ -266,7 +312,7 @@ void stanch_policy_check(struct stanch_check *check, json_t *ret)
     if (!found)
         stanch_check_fail(check, "there is no policy { ... } in this file");
     for (int i = 1; (block = stanch_block_declared(L, i)); i++, lua_settop(L, -2)) {
-        if (block->is_listed || strcmp(block->word, "rule") != 0)
+        if (block->is_listed || (strcmp(block->word, "rule") != 0 && strcmp(block->word, "runbook_rule") != 0))
             continue;
         stanch_check_block(check, block, NULL, NULL);
         stanch_check_fail(check, "this rule stands outside of policy { ... }, so it would not count");

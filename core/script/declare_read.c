@@ -6,6 +6,7 @@
 #include <ctype.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define MAX_TEXT_BYTES 1000
@@ -180,6 +181,25 @@ void stanch_read_duration(struct stanch_check *check, int idx, const struct stan
     int64_t ms;
     if (stanch_check_duration(check, idx, &ms) && is_within(check, key, (double)ms, true))
         json_object_set_new(into, json_name(key), json_integer(ms));
+}
+
+/* "3/1h" */
+void stanch_read_rate(struct stanch_check *check, int idx, const struct stanch_key *key, json_t *into)
+{
+    static const char what[] = "a number and a time like \"3/1h\"";
+    const char *text = stanch_check_text(check, idx, what);
+    if (!text)
+        return;
+    char *slash = NULL;
+    long count = isdigit((unsigned char)text[0]) ? strtol(text, &slash, 10) : 0;
+    int64_t within_ms = 0;
+    bool is_good = count >= 1 && count <= 10000 && slash && *slash == '/' &&
+                   stanch_duration_parse(slash + 1, &within_ms, NULL) == 0 && within_ms > 0;
+    if (!is_good)
+        stanch_check_expected(check, idx, what);
+    else if (is_within(check, key, (double)within_ms, true))
+        json_object_set_new(into, json_name(key),
+                            json_pack("{s:I, s:I}", "count", (json_int_t)count, "within_ms", (json_int_t)within_ms));
 }
 
 void stanch_read_integer(struct stanch_check *check, int idx, const struct stanch_key *key, json_t *into)

@@ -1,42 +1,20 @@
 /* declare_runbook.c: `runbook "name" { ... }`: metadata as data, and two functions. */
 #include "script/declare_check.h"
 #include "base/json.h"
-#include "base/times.h"
 #include "script/action.h"
-#include <ctype.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static const char *const resolved_words[] = {"ask", "stop", "continue", NULL};
 static const struct stanch_bounds cooldown_bounds = {0, 30 * 86400e3}, fresh_bounds = {1000, 86400e3},
                                   at_once_bounds = {1, 10000};
 
-/* "3/1h" */
-static void read_at_most(struct stanch_check *check, int idx, const struct stanch_key *key, json_t *into)
-{
-    static const char what[] = "a number and a time like \"3/1h\"";
-    const char *text = stanch_check_text(check, idx, what);
-    if (!text)
-        return;
-    char *slash = NULL;
-    long count = isdigit((unsigned char)text[0]) ? strtol(text, &slash, 10) : 0;
-    int64_t within_ms = 0;
-    bool is_good = count >= 1 && count <= 10000 && slash && *slash == '/' &&
-                   stanch_duration_parse(slash + 1, &within_ms, NULL) == 0 && within_ms > 0;
-    if (!is_good)
-        stanch_check_expected(check, idx, what);
-    else
-        json_object_set_new(into, key->name,
-                            json_pack("{s:I, s:I}", "count", (json_int_t)count, "within_ms", (json_int_t)within_ms));
-}
-
 const struct stanch_section stanch_section_run_limits = {
     "limits of a runbook",
     (const struct stanch_key[]){
         {"cooldown", "cooldown_ms", stanch_read_duration, &cooldown_bounds, NULL, false, "duration",
          "the pause after a start before an alert starts it again"},
-        {"at_most", NULL, read_at_most, NULL, NULL, false, "\"number/duration\"", "starts within a time: \"3/1h\""},
+        {"at_most", NULL, stanch_read_rate, NULL, NULL, false, "\"number/duration\"", "starts within a time: \"3/1h\""},
         {"holds", NULL, stanch_read_text, NULL, NULL, false, "text",
          "a name that only one run at a time may hold, of whatever runbook: \"service:checkout\""},
         {"at_once", NULL, stanch_read_integer, &at_once_bounds, "16", false, "number",

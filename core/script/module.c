@@ -8,8 +8,7 @@
 
 #define LOADED_TABLE "stanch.modules"
 
-/* "lib.edge" -> "lib/edge.lua". returns 0 when it is not the name of a module */
-static int path_of(const char *name, char *ret, size_t size)
+int stanch_module_path(const char *name, char *ret, size_t size)
 {
     size_t len = strlen(name);
     if (len == 0 || len + 5 > size || name[0] == '.' || name[len - 1] == '.' || strstr(name, ".."))
@@ -49,7 +48,7 @@ static int do_require(lua_State *L)
     const char *name = luaL_checkstring(L, 1);
     char path[256], chunk[260];
     lua_settop(L, 1);
-    if (!path_of(name, path, sizeof path))
+    if (!stanch_module_path(name, path, sizeof path))
         return stanch_vm_raise(L, "script", "require \"%s\": a module is named like \"lib.edge\"", name);
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LOADED_TABLE); /* 2: path -> {value} | false while it is read */
     if (lua_getfield(L, 2, path) == LUA_TTABLE) {

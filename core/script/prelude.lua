@@ -94,6 +94,11 @@ local function collect(handle)
   local list = collectors[host.current()]
   if list then list[#list + 1] = handle end
 end
+-- The policy lets the runbook only observe: the rung has done nothing.
+local function collect_observed()
+  local list = collectors[host.current()]
+  if list then list.observed = true end
+end
 
 local function call_action(action, args, ...)
   local instance, name, effect = host.describe(action)
@@ -131,6 +136,10 @@ local function call_action(action, args, ...)
   if id == globals.null then id = nil end
   local handle = host.set_meta({ mitigation = id, instance = instance, action = name, value = value }, handle_meta)
   if id then collect(handle) end
+  if answer.observed then
+    handle.observed = true
+    collect_observed()
+  end
   return handle
 end
 host.set_call(host.word(call_action))
@@ -250,6 +259,11 @@ local function climb(name, body)
   local result, value
   if not ok then
     globals.note(name .. " failed: " .. text(failure))
+  end
+  if applied.observed and #applied == 0 then
+    globals.note(name .. " was only observed: nothing was changed")
+    if outer then outer.observed = true end
+    return "observed"
   end
   if ok or #applied > 0 then
     result, value = verify()

@@ -54,6 +54,9 @@ void stanch_vm_close_globals(struct stanch_vm *vm);
  *  returns 0 | STANCH_E_SCRIPT with ret_error new: {"kind","text","file","line","traceback"} */
 int stanch_vm_evaluate(struct stanch_vm *vm, const struct stanch_vm_source *source, json_t **ret_error);
 
+/** "lib.edge" -> "lib/edge.lua" (module.c). returns 0 when it is not the name of a module */
+int stanch_module_path(const char *name, char *ret, size_t size);
+
 /** The runbook's line that called, past C functions and the prelude. ret_file: at least 256 bytes ("" if there is
  *  none). returns the line, 0 if there is none */
 int stanch_vm_where(lua_State *L, char *ret_file, size_t size);

@@ -32,6 +32,7 @@ static enum standing standing_of(const char *kind)
         "run.resolved",
         "run.eased",
         "action.unneeded",
+        "action.observed",
         "stop.engaged",
         "stop.released",
         "approval.expired",
@@ -47,8 +48,9 @@ static enum standing standing_of(const char *kind)
         "paging.recovered",
     };
     static const char *const along[] = {
-        "approval.requested", "step.waiting",  "step.resolved", "step.checked",       "step.verified",
-        "run.resumed",        "step.orphaned", "step.settled",  "mitigation.ordered", "incident.changed",
+        "approval.requested", "step.waiting",    "step.resolved",  "step.checked",       "step.verified",
+        "run.resumed",        "step.orphaned",   "step.settled",   "mitigation.ordered", "breaker.counted",
+        "breaker.opened",     "breaker.cleared", "breaker.closed", "breaker.noted",      "incident.changed",
     };
     const char *verb = strrchr(kind, '.');
     if (verb && (strcmp(verb, ".answered") == 0 || strcmp(verb, ".ended") == 0))

@@ -225,7 +225,7 @@ class Story:
   Prometheus      http://127.0.0.1:{port['PROMETHEUS']}
   Alertmanager    http://127.0.0.1:{port['ALERTMANAGER']}
   Stanch          http://127.0.0.1:{port['STANCH']}
-  runbooks        {town.run}/runbooks.git (commit, then: stanch runbook sync)
+  runbooks        {town.run}/runbooks.git (commit, then: stanch runbook sync, stanch runbook accept NAME)
   logs            {town.run}/*.log
 """, flush=True)
         while True:

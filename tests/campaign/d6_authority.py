@@ -27,7 +27,7 @@ NEEDS = {
     "nothing": "POST /v1/events/{source}  GET /v1/openapi.json  GET /healthz  GET /readyz  GET /metrics",
     "read": """GET /v1/events  GET /v1/events/{id}  GET /v1/changes  GET /v1/changes/{id}  GET /v1/incidents
         GET /v1/incidents/{id}  GET /v1/incidents/{id}/timeline  GET /v1/incidents/{id}/runs  GET /v1/runs  GET /v1/runs/{id}
-        GET /v1/approvals  GET /v1/approvals/{id}  GET /v1/mitigations  GET /v1/mitigations/{id}  GET /v1/runbooks  GET /v1/holds  GET /v1/holds/{id}
+        GET /v1/approvals  GET /v1/approvals/{id}  GET /v1/mitigations  GET /v1/mitigations/{id}  GET /v1/runbooks  GET /v1/holds  GET /v1/holds/{id}  GET /v1/breakers
         GET /v1/runbooks/{name}  GET /v1/plugins  GET /v1/plugins/{name}  GET /v1/people  GET /v1/whoami  GET /v1/stream
         GET /v1/status  POST /v1/runbooks/lint  POST /v1/policy/explain""",
     "respond": """POST /v1/sources/{name}/test  POST /v1/incidents  PATCH /v1/incidents/{id}  POST /v1/incidents/{id}/timeline
@@ -35,7 +35,7 @@ NEEDS = {
         POST /v1/incidents/{id}/roles  POST /v1/plugins/{name}/check  POST /v1/stop  POST /v1/holds  POST /v1/holds/release""",
     "approve": """POST /v1/steps/{run}/{n}/resolve  POST /v1/approvals/{id}  POST /v1/mitigations/{id}/undo
         POST /v1/mitigations/{id}/extend  POST /v1/mitigations/{id}/keep
-        POST /v1/resume""",
+        POST /v1/resume  POST /v1/breakers/close  POST /v1/runbooks/{name}/accept""",
     "admin": """POST /v1/runbooks/sync  POST /v1/plugins/{name}/enable  POST /v1/store/check  POST /v1/reload""",
 }
 

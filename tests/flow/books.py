@@ -1,8 +1,9 @@
 """books.py: runbooks and policies that the flow and crash tests share. `fx` is the effect-logging test plugin."""
 
-AUTO = 'policy { auto = "high" }\n'
-ALWAYS = 'policy { auto = "high", conflicts = "allow" }\n'  # one run after another on the same target
-ASK = 'policy { auto = "none", approve = { low = { role = "ic" }, medium = { role = "ic" }, high = { role = "ic" } } }\n'
+# a runbook that a test pushes acts; what asks until it is accepted is in test_limits.py
+AUTO = 'policy { auto = "high", autonomy_changed = "auto" }\n'
+ALWAYS = 'policy { auto = "high", autonomy_changed = "auto", conflicts = "allow" }\n'  # one run after another on the same target
+ASK = 'policy { auto = "none", autonomy_changed = "auto", approve = { low = { role = "ic" }, medium = { role = "ic" }, high = { role = "ic" } } }\n'
 
 ACTIONS = ("set_convergent", "set_idempotent", "set_reconcilable", "set_unprotected")
 

@@ -316,6 +316,19 @@ def test_limits_hold_a_run_back_and_say_why(world):
     assert daemon.post_alert(alert(host="c"))["events"][0]["runs"] == []
 
 
+def test_a_limit_reaches_back_over_more_than_a_thousand_runs(world):
+    limited = 'limits = { cooldown = "1h", group_within = "0s" },'
+    world.repo.commit({"heal.lua": book(set_to(7), more=limited),
+                       "noise.lua": book('note "noise"', name="noise", on='alert { alertname = "Noise" }', more=limited)})
+    daemon = world.daemon(policy=AUTO).start()
+    daemon.post_alert(alert())
+    ended(daemon)
+    for part in range(11):  # all but the first are held by the cooldown of theirs: rows, and no work
+        daemon.post_alert(*[alert("Noise", number=str(part * 100 + i)) for i in range(100)])
+    daemon.kill9().start()
+    assert daemon.post_alert(alert(host="c"))["events"][0]["runs"] == []
+
+
 def test_a_commit_is_taken_whole_or_refused_whole(world):
     daemon = start(world, set_to(7))
     good = daemon.get("/v1/status")["book"]["commit"]

@@ -124,6 +124,8 @@ static void plan(struct sim_call *call)
     call->answer.value = json_pack("{s:[o], s:{s:o}, s:{s:O}, s:{s:O}, s:s, s:b}", "targets",
                                    json_sprintf("fx:fx/%s", call->target), "from", "value", from, "to", "value", to,
                                    "undo", "value", from, "undo_by_hand", "by hand", "no_change", same);
+    if (sim->reach > 0)
+        json_object_set_new(call->answer.value, "reach", json_real(sim->reach));
 }
 
 /* What comes into the remote, whoever hears of it. returns false when the remote refused. */

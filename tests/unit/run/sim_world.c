@@ -176,6 +176,8 @@ static void make_policy(struct sim *sim)
                   "quorum", sim->quorum, "rules");
     if (sim->policy_more)
         json_object_update(policy, (json_t *)(uintptr_t)sim->policy_more);
+    STANCH_AUTO_JSON json_t *guards = sim->guards ? json_loads(sim->guards, 0, NULL) : NULL;
+    json_object_update(policy, guards);
     if (stanch_policy_new(policy, &sim->policy, &err) < 0)
         (void)fprintf(stderr, "policy: %s\n", err.text);
 }

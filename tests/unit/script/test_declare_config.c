@@ -269,10 +269,54 @@ static void a_policy_becomes_data(void **state)
     declared_done(&d);
 }
 
+static void what_a_policy_counts_and_whom_it_trusts_becomes_data(void **state)
+{
+    (void)state;
+    struct declared d;
+    declare_text(&d, "policy", "policy.lua",
+                 "policy {\n"
+                 "  autonomy = 'suggest', autonomy_changed = 'auto',\n"
+                 "  limits = { actions = '20/1h', per_target = '3/30m', cooldown = '5m', reach = 0.5 },\n"
+                 "  breaker = { after = 2 },\n"
+                 "  runbook_rule { 'watched', runbook = 'try-*', autonomy = 'observe' },\n"
+                 "  rule { 'never', plugin = 'db', risk = 'forbidden' },\n"
+                 "  runbook_rule { 'known', runbook = 'old-*', autonomy = 'auto', autonomy_changed = 'suggest' },\n"
+                 "}\n");
+    assert_string_equal(d.err.text, "");
+    assert_json(d.result,
+                "{\"auto\":\"none\",\"conflicts\":\"ask\",\"approve\":{},\"autonomy\":\"suggest\",\"autonomy_changed\":"
+                "\"auto\","
+                "\"limits\":{\"actions\":{\"count\":20,\"within_ms\":3600000},\"per_target\":{\"count\":3,"
+                "\"within_ms\":1800000},\"cooldown_ms\":300000,\"reach\":0.5},"
+                "\"breaker\":{\"after\":2,\"within_ms\":3600000,\"closes_after_ms\":1800000},"
+                "\"rules\":[{\"name\":\"never\",\"line\":6,\"when\":{\"plugin\":\"db\"},\"risk\":\"forbidden\"}],"
+                "\"runbook_rules\":[{\"name\":\"watched\",\"line\":5,\"runbook\":\"try-*\",\"autonomy\":\"observe\"},"
+                "{\"name\":\"known\",\"line\":7,\"runbook\":\"old-*\",\"autonomy\":\"auto\","
+                "\"autonomy_changed\":\"suggest\"}]}");
+    declared_done(&d);
+    declare_text(&d, "policy", "policy.lua", "policy { breaker = false }");
+    assert_json(d.result, "{\"auto\":\"none\",\"approve\":{},\"breaker\":false,\"conflicts\":\"ask\",\"rules\":[]}");
+    declared_done(&d);
+}
+
 static void every_mistake_in_a_policy_is_told_with_its_place(void **state)
 {
     (void)state;
     static const struct mistake mistakes[] = {
+        {"policy { limits = { actions = 20 } }",
+         "policy.lua:1: limits.actions: expected a number and a time like \"3/1h\", not 20"},
+        {"policy { limits = { per_instance = '3/30d' } }", "policy.lua:1: limits.per_instance: expected 1ms to 7d"},
+        {"policy { limits = { reach = 2 } }", "policy.lua:1: limits.reach: expected 0 to 1"},
+        {"policy { limits = { raech = 1 } }",
+         "policy.lua:1: limits.raech: there is no such key; did you mean \"reach\"?"},
+        {"policy { breaker = true }", "policy.lua:1: breaker: expected false, or a table like { after = 3 }, not true"},
+        {"policy { breaker = { after = 0 } }", "policy.lua:1: breaker.after: expected 1 to 100"},
+        {"policy { autonomy = 'some' }",
+         "policy.lua:1: autonomy: expected \"auto\", \"suggest\" or \"observe\", not \"some\""},
+        {"policy { runbook_rule { 'x', autonomy = 'auto' } }",
+         "policy.lua:1: runbook_rule \"x\": runbook: missing; expected a glob"},
+        {"policy {}\nrunbook_rule { 'x', runbook = 'y' }",
+         "policy.lua:2: this rule stands outside of policy { ... }, so it would not count"},
         {"", "policy.lua:1: there is no policy { ... } in this file"},
         {"policy {}\npolicy {}", "policy.lua:2: there is a second policy { ... }; the policy is one"},
         {"policy { auto = 'all' }",
@@ -292,7 +336,8 @@ static void every_mistake_in_a_policy_is_told_with_its_place(void **state)
          "policy.lua:1: escalation[1].within: expected 1s to 1d"},
         {"policy { break_glass = { people = 'all' } }",
          "policy.lua:1: break_glass.people: expected \"pool\", not \"all\""},
-        {"policy { { 'x', risk = 'low' } }", "policy.lua:1: [1]: expected rule { ... }, not a table"},
+        {"policy { { 'x', risk = 'low' } }",
+         "policy.lua:1: [1]: expected rule { ... } or runbook_rule { ... }, not a table"},
         {"policy {\n rule { 'x' } }",
          "policy.lua:2: rule \"x\": risk: missing; expected \"low\", \"medium\", \"high\" or \"forbidden\""},
         {"policy { rule { risk = 'low' } }",
@@ -421,6 +466,7 @@ int main(void)
         cmocka_unit_test(every_mistake_in_a_configuration_is_told_with_its_place),
         cmocka_unit_test(severities_are_of_sources_that_there_are),
         cmocka_unit_test(a_policy_becomes_data),
+        cmocka_unit_test(what_a_policy_counts_and_whom_it_trusts_becomes_data),
         cmocka_unit_test(every_mistake_in_a_policy_is_told_with_its_place),
         cmocka_unit_test(people_become_data),
         cmocka_unit_test(every_mistake_about_people_is_told_with_its_place),

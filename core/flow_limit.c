@@ -1,0 +1,108 @@
+/* flow_limit.c: limits of a runbook's starts by alerts: cooldown, at_most, and what only one run may hold. Counted on the boot
+ * clock; those before this process are read back out of the journal when a runbook with such a limit is first asked for, as far as
+ * the limit reaches.
+ *
+ *   flow->starts: {runbook: {"reach": how far back it is known, ms, "at": [boot clock of its starts]}} */
+#include "base/json.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "flow_parts.h"
+#include "run/run.h"
+#include <string.h>
+
+#define PAGE     500
+#define MAX_KEPT 10000 /* at_most allows no more */
+
+void stanch_flow__note_start(struct stanch_flow *flow, const char *runbook)
+{
+    json_t *at = json_object_get(json_object_get(flow->starts, runbook), "at");
+    if (!at)
+        return; /* it has no limit, or it will be read back */
+    json_array_append_new(at, json_integer(stanch_loop_mono_ms(flow->loop)));
+    if (json_array_size(at) > MAX_KEPT)
+        json_array_remove(at, 0);
+}
+
+static int64_t reach_of(const json_t *declared)
+{
+    const json_t *limits = json_object_get(declared, "limits");
+    int64_t cooldown = stanch_json_int(limits, "cooldown_ms", 0);
+    int64_t within = stanch_json_int(json_object_get(limits, "at_most"), "within_ms", 0);
+    return cooldown > within ? cooldown : within;
+}
+
+/* One page of runs, the newest first. returns how many of them are within reach, or an error */
+static int read_page(struct stanch_flow *flow, const char *runbook, int64_t reach_ms, int64_t *before,
+                     size_t *ret_count, json_t *at, struct stanch_err *err)
+{
+    struct stanch_noun_query query = {.noun = "run", .open = -1, .before_seq = *before, .limit = PAGE};
+    STANCH_AUTO_JSON json_t *page = NULL;
+    int rc = stanch_journal_list(flow->journal, &query, &page, err), within = 0;
+    int64_t now = stanch_flow__now(flow), mono = stanch_loop_mono_ms(flow->loop);
+    *ret_count = json_array_size(page);
+    for (size_t i = 0; i < *ret_count; i++) {
+        const json_t *run = json_array_get(page, i);
+        int64_t age = now - stanch_json_int(run, "created_ms", 0);
+        *before = stanch_json_int(run, "seq", 0);
+        if (age < 0)
+            age = 0; /* the clock was set back meanwhile */
+        within += age < reach_ms;
+        if (age < reach_ms && strcmp(stanch_json_str(run, "runbook", ""), runbook) == 0 &&
+            strcmp(stanch_json_str(run, "state", ""), "held") != 0)
+            json_array_insert_new(at, 0, json_integer(mono - age));
+    }
+    return rc < 0 ? rc : within;
+}
+
+int stanch_flow__recall_starts(struct stanch_flow *flow, const json_t *declared, struct stanch_err *err)
+{
+    const char *runbook = stanch_json_str(declared, "name", "");
+    int64_t reach_ms = reach_of(declared), before = 0;
+    const json_t *known = json_object_get(flow->starts, runbook);
+    if (reach_ms == 0 || stanch_json_int(known, "reach", -1) >= reach_ms)
+        return 0;
+    STANCH_AUTO_JSON json_t *at = json_array();
+    size_t count = PAGE;
+    int within = 1;
+    while (count == PAGE && within > 0 && json_array_size(at) <= MAX_KEPT) {
+        within = read_page(flow, runbook, reach_ms, &before, &count, at, err);
+        if (within < 0)
+            return within;
+    }
+    json_object_set_new(flow->starts, runbook, json_pack("{s:I, s:O}", "reach", (json_int_t)reach_ms, "at", at));
+    return 0;
+}
+
+bool stanch_flow__is_over_limit(struct stanch_flow *flow, const json_t *declared, char why[200])
+{
+    struct stanch_err err;
+    if (stanch_flow__recall_starts(flow, declared, &err) < 0) {
+        (void)snprintf(why, 200, "when it started before could not be read: %.120s", err.text);
+        return true;
+    }
+    const json_t *limits = json_object_get(declared, "limits");
+    const json_t *starts = json_object_get(json_object_get(flow->starts, stanch_json_str(declared, "name", "")), "at");
+    const json_t *at_most = json_object_get(limits, "at_most");
+    const char *holds = stanch_json_str(limits, "holds", NULL);
+    const char *holder = holds ? stanch_engine_holder(flow->engine, holds) : NULL;
+    if (holder) {
+        (void)snprintf(why, 200, "%s holds %s", holder, holds);
+        return true;
+    }
+    int64_t now = stanch_loop_mono_ms(flow->loop), cooldown = stanch_json_int(limits, "cooldown_ms", 0);
+    int64_t within = stanch_json_int(at_most, "within_ms", 0), allowed = stanch_json_int(at_most, "count", 0),
+            inside = 0;
+    for (size_t i = 0; i < json_array_size(starts); i++) {
+        int64_t age = now - json_integer_value(json_array_get(starts, i));
+        inside += within && age < within;
+        if (cooldown && age < cooldown) {
+            (void)snprintf(why, 200, "its cooldown: it started %lld s ago", (long long)(age / 1000));
+            return true;
+        }
+    }
+    if (at_most && inside >= allowed) {
+        (void)snprintf(why, 200, "its limit: %lld starts inside the window already", (long long)inside);
+        return true;
+    }
+    return false;
+}
