@@ -15,7 +15,6 @@
 #define MAX_SENDS 3
 
 static void pass_gate(struct stanch_op *op);
-static void ask_anew(struct stanch_op *op, const char *why);
 static void go_or_keep(struct stanch_op *op);
 static void ask_anew(struct stanch_op *op, const char *why);
 static void decide_gate(struct stanch_op *op, struct stanch_gate *ret);
