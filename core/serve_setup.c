@@ -124,6 +124,8 @@ static void take_up(struct stanch_reload *reload)
     json_t *result = json_pack("{s:n, s:n}", "policy", "people");
     if (reload->policy) {
         stanch_policy_become(daemon->policy, STANCH_TAKE(reload->policy));
+        if (stanch_engine_policy_changed(daemon->engine, &err) < 0)
+            stanch_log(STANCH_LOG_ERROR, "serve", "the new limits count from now on: %s", err.text);
         stanch_json_set_str(result, "policy", stanch_policy_digest(daemon->policy));
         stanch_batch_add(batch, STANCH_CHAIN_NONE, "policy.loaded", reload->by, NULL,
                          json_pack("{s:s}", "digest", stanch_policy_digest(daemon->policy)));

@@ -380,6 +380,11 @@ static int expire_far(struct stanch_engine *engine, struct stanch_err *err)
     return rc;
 }
 
+int stanch_engine_policy_changed(struct stanch_engine *engine, struct stanch_err *err)
+{
+    return stanch_limits__recover(engine, err);
+}
+
 int stanch_engine_recover(struct stanch_engine *engine, struct stanch_err *err)
 {
     int rc = stanch_limits__recover(engine, err); /* before anything passes the gate */

@@ -102,11 +102,20 @@ json_t *stanch_limits__count(const struct stanch_op *op, const char *instance, c
     return counted;
 }
 
+static bool is_known(const struct stanch_engine *engine, const char *id)
+{
+    for (const struct stanch_sent *sent = engine->sent; sent; sent = sent->next)
+        if (strcmp(sent->id, id) == 0)
+            return true;
+    return false;
+}
+
 int stanch_limits__recover(struct stanch_engine *engine, struct stanch_err *err)
 {
     const struct stanch_guard_limits *limits = limits_of(engine);
     int64_t since = stanch_engine__steady(engine) - longest(limits), before = 0;
-    struct stanch_sent **end = &engine->sent;
+    struct stanch_sent **at = &engine->sent; /* both are from the newest on */
+    bool had_some = engine->sent != NULL;    /* another policy counted before */
     size_t count = limits->any ? PAGE : 0;
     while (count == PAGE) {
         struct stanch_noun_query query = {.noun = "sent", .open = -1, .before_seq = before, .limit = PAGE};
@@ -118,11 +127,18 @@ int stanch_limits__recover(struct stanch_engine *engine, struct stanch_err *err)
         for (size_t i = 0; i < count; i++) {
             const json_t *doc = json_array_get(page, i);
             int64_t at_ms = stanch_json_int(doc, "created_ms", 0);
+            const char *id = stanch_json_str(doc, "id", "");
             before = stanch_json_int(doc, "seq", 0);
             if (at_ms < since)
                 return 0;
-            *end = new_sent(stanch_json_str(doc, "id", ""), stanch_json_str(doc, "incident", ""), doc, at_ms);
-            end = &(*end)->next;
+            if (had_some && is_known(engine, id))
+                continue;
+            while (*at && (*at)->at_ms > at_ms)
+                at = &(*at)->next;
+            struct stanch_sent *sent = new_sent(id, stanch_json_str(doc, "incident", ""), doc, at_ms);
+            sent->next = *at;
+            *at = sent;
+            at = &sent->next;
         }
     }
     return 0;

@@ -10,7 +10,7 @@
 #define STANCH_RUN_LIMITS_H
 #include "run/engine.h"
 
-/** Read back what was sent lately. returns 0 | what the journal said */
+/** Read back what was sent lately, but for what is counted already. returns 0 | what the journal said */
 int stanch_limits__recover(struct stanch_engine *engine, struct stanch_err *err);
 /** This mitigation is about to be sent: it counts from now on. plan: borrowed. returns new: what action.sent holds of it,
  *  {"instance","targets","reach"?} */

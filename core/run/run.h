@@ -58,6 +58,8 @@ void stanch_engine_leave(struct stanch_engine *engine);
 /** The end of the process is near: whatever still comes back changes nothing any more, and nothing is called or
  *  appended. After it the world may be freed, then the journal flushed, then the engine freed. */
 void stanch_engine_halt(struct stanch_engine *engine);
+/** The policy that it was given says something else now: what its limits count is read back from the journal. */
+int stanch_engine_policy_changed(struct stanch_engine *engine, struct stanch_err *err);
 /** Effects whose outcome is still out. */
 int stanch_engine_calls(const struct stanch_engine *engine);
 

@@ -53,6 +53,33 @@ static void actions_are_counted_across_a_crash_and_free_with_time(void **state)
     sim_done(&sim);
 }
 
+/* As on a reload: what was sent before the limit was said counts, and what another one counted counts once. */
+static void a_policy_that_is_read_again_counts_what_was_sent_before(void **state)
+{
+    static const char *const before[] = {"{}", "{\"limits\":{\"per_target\":{\"count\":9,\"within_ms\":60000}}}"};
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct sim sim;
+        struct stanch_err err;
+        struct stanch_policy *other = NULL;
+        STANCH_AUTO_JSON json_t *policy = json_pack("{s:s, s:[], s:{s:{s:i, s:i}}}", "auto", "high", "rules", "limits",
+                                                    "actions", "count", 3, "within_ms", 600000);
+        begin(&sim, before[i]);
+        run_on(&sim, "R-1", "s1", 7);
+        run_on(&sim, "R-2", "s2", 7);
+        stanch_loop_sim_advance(sim.loop, 120000);
+        assert_int_equal(stanch_policy_new(policy, &other, &err), 0);
+        stanch_policy_become(sim.policy, other);
+        assert_int_equal(stanch_engine_policy_changed(sim.engine, &err), 0);
+        assert_int_equal(stanch_engine_policy_changed(sim.engine, &err), 0);
+        run_on(&sim, "R-3", "s3", 7);
+        assert_state(&sim, "run", "R-3", "succeeded");
+        run_on(&sim, "R-4", "s4", 7);
+        assert_asks(&sim, "A-1", "limits.actions (3/10m) is reached: 3 mitigations were sent");
+        sim_done(&sim);
+    }
+}
+
 static void each_target_and_instance_has_its_own_count(void **state)
 {
     (void)state;
@@ -199,6 +226,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(actions_are_counted_across_a_crash_and_free_with_time),
+        cmocka_unit_test(a_policy_that_is_read_again_counts_what_was_sent_before),
         cmocka_unit_test(each_target_and_instance_has_its_own_count),
         cmocka_unit_test(a_target_has_a_pause),
         cmocka_unit_test(two_at_one_time_see_each_other),
