@@ -27,6 +27,7 @@ struct stanch_webhook {
     const json_t *headers; /* {"lower-case-name":"value"}; borrowed */
     const char *query;     /* raw query text, or "" */
     const char *remote;    /* address of the peer */
+    bool trusted;          /* a token for this source came with it: its own credential is not looked at */
     const void *body;      /* raw bytes; copied */
     size_t body_len;
 };

@@ -121,7 +121,7 @@ static int find_source(struct stanch_flow *flow, const char *instance, const cha
     return 0;
 }
 
-/* Hand a webhook to its plugin. is_test: its credential is not looked at */
+/* Hand a webhook to its plugin. is_test: a person tries it; neither then nor when it is trusted its credential is looked at. */
 static int ask_source(struct stanch_flow *flow, const struct stanch_webhook *webhook, const char *source, bool is_test,
                       void (*on_answer)(void *ctx, const struct stanch_plugin_answer *answer), void *ctx,
                       struct stanch_err *err)
@@ -130,6 +130,8 @@ static int ask_source(struct stanch_flow *flow, const struct stanch_webhook *web
                                                "query", webhook->query, "remote", webhook->remote);
     if (is_test)
         json_object_set_new(input, "test", json_true());
+    if (webhook->trusted)
+        json_object_set_new(input, "trusted", json_true());
     struct stanch_plugin_request request = {.instance = webhook->source,
                                             .op = "receive",
                                             .action = source,

@@ -35,6 +35,7 @@ static void take_body(struct stanch_api__call *call,
         .remote = stanch_http_remote(call->request),
         .body = body,
         .body_len = len,
+        .trusted = call->who.source[0] != 0,
     };
     if (take(call->api->flow, &webhook, on_done, call, &err) != 0)
         stanch_api__fail(call, &err, NULL);
@@ -42,6 +43,11 @@ static void take_body(struct stanch_api__call *call,
 
 void stanch_api__receive(struct stanch_api__call *call)
 {
+    struct stanch_err err = {0};
+    if (stanch_api__authorize_source(call, &err) != 0) {
+        stanch_api__fail(call, &err, NULL);
+        return;
+    }
     take_body(call, stanch_flow_receive);
 }
 

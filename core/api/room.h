@@ -56,6 +56,9 @@ void stanch_api__answer(struct stanch_api__call *call, const json_t *value);
 
 /* who.c: fills call->who. returns 0 | STANCH_E_UNAUTHORIZED | STANCH_E_FORBIDDEN; what is refused is an entry */
 int stanch_api__authorize(struct stanch_api__call *call, struct stanch_err *err);
+/* A webhook: when it carries a token of the people file, that must be for this source; then call->who says so. Any other
+ * credential is the source's own, and looked at in its plugin. returns as above */
+int stanch_api__authorize_source(struct stanch_api__call *call, struct stanch_err *err);
 /* Does the route need more of this call than its row says? with: " with ..."; as above */
 int stanch_api__require(struct stanch_api__call *call, enum stanch_may needs, const char *with, struct stanch_err *err);
 

@@ -121,6 +121,22 @@ int stanch_api__authorize(struct stanch_api__call *call, struct stanch_err *err)
     return stanch_api__require(call, needs, "", err);
 }
 
+int stanch_api__authorize_source(struct stanch_api__call *call, struct stanch_err *err)
+{
+    const char *token = bearer(call);
+    if (!call->api->people || !token || strncmp(token, STANCH_TOKEN_PREFIX, strlen(STANCH_TOKEN_PREFIX)) != 0)
+        return 0;
+    int64_t now = stanch_loop_wall_ms(call->api->loop);
+    if (stanch_people_by_token(call->api->people, token, now, &call->who, err) != 0)
+        return refuse(call, err);
+    if (strcmp(call->who.source, call->parts[0]) == 0)
+        return 0;
+    call->who.source[0] = 0;
+    stanch_err_set(err, STANCH_E_FORBIDDEN, "%s is not for events of the source \"%.64s\"", call->who.name,
+                   call->parts[0]);
+    return refuse(call, err);
+}
+
 void stanch_api__whoami(struct stanch_api__call *call)
 {
     STANCH_AUTO_JSON json_t *value =

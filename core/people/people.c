@@ -83,8 +83,15 @@ static int check_tokens(const struct stanch_people *people, struct stanch_err *e
         const char *person = stanch_json_str(token, "person", NULL), *name = stanch_json_str(token, "name", "");
         char where[100];
         (void)snprintf(where, sizeof where, "token \"%.64s\": person", name);
-        if (person)
+        if (person && stanch_json_str(token, "source", NULL))
+            rc = stanch_err_set(err, STANCH_E_INVALID, "token \"%.64s\" is for events of a source, not of a person",
+                                name);
+        else if (person)
             rc = check_person(people, person, where, err);
+        else if (stanch_json_str(token, "source", NULL) && may_of(token) != STANCH_MAY_NOTHING)
+            rc = stanch_err_set(
+                err, STANCH_E_INVALID,
+                "token \"%.64s\" is for events of a source: it can do nothing else, so `may` says nothing", name);
         else if (may_of(token) >= STANCH_MAY_APPROVE)
             rc = stanch_err_set(err, STANCH_E_INVALID,
                                 "token \"%.64s\" may %s, but belongs to no person: people decide, programs do not",
@@ -200,6 +207,7 @@ int stanch_people_by_token(const struct stanch_people *people, const char *token
     if (stanch_json_int(found, "expires_ms", 0) <= now_ms && !stanch_is_sabotaged("expired-token-passes"))
         return stanch_err_set(err, STANCH_E_UNAUTHORIZED, "the token \"%.64s\" has expired; make a new one", name);
     ret->may = may_of(found);
+    (void)snprintf(ret->source, sizeof ret->source, "%.64s", stanch_json_str(found, "source", ""));
     if (!person) {
         (void)snprintf(ret->name, sizeof ret->name, "token:%.64s", name);
         return 0;
@@ -311,7 +319,7 @@ static void show(json_t *into, const json_t *one, const char *const *members)
 json_t *stanch_people_list(const struct stanch_people *people)
 {
     static const char *const of_person[] = {"name", "title", "may", NULL};
-    static const char *const of_token[] = {"name", "person", "may", "expires_ms", NULL};
+    static const char *const of_token[] = {"name", "person", "source", "may", "expires_ms", NULL};
     json_t *persons = json_array(), *tokens = json_array();
     size_t i;
     json_t *each;

@@ -5,7 +5,8 @@
  *
  * As data:
  *   {"people":[{"name":"ada","title"?,"uid"?:1000,"email"?,"may":"approve"}],
- *    "tokens":[{"name":"grafana","person"?:"ada","hash":64 hex,"expires_ms":n,"may":"read"}],
+ *    "tokens":[{"name":"grafana","person"?:"ada","hash":64 hex,"expires_ms":n,"may":"read"},
+ *              {"name":"am","source":"alertmanager-eu","hash","expires_ms"}],
  *    "roles":{"ic":{"people"?:["ada"],"rotate_ms"?,"from_ms"?,"calendar"?:instance}},
  *    "pool":["ada"]}
  * Thread: any, once made.
@@ -36,6 +37,7 @@ struct stanch_people;
 struct stanch_principal {
     char name[160]; /* as entries call it: "person:ada", "token:grafana" */
     enum stanch_may may;
+    char source[65]; /* events of this instance, and nothing else; "": no events */
 };
 
 /** data: borrowed, as above. ret: new. returns 0 | STANCH_E_INVALID: a name twice, a uid twice, a person who is not there */

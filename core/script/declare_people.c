@@ -52,8 +52,10 @@ const struct stanch_section stanch_section_token = {
          "from then on it is refused: 2027-03-01, or RFC 3339"},
         {"person", NULL, stanch_read_name, NULL, NULL, false, "name",
          "who acts with it; left out: a program does, which can decide nothing"},
-        {"may", NULL, stanch_read_word, may_words, "\"read\"", false, "\"read\", \"respond\", \"approve\", \"admin\"",
-         "what it may be used for; of a person: at most what the person may"},
+        {"source", NULL, stanch_read_name, NULL, NULL, false, "name",
+         "a source's instance: it posts events there without the source's own credential, and does nothing else"},
+        {"may", NULL, stanch_read_word, may_words, NULL, false, "\"read\", \"respond\", \"approve\", \"admin\"",
+         "what it may be used for, left out: read; of a person: at most what the person may"},
         {0}}};
 
 const struct stanch_section stanch_section_role = {
@@ -118,6 +120,8 @@ static void read_one(struct stanch_check *outer, struct stanch_block *block, con
         stanch_check_fail(&check, "another %s has this name", block->word);
     json_t *one = json_pack("{s:s, s:i}", "name", name ? name : "", "line", block->line);
     stanch_check_section(&check, top + 2, section, false, one);
+    if (section == &stanch_section_token && !json_object_get(one, "may") && !json_object_get(one, "source"))
+        json_object_set_new(one, "may", json_string("read"));
     json_array_append_new(list, one);
     lua_settop(L, top);
 }

@@ -9,7 +9,7 @@ import ssl
 import subprocess
 
 from books import AUTO, book, set_to
-from harness import Lua, alert, free_port, lua, wait_for
+from harness import Lua, alert, free_port, lua, wait_for, webhook
 from servers import Haproxy
 
 
@@ -217,3 +217,25 @@ def over_tls(port, pem, user, method, path, body, headers):
                        {"Authorization": f"Basic {credential}", "Content-Type": "application/json", **headers})
     answer = connection.getresponse()
     return answer.status, answer.read().decode()
+
+
+def test_a_token_for_events_of_one_source_is_for_nothing_else(world):
+    """It stands for the source's own credential; the event is stored like any other."""
+    world.repo.commit({"shift.lua": book(set_to(7), on='alert { alertname = "shift" }')})
+    maker = world.daemon(policy=AUTO)
+    token, line = new_token(maker, "alerts", "--source", "am")
+    old, old_line = new_token(maker, "old", "--source", "am", "--expires", "1s")
+    other, other_line = new_token(maker, "other", "--source", "other")
+    assert "no --person, no --may" in maker.cli("token", "new", "x", "--source", "am", "--may", "read", check=False).stderr
+    second = f"alertmanager \"other\" {{ token = secret.file {lua(world.token_file)} }}"
+    world.write("people.lua", people_file(person("ada", uid=os.getuid(), may="admin"), line, old_line, other_line))
+    daemon = world.daemon(policy=AUTO, people="people.lua", instances=[second]).start()
+    run = daemon.post_alert(alert("shift", nth="1"), token=token)["events"][0]["runs"][0]
+    wait_for(lambda: daemon.get(f"/v1/runs/{run}")["state"] == "succeeded", "the run")
+    daemon.post_alert(alert("shift", nth="2"))  # its own credential is one, too
+    send = lambda source, with_token: daemon.api("POST", f"/v1/events/{source}", webhook(alert("shift", nth="3")), bearer(with_token), tcp=True)
+    assert send("other", token).status == 403 and "token:alerts is not for events of the source" in send("other", token).text
+    assert send("am", other).status == 403 and send("am", "stanch_" + "0" * 64).status == 401
+    wait_for(lambda: send("am", old).status == 401, "the token to expire")
+    assert daemon.api("GET", "/v1/incidents", headers=bearer(token), tcp=True).status == 403
+    assert "am" in daemon.cli("people").stdout

@@ -361,7 +361,8 @@ void sdk_checked(struct sdk_call *call);
 /** A request header, by its lower-case name; NULL when it was not sent. */
 const char *sdk_header(const struct sdk_call *call, const char *name);
 const char *sdk_query(const struct sdk_call *call);
-/** Whether a person tries a sample (`stanch source test`): then no credential is to be asked for; nothing is recorded. */
+/** Whether no credential is to be asked for: a person tries a sample (`stanch source test`; nothing is recorded), or the sender
+ *  has shown core a token for this source. */
 bool sdk_is_test(const struct sdk_call *call);
 const char *sdk_remote(const struct sdk_call *call);
 /** The raw bytes as they came: check signatures over these. */

@@ -16,15 +16,23 @@ static json_t *token(const char *name, const char *person, const char *may, int6
     return one;
 }
 
+static json_t *events_token(void)
+{
+    json_t *one = token("events", NULL, "", LATER);
+    json_object_del(one, "may");
+    json_object_set_new(one, "source", json_string("am"));
+    return one;
+}
+
 static struct stanch_people *make_people(int64_t uid, const char *may)
 {
-    STANCH_AUTO_JSON json_t *data =
-        json_pack("{s:[{s:s, s:s, s:I}, {s:s, s:s}, {s:s, s:s}], s:[o, o, o, o, o, o, o, o]}", "people", "name", "me",
-                  "may", may, "uid", (json_int_t)uid, "name", "ada", "may", "admin", "name", "reader", "may", "read",
-                  "tokens", token("read", "ada", "read", LATER), token("respond", "ada", "respond", LATER),
-                  token("approve", "ada", "approve", LATER), token("admin", "ada", "admin", LATER),
-                  token("old", "ada", "admin", 1), token("program", NULL, "read", LATER),
-                  token("pusher", NULL, "respond", LATER), token("overreach", "reader", "admin", LATER));
+    STANCH_AUTO_JSON json_t *data = json_pack(
+        "{s:[{s:s, s:s, s:I}, {s:s, s:s}, {s:s, s:s}], s:[o, o, o, o, o, o, o, o, o]}", "people", "name", "me", "may",
+        may, "uid", (json_int_t)uid, "name", "ada", "may", "admin", "name", "reader", "may", "read", "tokens",
+        token("read", "ada", "read", LATER), token("respond", "ada", "respond", LATER),
+        token("approve", "ada", "approve", LATER), token("admin", "ada", "admin", LATER),
+        token("old", "ada", "admin", 1), token("program", NULL, "read", LATER), token("pusher", NULL, "respond", LATER),
+        token("overreach", "reader", "admin", LATER), events_token());
     struct stanch_people *people = NULL;
     struct stanch_err err = {0};
     if (stanch_people_new(data, &people, &err) < 0)
@@ -67,6 +75,7 @@ static const struct {
     {"X-Stanch-Proxy: \r\nX-Forwarded-User: ada\r\n", false, STANCH_MAY_NOTHING, 401, "nobody"},
     {"X-Stanch-Proxy: the proxy's secret\r\nX-Forwarded-User: stranger\r\n", false, STANCH_MAY_NOTHING, 403, "nobody"},
     {"X-Stanch-Proxy: the proxy's secret\r\nX-Forwarded-User: ada\r\n", true, STANCH_MAY_RESPOND, 403, "person:me"},
+    {"Authorization: Bearer stanch_events\r\n", false, STANCH_MAY_NOTHING, 403, "token:events"},
     {"X-Forwarded-User: ada\r\nX-Remote-User: ada\r\nRemote-User: ada\r\n", false, STANCH_MAY_NOTHING, 401, "nobody"},
 };
 
@@ -85,6 +94,10 @@ static void ask_route(const struct stanch_api__route *route, size_t who)
 {
     char path[140], expected[300];
     bool is_get = strcmp(route->method, "GET") == 0, is_good = callers[who].may >= route->needs;
+    bool has_token =
+        callers[who].headers && strstr(callers[who].headers, "earer") && strstr(callers[who].headers, " stanch_");
+    if (strcmp(route->pattern, "/v1/events/{source}") == 0 && has_token && !strstr(callers[who].headers, "Basic"))
+        is_good = false; /* what is a token here is for events of its source, or for none */
     fill(route->pattern, path);
     if (is_good && strcmp(path, "/v1/stream") == 0)
         return; /* does not end */

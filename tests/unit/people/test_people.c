@@ -90,6 +90,10 @@ static void what_makes_no_sense_is_refused(void **state)
          "token \"t\" may approve, but belongs to no person: people decide, programs do not"},
         {"{'tokens':[{'name':'t','hash':'h','may':'read'},{'name':'u','hash':'h','may':'read'}]}",
          "token \"t\" and \"u\" have the same hash"},
+        {"{'tokens':[{'name':'t','source':'am','may':'read'}]}",
+         "token \"t\" is for events of a source: it can do nothing else, so `may` says nothing"},
+        {"{'people':[{'name':'a'}],'tokens':[{'name':'t','source':'am','person':'a'}]}",
+         "token \"t\" is for events of a source, not of a person"},
         {"{'pool':['x']}", "pool: there is no person \"x\" in this file"},
         {"{'roles':{'ic':{'people':['x']}}}", "roles.ic.people: there is no person \"x\" in this file"},
     };
