@@ -343,15 +343,24 @@ def plugin_call(requests):
         return program("bench_plugin", BUILD / "bin/stanch", world.plugin_dir, world.dir / "hosts.lock", requests)
 
 
+def pss_of_all(pid):
+    """(KiB, how many) of a process and all below it; None: one of them has ended meanwhile, as those do that helped at the start."""
+    pids, total = tree(pid), 0
+    try:
+        for each in pids:
+            rollup = Path(f"/proc/{each}/smaps_rollup").read_text()
+            total += int(next(line.split()[1] for line in rollup.splitlines() if line.startswith("Pss:")))
+    except (OSError, StopIteration):
+        return None
+    return (total, len(pids)) if tree(pid) == pids else None
+
+
 def idle(_):
     """All processes of a daemon that has nothing to do, with three instances."""
     with daemon() as it:
         it.api("GET", "/v1/status")
-        pids, total = tree(it.process.pid), 0
-        for pid in pids:
-            rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-            total += int(next(line.split()[1] for line in rollup.splitlines() if line.startswith("Pss:")))
-        return {"idle_pss_kib": total, "idle_processes": len(pids)}
+        total, count = wait_for(lambda: pss_of_all(it.process.pid), "its processes to stay", every=0.5)
+        return {"idle_pss_kib": total, "idle_processes": count}
 
 
 class Measure:
