@@ -77,7 +77,8 @@ def judge_read(tally, name, entries, limit_ms):
 def judge_effect(tally, name, entries, limit_ms):
     sent, answered = find(entries, "action.sent"), find(entries, "action.answered")
     if not tally.hold("effects that ended as unknown", answered and answered[0]["data"]["outcome"] == "unknown",
-                      f"{name}: {[e['data'] for e in answered]}"):
+                      f"{name}: {[e['data'] for e in answered]}, {len(sent)} sent, "
+                      f"{[e['data']['text'] for e in find(entries, 'step.noted')]}"):
         return
     took = at_ms(answered[0]) - at_ms(sent[0])
     tally.hold("calls that ended in time", took <= limit_ms, f"{name}: an effect took {took} ms of {limit_ms:.0f}")
@@ -101,16 +102,16 @@ def break_all(long, _seed):
     """Every way of breaking at once, each in an instance of its own, in a read and in an effect that is not safe to
     repeat."""
     tally = Tally()
-    # hundreds of forks of a sanitized process take the machine for themselves: theirs is a turn of its own
-    turns = [[b for b in BREAKS if b != "fork"], ["fork"]] if KIND == "asan" else [BREAKS]
+    # A host may not fork, but LeakSanitizer must: the sanitized one has no such rule (host_harden.c), so a bomb goes off there
+    # that never does in the product, and takes the machine for itself. The other builds judge it.
+    breaks = [b for b in BREAKS if b != "fork"] if KIND == "asan" else BREAKS
     for action in ("set_unprotected", "set_reconcilable") if long else ("set_unprotected",):
-        for breaks in turns:
-            world, machine = World(), Machine()
-            try:
-                break_with(tally, world, machine, action, breaks)
-            finally:
-                machine.over.set()
-                world.close()
+        world, machine = World(), Machine()
+        try:
+            break_with(tally, world, machine, action, breaks)
+        finally:
+            machine.over.set()
+            world.close()
     return tally
 
 
