@@ -254,7 +254,6 @@ static json_t *describe(const struct stanch_plugin_instance *instance)
     stanch_json_set_str(out, "summary", stanch_json_str(instance->declaration, "summary", ""));
     stanch_json_set_str(out, "digest", instance->digest);
     stanch_json_set_str(out, "environment", instance->environment);
-    stanch_json_set_str(out, "state", stanch_plugin__state_word(instance->state));
     stanch_json_set_str(out, "why", instance->why);
     json_object_set_new(out, "restarts", json_integer(instance->restarts));
     json_object_set_new(out, "actions", instance->actions ? json_deep_copy(instance->actions) : json_object());
@@ -270,9 +269,13 @@ static json_t *describe(const struct stanch_plugin_instance *instance)
 const json_t *stanch_plugins_describe(struct stanch_plugins *plugins, const char *name)
 {
     struct stanch_plugin_instance *instance = plugins ? stanch_plugin__find(plugins, name) : NULL;
-    if (instance && !instance->description)
+    if (!instance)
+        return NULL;
+    if (!instance->description)
         instance->description = describe(instance);
-    return instance ? instance->description : NULL;
+    /* not kept: a host that is dying is down before its death is told to anybody */
+    stanch_json_set_str(instance->description, "state", stanch_plugin__state_word(instance->state));
+    return instance->description;
 }
 
 json_t *stanch_plugins_list(struct stanch_plugins *plugins)

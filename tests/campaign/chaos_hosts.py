@@ -34,7 +34,6 @@ def body(action, insists):
     for _ = 1, {12 if insists else 1} do
         ok, err = pcall(function() {effect} end)
         if ok or err.kind == "remote" then break end -- a person said of what was sent that it did not happen
-        sleep "3s"
     end
     note(ok and "effect: fine" or "effect: " .. err.kind)'''
 

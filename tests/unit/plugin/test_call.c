@@ -90,6 +90,7 @@ static void one_fault(struct world *world, const struct fault *fault)
     write_file(world->behaviour, line, 0644);
     (void)unlink(world->log);
     (void)unlink(world->state);
+    wait_state(world, "effects", "up");
     int64_t started = stanch_loop_mono_ms(world->loop);
     call_wait(world, "apply", "set_unprotected", set_input(5, "K"), 300, &reply);
     int64_t took = stanch_loop_mono_ms(world->loop) - started;
@@ -97,6 +98,7 @@ static void one_fault(struct world *world, const struct fault *fault)
     if (fault->code)
         assert_int_equal(reply.err.code, fault->code);
     assert_true(took <= 1300); /* the deadline + 1 s */
+    assert_string_equal(reply.host, fault->dies ? "down" : "up");
     assert_int_equal(count_lines(world->log), fault->effects);
     if (strstr(fault->behaviour, "retry"))
         assert_true(reply.retry && reply.retry_after_ms == 70);

@@ -38,6 +38,7 @@ struct reply {
     struct stanch_err err;
     bool retry;
     int64_t retry_after_ms, took_us;
+    char host[12]; /* what the instance was said to be when the answer came */
 };
 
 static inline void write_file(const char *path, const char *text, mode_t mode)
@@ -201,6 +202,8 @@ static inline void on_reply(void *ctx, const struct stanch_plugin_answer *answer
     reply->retry = answer->retry;
     reply->retry_after_ms = answer->retry_after_ms;
     reply->took_us = answer->took_us;
+    (void)snprintf(reply->host, sizeof reply->host, "%s",
+                   stanch_json_str(stanch_plugins_describe(reply->world->plugins, "effects"), "state", ""));
     stanch_loop_stop(reply->world->loop);
 }
 
