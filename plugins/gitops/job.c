@@ -185,14 +185,15 @@ static void cut_connections(void)
     }
 }
 
-/* With the lock held: a job whose time is up ends now, also when its own call is not asking any more. */
+/* With the lock held: a job whose time is up ends now, also when its own call is not asking any more. Each time anew:
+ * when it was cut it may not have had the connection yet that it waits on. */
 static void cut_late(struct gitops *gitops)
 {
     struct gitops_job *running = gitops->running;
     if (!running)
         return;
     bool is_stuck = running->op == 0 && mono_ms() > gitops->moved_mono_ms + STUCK_MS;
-    if (mono_ms() < running->deadline_mono_ms && !is_stuck)
+    if (!running->is_cut && mono_ms() < running->deadline_mono_ms && !is_stuck)
         return;
     running->is_cut = true;
     cut_connections();

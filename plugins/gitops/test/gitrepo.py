@@ -26,6 +26,7 @@ class Deploy:
     def __init__(self, folder, name="deploy", branch="main"):
         self.bare, self.work, self.branch = folder / f"{name}.git", folder / f"{name}-work", branch
         git(folder, "init", "-q", "--bare", "-b", branch, self.bare)
+        git(self.bare, "config", "gc.auto", "0")  # else a push leaves one in the background, packing under check()
         git(folder, "clone", "-q", self.bare, self.work)
         git(self.work, "checkout", "-q", "-B", branch)
 

@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import threading
+import time
 
 import pytest
 from gitrepo import ENV, Deploy, Sshd, free_port, git, make_key
@@ -633,6 +634,16 @@ def test_a_call_that_is_given_up_ends_soon(connect, silent, tmp_path):
         one.host.cancel(call)
     for call in calls:
         assert one.host.wait(call, 60)["outcome"] == "failed"
+
+
+def test_a_call_that_is_given_up_at_any_moment_ends_soon(connect, silent, tmp_path):
+    """Also when that is just before it connects: there is nothing to cut yet."""
+    one = silent_client(connect, silent, tmp_path / "state")
+    for number in range(40):
+        call = one.host.start("plan", "revert", {"args": {}}, deadline_ms=600000)
+        time.sleep(number / 4000)  # the moments of the first 10 ms, one by one
+        one.host.cancel(call)
+        assert one.host.wait(call, 60)["outcome"] == "failed", number
 
 
 def test_nobody_listens(connect):
