@@ -135,7 +135,7 @@ uint32_t sdk_declare__(const struct sdk_plugin *plugin, struct stanch_text setti
                        struct stanch_text *ret_why)
 {
     json_t *value = json_loadb(settings.data, settings.len, JSON_ALLOW_NUL, NULL), *more = NULL;
-    const char *why = plugin->declare ? plugin->declare(value, &more) : NULL;
+    const char *why = plugin->declare(value, &more);
     if (why) {
         *ret_why = sdk_span(why);
     } else if (more) {
@@ -162,7 +162,7 @@ struct stanch_plugin sdk_entry__(const struct sdk_plugin *plugin,
         .close = close_instance,
         .call = start_call,
         .cancel = cancel_call,
-        .declare = declare,
+        .declare = plugin->declare ? declare : NULL, /* core asks with the settings only who declares by them */
     };
 }
 
