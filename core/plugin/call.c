@@ -232,20 +232,31 @@ void stanch_plugin_call_cancel(struct stanch_plugin_call *call)
     json_decref(head);
 }
 
+static int check_args(const char *plugin, const char *name, const json_t *actions, const char *action,
+                      const json_t *args, struct stanch_err *err)
+{
+    const json_t *found = json_object_get(actions, action);
+    char near[400];
+    if (found)
+        return stanch_schema_check(json_object_get(found, "params"), args, "args", "argument", err);
+    stanch_suggest_text(actions, action, near);
+    return stanch_err_set(err, STANCH_E_NOT_FOUND, "%s \"%s\" has no action \"%s\"%s", plugin, name, action, near);
+}
+
 int stanch_plugins_check_args(struct stanch_plugins *plugins, const char *name, const char *action, const json_t *args,
                               struct stanch_err *err)
 {
     struct stanch_plugin_instance *instance = stanch_plugin__find(plugins, name);
-    const json_t *found = instance ? json_object_get(instance->actions, action) : NULL;
-    char near[400];
     if (!instance)
         return stanch_err_set(err, STANCH_E_NOT_FOUND, "there is no plugin instance \"%s\"", name);
     if (!instance->actions)
         return stanch_err_set(err, STANCH_E_NOT_FOUND, "%s \"%s\" has not been up yet: its actions are not known",
                               instance->plugin, name);
-    if (found)
-        return stanch_schema_check(json_object_get(found, "params"), args, "args", "argument", err);
-    stanch_suggest_text(instance->actions, action, near);
-    return stanch_err_set(err, STANCH_E_NOT_FOUND, "%s \"%s\" has no action \"%s\"%s", instance->plugin, name, action,
-                          near);
+    return check_args(instance->plugin, name, instance->actions, action, args, err);
+}
+
+int stanch_described_check_args(const json_t *described, const char *action, const json_t *args, struct stanch_err *err)
+{
+    return check_args(stanch_json_str(described, "plugin", ""), stanch_json_str(described, "name", ""),
+                      json_object_get(described, "actions"), action, args, err);
 }

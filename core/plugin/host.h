@@ -102,6 +102,10 @@ void stanch_host__log(struct stanch_instance *instance, int level, const char *f
 /* host_load.c */
 /** Load the shared object, check ABI, declaration and settings, open it. ret_digest: 65 bytes */
 int stanch_host__load(struct stanch_instance *instance, const char *path, char ret_digest[65], struct stanch_err *err);
+/** Load the shared object and check ABI and declaration, no more: it is not opened. by_settings: ask it also what it
+ *  declares by the instance's settings. */
+int stanch_host__load_declaration(struct stanch_instance *instance, const char *path, bool by_settings,
+                                  char ret_digest[65], struct stanch_err *err);
 void stanch_host__unload(struct stanch_instance *instance);
 
 /* host_secret.c */
@@ -159,6 +163,8 @@ void stanch_host__run_start(struct stanch_call *call, const struct stanch_run_or
 /* host_harden.c */
 /** Before the plugin's code is there: limits, no new privileges, no core dumps, seccomp. */
 int stanch_host__harden(struct stanch_err *err);
+/** For a host that only declares, before the plugin's code is there: it can reach nothing and change nothing any more. */
+int stanch_host__seal(struct stanch_err *err);
 /** Before open: Landlock, files. returns 0; *ret_has false when the kernel has no Landlock. */
 int stanch_host__confine(struct stanch_instance *instance, bool *ret_has, struct stanch_err *err);
 

@@ -107,12 +107,12 @@ static int add_denied(scmp_filter_ctx filter)
     return rc;
 }
 
-static int load_seccomp(struct stanch_err *err)
+static int load_seccomp(int (*add)(scmp_filter_ctx filter), struct stanch_err *err)
 {
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
     if (!filter)
         return stanch_err_set(err, STANCH_E_SYSTEM, "no seccomp filter could be made");
-    int rc = add_denied(filter);
+    int rc = add(filter);
     rc = rc ? rc : seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
     rc = rc ? rc : seccomp_load(filter);
     seccomp_release(filter);
@@ -132,7 +132,44 @@ int stanch_host__harden(struct stanch_err *err)
     if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || setrlimit(RLIMIT_AS, &memory) < 0)
         return stanch_err_errno(err, STANCH_E_SYSTEM, errno, "the limits of a plugin host");
 #endif
-    return load_seccomp(err);
+    return load_seccomp(add_denied, err);
+}
+
+/* ---- a host that only declares ---- */
+
+/* What reaches others, and what changes files without opening them for writing. */
+static const int sealed[] = {
+    SCMP_SYS(socket),    SCMP_SYS(connect),     SCMP_SYS(bind),         SCMP_SYS(creat),        SCMP_SYS(truncate),
+    SCMP_SYS(mkdir),     SCMP_SYS(mkdirat),     SCMP_SYS(rmdir),        SCMP_SYS(unlink),       SCMP_SYS(unlinkat),
+    SCMP_SYS(rename),    SCMP_SYS(renameat),    SCMP_SYS(renameat2),    SCMP_SYS(link),         SCMP_SYS(linkat),
+    SCMP_SYS(symlink),   SCMP_SYS(symlinkat),   SCMP_SYS(chmod),        SCMP_SYS(fchmod),       SCMP_SYS(fchmodat),
+    SCMP_SYS(chown),     SCMP_SYS(fchown),      SCMP_SYS(lchown),       SCMP_SYS(fchownat),     SCMP_SYS(utime),
+    SCMP_SYS(utimes),    SCMP_SYS(futimesat),   SCMP_SYS(utimensat),    SCMP_SYS(setxattr),     SCMP_SYS(lsetxattr),
+    SCMP_SYS(fsetxattr), SCMP_SYS(removexattr), SCMP_SYS(lremovexattr), SCMP_SYS(fremovexattr), SCMP_SYS(mq_open),
+    SCMP_SYS(mq_unlink), SCMP_SYS(shmget),      SCMP_SYS(msgget),       SCMP_SYS(semget),
+};
+
+static int add_sealed(scmp_filter_ctx filter)
+{
+    static const uint64_t writes[][2] = {
+        {O_ACCMODE, O_WRONLY}, {O_ACCMODE, O_RDWR}, {O_CREAT, O_CREAT}, {O_TRUNC, O_TRUNC}};
+    uint32_t no = SCMP_ACT_ERRNO(EPERM);
+    int rc = 0;
+    for (size_t i = 0; i < sizeof sealed / sizeof *sealed; i++)
+        rc = rc ? rc : seccomp_rule_add(filter, no, sealed[i], 0);
+    for (size_t i = 0; i < sizeof writes / sizeof *writes; i++) {
+        struct scmp_arg_cmp open_flags = SCMP_A1(SCMP_CMP_MASKED_EQ, writes[i][0], writes[i][1]);
+        struct scmp_arg_cmp openat_flags = SCMP_A2(SCMP_CMP_MASKED_EQ, writes[i][0], writes[i][1]);
+        rc = rc ? rc : seccomp_rule_add(filter, no, SCMP_SYS(open), 1, open_flags);
+        rc = rc ? rc : seccomp_rule_add(filter, no, SCMP_SYS(openat), 1, openat_flags);
+    }
+    /* hides its flags in memory, as clone3 does */
+    return rc ? rc : seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(openat2), 0);
+}
+
+int stanch_host__seal(struct stanch_err *err)
+{
+    return load_seccomp(add_sealed, err);
 }
 
 /* ---- Landlock: https://docs.kernel.org/userspace-api/landlock.html ---- */

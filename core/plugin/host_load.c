@@ -57,7 +57,7 @@ static int check_abi(const struct stanch_plugin *plugin, const char *path, struc
     return 0;
 }
 
-static int load_declaration(struct stanch_instance *instance, const char *path, struct stanch_err *err)
+static int read_declaration(struct stanch_instance *instance, const char *path, struct stanch_err *err)
 {
     const struct stanch_text *text = &instance->plugin->declaration;
     const char *slash = strrchr(path, '/');
@@ -169,15 +169,22 @@ static int open_instance(struct stanch_instance *instance, struct stanch_err *er
     return stanch_err_set(err, STANCH_E_INVALID, "the plugin refused its settings: %s", text);
 }
 
+int stanch_host__load_declaration(struct stanch_instance *instance, const char *path, bool by_settings,
+                                  char ret_digest[65], struct stanch_err *err)
+{
+    int rc = digest_file(path, ret_digest, err);
+    rc = rc ? rc : load_symbol(instance, path, err);
+    rc = rc ? rc : read_declaration(instance, path, err);
+    if (rc < 0 || !by_settings)
+        return rc;
+    rc = stanch_declaration_check_settings(instance->declaration, instance->settings, instance->secret_names, err);
+    return rc ? rc : declare_more(instance, err);
+}
+
 int stanch_host__load(struct stanch_instance *instance, const char *path, char ret_digest[65], struct stanch_err *err)
 {
     bool has_landlock = false;
-    int rc = digest_file(path, ret_digest, err);
-    rc = rc ? rc : load_symbol(instance, path, err);
-    rc = rc ? rc : load_declaration(instance, path, err);
-    rc = rc ? rc
-            : stanch_declaration_check_settings(instance->declaration, instance->settings, instance->secret_names, err);
-    rc = rc ? rc : declare_more(instance, err);
+    int rc = stanch_host__load_declaration(instance, path, true, ret_digest, err);
     rc = rc ? rc : stanch_host__places_collect(instance, err);
     rc = rc ? rc : make_state_dir(instance, err);
     rc = rc ? rc : stanch_host__confine(instance, &has_landlock, err);

@@ -98,7 +98,8 @@ static void say_failed(struct stanch_instance *instance, const struct stanch_err
 
 static void say_hello(struct stanch_instance *instance, const char *digest)
 {
-    json_t *head = json_pack("{s:s, s:s, s:O}", "t", "hello", "digest", digest, "declaration", instance->declaration);
+    json_t *head = json_pack("{s:s, s:s, s:O, s:b}", "t", "hello", "digest", digest, "declaration",
+                             instance->declaration, "declares_by_settings", instance->plugin->declare != NULL);
     (void)stanch_channel_send(instance->channel, head, NULL, 0, NULL);
     json_decref(head);
 }
@@ -117,22 +118,44 @@ static int read_secrets(struct stanch_instance *instance, const json_t *list, st
     return rc;
 }
 
-static void open_instance(struct stanch_instance *instance, const json_t *head)
+static int open_instance(struct stanch_instance *instance, const json_t *head, char ret_digest[65],
+                         struct stanch_err *err)
+{
+    int link_fd = (int)stanch_json_int(head, "launch_fd", -1);
+    int rc = read_secrets(instance, json_object_get(head, "secrets"), err);
+    instance->state_dir = stanch_strdup(stanch_json_str(head, "state_dir", NULL));
+    if (link_fd >= 0)
+        rc = rc ? rc : stanch_host__launcher_open(instance, link_fd, err);
+    return rc ? rc : stanch_host__load(instance, stanch_json_str(head, "so", ""), ret_digest, err);
+}
+
+/* Nothing was handed over but the plugin's path, and for what is declared by the settings those that are not secret.
+ * Which secrets there are is known by name, so that the settings can be checked as if they were opened. */
+static int declare_instance(struct stanch_instance *instance, const json_t *head, char ret_digest[65],
+                            struct stanch_err *err)
+{
+    size_t i;
+    json_t *one;
+    json_array_foreach(json_object_get(head, "secrets"), i, one)
+        json_object_set_new(instance->secret_names, stanch_json_str(one, "setting", ""), json_true());
+    int rc = stanch_host__seal(err);
+    return rc ? rc
+              : stanch_host__load_declaration(instance, stanch_json_str(head, "so", ""),
+                                              json_object_get(head, "settings") != NULL, ret_digest, err);
+}
+
+static void begin_instance(struct stanch_instance *instance, const json_t *head)
 {
     struct stanch_err err = {0};
     char digest[65];
     STANCH_AUTO_BUF struct stanch_buf text = {0};
     const json_t *settings = json_object_get(head, "settings");
     instance->name = stanch_strdup(stanch_json_str(head, "instance", ""));
-    instance->state_dir = stanch_strdup(stanch_json_str(head, "state_dir", NULL));
     instance->settings = settings ? json_deep_copy(settings) : json_object();
     stanch_json_write(instance->settings, &text);
     instance->settings_text = stanch_buf_take(&text);
-    int link_fd = (int)stanch_json_int(head, "launch_fd", -1);
-    int rc = read_secrets(instance, json_object_get(head, "secrets"), &err);
-    if (link_fd >= 0)
-        rc = rc ? rc : stanch_host__launcher_open(instance, link_fd, &err);
-    rc = rc ? rc : stanch_host__load(instance, stanch_json_str(head, "so", ""), digest, &err);
+    int rc = stanch_json_bool(head, "declare", false) ? declare_instance(instance, head, digest, &err)
+                                                      : open_instance(instance, head, digest, &err);
     if (rc < 0)
         say_failed(instance, &err);
     else
@@ -148,7 +171,7 @@ static void on_frame(void *ctx, const json_t *head, const void *attachment, size
     if (fd >= 0)
         close(fd);
     if (strcmp(kind, "open") == 0 && !instance->name)
-        open_instance(instance, head);
+        begin_instance(instance, head);
     else if (strcmp(kind, "call") == 0)
         stanch_host__call_start(instance, head, attachment, len);
     else if (strcmp(kind, "cancel") == 0)

@@ -46,10 +46,8 @@ static void set_state(struct stanch_plugin_instance *instance, enum stanch_plugi
 static void report_first(struct stanch_plugin_instance *instance, int code, const char *why)
 {
     struct stanch_err err;
-    char at[40] = "";
-    if (instance->line > 0)
-        (void)snprintf(at, sizeof at, "line %lld: ", (long long)instance->line);
-    stanch_err_set(&err, code, "%s%s \"%s\": %s", at, instance->plugin, instance->name, why);
+    stanch_err_set(&err, code, "%s", why);
+    stanch_plugin__err_where(&err, instance->line, instance->plugin, instance->name);
     stanch_plugin__first_failed(instance, &err);
 }
 
@@ -162,6 +160,16 @@ void stanch_plugin__kill(struct stanch_plugin_instance *instance, const char *fm
 
 /* ---- frames ---- */
 
+void stanch_plugin__take_hello(struct stanch_plugin_instance *instance, const json_t *hello)
+{
+    const json_t *declaration = json_object_get(hello, "declaration");
+    (void)snprintf(instance->digest, sizeof instance->digest, "%.64s", stanch_json_str(hello, "digest", ""));
+    json_decref(instance->declaration);
+    json_decref(instance->actions);
+    instance->declaration = json_deep_copy(declaration);
+    instance->actions = stanch_declaration_actions(declaration);
+}
+
 static void on_hello(struct stanch_plugin_instance *instance, const json_t *head)
 {
     struct stanch_err err;
@@ -175,11 +183,7 @@ static void on_hello(struct stanch_plugin_instance *instance, const json_t *head
         return;
     }
     stanch_timer_stop(instance->plugins->loop, &instance->timer);
-    (void)snprintf(instance->digest, sizeof instance->digest, "%.64s", stanch_json_str(head, "digest", ""));
-    json_decref(instance->declaration);
-    json_decref(instance->actions);
-    instance->declaration = json_deep_copy(declaration);
-    instance->actions = stanch_declaration_actions(declaration);
+    stanch_plugin__take_hello(instance, head);
     if (stanch_plugin__launcher_start(instance, &err) < 0) {
         stanch_plugin__kill(instance, "its commands could not be prepared: %s", err.text);
         return;
@@ -255,6 +259,12 @@ static void on_closed(void *ctx, const struct stanch_err *why)
     check_dead(instance);
 }
 
+char *stanch_plugin__exit_text(int status)
+{
+    return status > 128 ? stanch_asprintf("the host was ended by signal %d (%s)", status - 128, strsignal(status - 128))
+                        : stanch_asprintf("the host ended with exit code %d", status);
+}
+
 static void on_exit_(void *ctx, int status)
 {
     struct stanch_plugin_instance *instance = ctx;
@@ -262,9 +272,7 @@ static void on_exit_(void *ctx, int status)
     instance->has_exited = true;
     instance->state = STANCH_PLUGIN_DYING;
     if (!is_ours || strcmp(instance->death_why, "the host closed its channel") == 0) {
-        STANCH_AUTO_FREE char *text = status > 128 ? stanch_asprintf("the host was ended by signal %d (%s)",
-                                                                     status - 128, strsignal(status - 128))
-                                                   : stanch_asprintf("the host ended with exit code %d", status);
+        STANCH_AUTO_FREE char *text = stanch_plugin__exit_text(status);
         set_text(&instance->death_why, text);
     }
     check_dead(instance);

@@ -49,6 +49,18 @@ void stanch_plugins_when_ready(struct stanch_plugins *plugins, void (*fn)(void *
 const json_t *stanch_plugins_describe(struct stanch_plugins *plugins, const char *instance);
 /** All instances, in order of configuration; plugins NULL: none. new array of the above. */
 json_t *stanch_plugins_list(struct stanch_plugins *plugins);
+/** What instances declare, without opening any: a host is started for each plugin with no settings, no secrets, no state
+ *  directory, and no way to reach or change anything; it tells the plugin's declaration, and is gone when this returns.
+ *  A plugin that declares by its settings (sdk/README.md: http, exec) is asked a second time, with those that are not
+ *  secret; it is not opened either. Not from inside a callback: turns the loop until it is done.
+ *  instances: borrowed, as in the configuration: an array of what stanch_plugins_add takes. ret: new: {name: what
+ *  stanch_plugins_describe would give, its state "up"}; empty when there are none.
+ *  returns 0 | STANCH_E_INVALID | STANCH_E_NOT_FOUND (no such plugin) | STANCH_E_SYSTEM | STANCH_E_CRASHED |
+ *  STANCH_E_TIMEOUT (no hello within 15 s); the text begins with the line, if that is known, plugin and name, of the
+ *  first instance that failed */
+int stanch_plugins_declared(struct stanch_loop *loop, const char *exe, const char *plugin_dir, const json_t *instances,
+                            json_t **ret, struct stanch_err *err);
+
 /** Be told when an instance's state changes (up, down, disabled). One listener. */
 void stanch_plugins_on_change(struct stanch_plugins *plugins,
                               void (*fn)(void *ctx, const char *instance, const char *state, const char *why),
@@ -79,6 +91,10 @@ struct stanch_plugin_request {
  *  returns 0 | STANCH_E_INVALID (text names the argument and what was expected) | STANCH_E_NOT_FOUND */
 int stanch_plugins_check_args(struct stanch_plugins *plugins, const char *instance, const char *action,
                               const json_t *args, struct stanch_err *err);
+
+/** As stanch_plugins_check_args, for one that is only described. described: one value of stanch_plugins_declared. */
+int stanch_described_check_args(const json_t *described, const char *action, const json_t *args,
+                                struct stanch_err *err);
 
 /** Call. on_answer: exactly once, later, at the latest 1 s after the deadline.
  *  ret: shared handle until on_answer; may be NULL.

@@ -13,22 +13,29 @@
 #define LOCK_WAIT_MS  5000
 #define MAX_INSTANCES 200
 
-int stanch_plugins_new(struct stanch_loop *loop, const char *exe, const char *plugin_dir, const char *state_dir,
-                       const char *lock_path, struct stanch_plugins **ret, struct stanch_err *err)
+struct stanch_plugins *stanch_plugin__registry_new(struct stanch_loop *loop, const char *exe, const char *plugin_dir)
 {
-    int fd = -1, rc = stanch_hostlock_take(lock_path, LOCK_WAIT_MS, &fd, err);
-    if (rc < 0)
-        return rc;
     struct stanch_plugins *plugins = STANCH_NEW(struct stanch_plugins);
     plugins->loop = loop;
     plugins->exe = stanch_strdup(exe);
     plugins->plugin_dir = realpath(plugin_dir, NULL);
     if (!plugins->plugin_dir)
         plugins->plugin_dir = stanch_strdup(plugin_dir); /* add says that it is not there */
+    plugins->lock_fd = -1;
+    plugins->last = &plugins->instances;
+    return plugins;
+}
+
+int stanch_plugins_new(struct stanch_loop *loop, const char *exe, const char *plugin_dir, const char *state_dir,
+                       const char *lock_path, struct stanch_plugins **ret, struct stanch_err *err)
+{
+    int fd = -1, rc = stanch_hostlock_take(lock_path, LOCK_WAIT_MS, &fd, err);
+    if (rc < 0)
+        return rc;
+    struct stanch_plugins *plugins = stanch_plugin__registry_new(loop, exe, plugin_dir);
     plugins->state_dir = stanch_strdup(state_dir);
     plugins->lock_path = stanch_strdup(lock_path);
     plugins->lock_fd = fd;
-    plugins->last = &plugins->instances;
     *ret = plugins;
     return 0;
 }
@@ -43,7 +50,8 @@ void stanch_plugins_free(struct stanch_plugins *plugins)
         stanch_plugin__instance_free(instance);
     }
     stanch_timer_stop(plugins->loop, &plugins->ready_timer);
-    close(plugins->lock_fd);
+    if (plugins->lock_fd >= 0)
+        close(plugins->lock_fd);
     free(plugins->exe);
     free(plugins->plugin_dir);
     free(plugins->state_dir);
@@ -143,6 +151,14 @@ void stanch_plugin__first_failed(struct stanch_plugin_instance *instance, const 
     check_ready(instance->plugins);
 }
 
+void stanch_plugin__err_where(struct stanch_err *err, int64_t line, const char *plugin, const char *name)
+{
+    char at[40] = "";
+    if (line > 0)
+        (void)snprintf(at, sizeof at, "line %lld: ", (long long)line);
+    (void)stanch_err_wrap(err, "%s%s \"%s\"", at, plugin, name);
+}
+
 /* ---- add ---- */
 
 static bool is_name(const char *name, const char *characters)
@@ -196,8 +212,12 @@ static int check_config(struct stanch_plugins *plugins, const json_t *config, st
     return 0;
 }
 
-static struct stanch_plugin_instance *new_instance(struct stanch_plugins *plugins, const json_t *config)
+int stanch_plugin__instance_new(struct stanch_plugins *plugins, const json_t *config,
+                                struct stanch_plugin_instance **ret, struct stanch_err *err)
 {
+    int rc = check_config(plugins, config, err);
+    if (rc < 0)
+        return rc;
     struct stanch_plugin_instance *instance = STANCH_NEW(struct stanch_plugin_instance);
     const json_t *settings = json_object_get(config, "settings");
     instance->plugins = plugins;
@@ -208,23 +228,32 @@ static struct stanch_plugin_instance *new_instance(struct stanch_plugins *plugin
     instance->so_path = stanch_asprintf("%s/%s.so", plugins->plugin_dir, instance->plugin);
     instance->settings = settings ? json_deep_copy(settings) : json_object();
     instance->is_first = true;
-    return instance;
+    rc = check_plugin(plugins, instance->plugin, instance->so_path, err);
+    if (rc < 0)
+        stanch_plugin__instance_free(instance);
+    else
+        *ret = instance;
+    return rc;
+}
+
+void stanch_plugin__instance_add(struct stanch_plugin_instance *instance)
+{
+    *instance->plugins->last = instance;
+    instance->plugins->last = &instance->next;
 }
 
 int stanch_plugins_add(struct stanch_plugins *plugins, const json_t *config, struct stanch_err *err)
 {
-    int rc = check_config(plugins, config, err);
+    struct stanch_plugin_instance *instance;
+    int rc = stanch_plugin__instance_new(plugins, config, &instance, err);
     if (rc < 0)
         return rc;
-    struct stanch_plugin_instance *instance = new_instance(plugins, config);
-    rc = check_plugin(plugins, instance->plugin, instance->so_path, err);
-    rc = rc ? rc : stanch_plugin__start(instance, err);
+    rc = stanch_plugin__start(instance, err);
     if (rc < 0) {
         stanch_plugin__instance_free(instance);
         return rc;
     }
-    *plugins->last = instance;
-    plugins->last = &instance->next;
+    stanch_plugin__instance_add(instance);
     stanch_plugin__note_hosts(plugins);
     return 0;
 }

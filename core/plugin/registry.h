@@ -1,5 +1,5 @@
-/* registry.h: core's side, inside: instances, their hosts, calls. Included by registry.c, instance.c, call.c
- * only. Thread: loop thread.
+/* registry.h: core's side, inside: instances, their hosts, calls. Included by registry.c, instance.c, call.c,
+ * launcher.c and declared.c only. Thread: loop thread.
  */
 #ifndef STANCH_PLUGIN_REGISTRY_H
 #define STANCH_PLUGIN_REGISTRY_H
@@ -76,6 +76,16 @@ struct stanch_plugins {
 };
 
 /* registry.c */
+/** Without a lock, a state directory, and instances. new; stanch_plugins_free takes it. */
+struct stanch_plugins *stanch_plugin__registry_new(struct stanch_loop *loop, const char *exe, const char *plugin_dir);
+/** Check a configuration and make the instance; nothing is started. ret: new
+ *  returns 0 | STANCH_E_INVALID | STANCH_E_NOT_FOUND */
+int stanch_plugin__instance_new(struct stanch_plugins *plugins, const json_t *config,
+                                struct stanch_plugin_instance **ret, struct stanch_err *err);
+/** Taken, as the last one. */
+void stanch_plugin__instance_add(struct stanch_plugin_instance *instance);
+/** Put "line 12: http \"shop\": " before the text. line 0: not known. */
+void stanch_plugin__err_where(struct stanch_err *err, int64_t line, const char *plugin, const char *name);
 struct stanch_plugin_instance *stanch_plugin__find(struct stanch_plugins *plugins, const char *name);
 const char *stanch_plugin__state_word(enum stanch_plugin_state state);
 /** An instance has a new state: forget its description, tell the listeners. */
@@ -86,6 +96,10 @@ void stanch_plugin__first_failed(struct stanch_plugin_instance *instance, const 
 void stanch_plugin__note_hosts(struct stanch_plugins *plugins);
 
 /* instance.c */
+/** Keep what it is. hello: its declaration was checked */
+void stanch_plugin__take_hello(struct stanch_plugin_instance *instance, const json_t *hello);
+/** How a host ended. status: of on_exit. new */
+char *stanch_plugin__exit_text(int status);
 /** Start a host. returns 0 | STANCH_E_INVALID (a secret) | STANCH_E_SYSTEM */
 int stanch_plugin__start(struct stanch_plugin_instance *instance, struct stanch_err *err);
 /** The host is of no use any more: kill it; its calls become unknown when it is gone. why: for people */

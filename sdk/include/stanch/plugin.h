@@ -204,7 +204,8 @@ struct stanch_plugin {
     /** The caller gave up; answer soon. May be NULL. */
     void (*cancel)(void *state, struct stanch_call *call);
     /** What this instance has beyond the declaration, from its settings (which were checked, secrets left out):
-     *  JSON {"actions":{},"sources":{}}, each as in the declaration. Called once, before open. May be NULL.
+     *  JSON {"actions":{},"sources":{}}, each as in the declaration. Called once, before open, or without it when
+     *  nothing but the declaration is wanted. May be NULL.
      *  ret_more: lives until close. returns 0, or 1 with a message in ret_why. */
     uint32_t (*declare)(struct stanch_text settings, struct stanch_text *ret_more, struct stanch_text *ret_why);
 };
