@@ -100,7 +100,8 @@ static void on_checked(void *ctx, struct stanch_catalogue *catalogue, const json
     }
     if (catalogue) {
         flow->is_first_book = false;
-        stanch_book_accept(flow->book, commit);
+        if (flow->book)
+            stanch_book_accept(flow->book, commit);
         swap_in(flow, catalogue);
     } else {
         STANCH_AUTO_FREE char *why = errors_text(errors);
@@ -108,7 +109,8 @@ static void on_checked(void *ctx, struct stanch_catalogue *catalogue, const json
         append_one(flow, stanch_batch_new(), "book.refused",
                    json_pack("{s:s, s:s, s:O}", "commit", commit, "why", why, "errors", errors));
         set_book(flow, "refused", why);
-        stanch_book_refuse(flow->book, commit, why);
+        if (flow->book)
+            stanch_book_refuse(flow->book, commit, why);
     }
     json_decref(flow->candidate);
     flow->candidate = NULL;
@@ -163,7 +165,8 @@ static void on_candidate(void *ctx, const struct stanch_revision *revision)
             append_one(flow, stanch_batch_new(), "book.refused",
                        json_pack("{s:s, s:s}", "commit", revision->commit, "why", why));
             set_book(flow, "refused", why);
-            stanch_book_refuse(flow->book, revision->commit, why);
+            if (flow->book)
+                stanch_book_refuse(flow->book, revision->commit, why);
             return;
         }
         json_array_append_new(files,
@@ -173,6 +176,11 @@ static void on_candidate(void *ctx, const struct stanch_revision *revision)
                                 revision->summary ? revision->summary : "", "author",
                                 revision->author ? revision->author : "", "files", files);
     check_candidate(flow);
+}
+
+void stanch_flow_offer(struct stanch_flow *flow, const struct stanch_revision *revision)
+{
+    on_candidate(flow, revision);
 }
 
 static void on_fault(void *ctx, const char *commit, const struct stanch_err *err)

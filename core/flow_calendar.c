@@ -131,7 +131,7 @@ static void ask(struct stanch_calendar *calendar)
     struct stanch_plugin_request request = {
         .instance = calendar->name, .op = "read", .action = "windows", .input = input, .deadline_ms = DEADLINE_MS};
     calendar->is_out = true;
-    if (stanch_plugins_call(flow->plugins, &request, on_windows, calendar, NULL, &err) == 0)
+    if (flow->world->call(flow->world->ctx, &request, on_windows, calendar, NULL, &err) == 0)
         return;
     calendar->is_out = false;
     bool is_coming = err.code == STANCH_E_UNAVAILABLE; /* its host is: the next look asks again */

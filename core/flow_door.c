@@ -172,6 +172,32 @@ int stanch_flow_test_source(struct stanch_flow *flow, const struct stanch_webhoo
     return rc;
 }
 
+static struct stanch_delivery *new_delivery(struct stanch_flow *flow, const struct stanch_webhook *webhook,
+                                            stanch_flow_done done, void *ctx)
+{
+    struct stanch_delivery *delivery = STANCH_NEW(struct stanch_delivery);
+    delivery->flow = flow;
+    delivery->done = done;
+    delivery->ctx = ctx;
+    (void)snprintf(delivery->source, sizeof delivery->source, "%s", webhook->source);
+    (void)snprintf(delivery->remote, sizeof delivery->remote, "%s", webhook->remote);
+    delivery->received_ms = stanch_flow__now(flow);
+    stanch_ulid(delivery->received_ms, delivery->id);
+    stanch_digest_hex(webhook->body, webhook->body_len, delivery->raw_hex);
+    delivery->body = stanch_strndup(webhook->body, webhook->body_len);
+    delivery->body_len = webhook->body_len;
+    delivery->began = json_array();
+    delivery->result = json_pack("{s:s, s:[]}", "delivery", delivery->id, "events");
+    return delivery;
+}
+
+void stanch_flow_take_events(struct stanch_flow *flow, const char *source, const json_t *events, const char *raw,
+                             stanch_flow_done done, void *ctx)
+{
+    const struct stanch_webhook webhook = {.source = source, .remote = "", .body = raw, .body_len = strlen(raw)};
+    stanch_flow__store(new_delivery(flow, &webhook, done, ctx), events);
+}
+
 int stanch_flow_receive(struct stanch_flow *flow, const struct stanch_webhook *webhook, stanch_flow_done done,
                         void *ctx, struct stanch_err *err)
 {
@@ -195,19 +221,7 @@ int stanch_flow_receive(struct stanch_flow *flow, const struct stanch_webhook *w
         return stanch_err_set(err, STANCH_E_BUSY, "the source \"%s\" sends more than its rate; send it again",
                               webhook->source);
     }
-    struct stanch_delivery *delivery = STANCH_NEW(struct stanch_delivery);
-    delivery->flow = flow;
-    delivery->done = done;
-    delivery->ctx = ctx;
-    (void)snprintf(delivery->source, sizeof delivery->source, "%s", webhook->source);
-    (void)snprintf(delivery->remote, sizeof delivery->remote, "%s", webhook->remote);
-    delivery->received_ms = stanch_flow__now(flow);
-    stanch_ulid(delivery->received_ms, delivery->id);
-    stanch_digest_hex(webhook->body, webhook->body_len, delivery->raw_hex);
-    delivery->body = stanch_strndup(webhook->body, webhook->body_len);
-    delivery->body_len = webhook->body_len;
-    delivery->began = json_array();
-    delivery->result = json_pack("{s:s, s:[]}", "delivery", delivery->id, "events");
+    struct stanch_delivery *delivery = new_delivery(flow, webhook, done, ctx);
     rc = ask_source(flow, webhook, source, false, on_received, delivery, err);
     if (rc < 0) {
         stanch_delivery__free(delivery);

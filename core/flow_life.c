@@ -163,6 +163,7 @@ void stanch_flow_halt(struct stanch_flow *flow)
     stanch_book_free(flow->book);
     flow->book = NULL;
     flow->plugins = NULL; /* they go before the doors do */
+    flow->halted = true;
     stanch_flow__close_door(flow);
 }
 

@@ -9,9 +9,14 @@
 #include "run/stop.h"
 #include <string.h>
 
+json_t *stanch_flow__list_instances(const struct stanch_flow *flow)
+{
+    return flow->halted ? json_array() : flow->world->list(flow->world->ctx);
+}
+
 static json_t *describe_instances(struct stanch_flow *flow)
 {
-    STANCH_AUTO_JSON json_t *list = stanch_plugins_list(flow->plugins);
+    STANCH_AUTO_JSON json_t *list = stanch_flow__list_instances(flow);
     json_t *instances = json_object();
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *described = json_array_get(list, i);

@@ -117,6 +117,7 @@ struct stanch_flow {
     bool has_unmatched;         /* events that came before the runbooks could not be matched yet */
     struct stanch_late_match *late;
     bool draining;
+    bool halted; /* the world is about to go */
     struct stanch_delivery *receiving; /* flow_door.c: their sources have not answered */
     int receiving_count;
     struct stanch_delivery *answered, *answered_last; /* their sources have; they wait for a turn of the loop */
@@ -141,7 +142,8 @@ struct stanch_flow {
  *  its newest entry was written; 0: it has none. */
 int64_t stanch_flow_check_clock(struct stanch_loop *loop, struct stanch_journal *journal, struct stanch_batch *batch);
 
-/** ret: new. All are borrowed and must outlive it. Reads counters of limits back. */
+/** ret: new. All are borrowed and must outlive it. plugins: NULL in a rehearsal, where no webhook comes in. Reads counters of
+ *  limits back. */
 int stanch_flow_new(struct stanch_loop *loop, struct stanch_journal *journal, struct stanch_plugins *plugins,
                     struct stanch_world *world, struct stanch_engine *engine, const struct stanch_flow_config *config,
                     struct stanch_flow **ret, struct stanch_err *err);
@@ -149,6 +151,13 @@ int stanch_flow_new(struct stanch_loop *loop, struct stanch_journal *journal, st
 int stanch_flow_start(struct stanch_flow *flow, struct stanch_err *err);
 /** keeper: copied; all zero: there is none any more. */
 void stanch_flow_keep(struct stanch_flow *flow, struct stanch_flow_keeper keeper);
+/** Judge this commit as if the repository had offered it: for a rehearsal, which has none. revision: borrowed. What came of it
+ *  is in the status ("book"). */
+void stanch_flow_offer(struct stanch_flow *flow, const struct stanch_revision *revision);
+/** Take events in as if their source had given them: for a rehearsal, whose sources are no plugins. events: borrowed, as a source
+ *  gives them; raw: what is kept as the body. done: as in flow.h */
+void stanch_flow_take_events(struct stanch_flow *flow, const char *source, const json_t *events, const char *raw,
+                             stanch_flow_done done, void *ctx);
 void stanch_flow_drain(struct stanch_flow *flow);
 /** Webhooks whose source has not answered yet. */
 int stanch_flow_receiving(const struct stanch_flow *flow);
@@ -172,6 +181,8 @@ void stanch_flow__count(struct stanch_flow *flow, const char *counter);
 int64_t stanch_flow__now(struct stanch_flow *flow);
 /** A plugin came up or changed: what workers may know of it is made anew. */
 void stanch_flow_plugins_changed(struct stanch_flow *flow);
+/** What the world's instances are; none any more once it is about to go. new */
+json_t *stanch_flow__list_instances(const struct stanch_flow *flow);
 /** new: what a worker may know of the instances: {name:{"plugin","environment","actions":{...}}} */
 json_t *stanch_flow__instances(struct stanch_flow *flow);
 

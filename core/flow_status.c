@@ -48,7 +48,7 @@ json_t *stanch_flow_status(struct stanch_flow *flow)
 {
     json_t *why = json_array();
     json_t *journal = stanch_journal_health(flow->journal);
-    json_t *plugins = stanch_plugins_list(flow->plugins);
+    json_t *plugins = stanch_flow__list_instances(flow);
     if (flow->draining)
         say_why(why, "shutting down");
     if (stanch_json_bool(journal, "read_only", false) || stanch_json_bool(journal, "full", false) ||

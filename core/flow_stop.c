@@ -144,7 +144,7 @@ static bool is_known(const struct stanch_flow *flow, const json_t *stop)
 {
     const char *level = stanch_json_str(stop, "level", ""), *name = stanch_json_str(stop, "name", NULL);
     if (name && strcmp(level, "instance") == 0)
-        return stanch_plugins_describe(flow->plugins, name) != NULL;
+        return !flow->halted && flow->world->describe(flow->world->ctx, name) != NULL;
     if (name && strcmp(level, "runbook") == 0)
         return stanch_catalogue_find(flow->catalogue, name) != NULL;
     return true;

@@ -9,6 +9,7 @@
 #include "plugin/plugin.h"
 #include "script/runner.h"
 #include "serve.h"
+#include "serve_rehearse.h"
 #include <string.h>
 
 int main(int argc, char **argv)
@@ -31,5 +32,7 @@ int main(int argc, char **argv)
         return stanch_serve_main(argc - 1, argv + 1);
     if (strcmp(command, "offline") == 0)
         return stanch_offline_main(argc - 1, argv + 1);
+    if (strcmp(command, "rehearse") == 0)
+        return stanch_rehearse_main(argc - 1, argv + 1);
     return stanch_cli_main(argc, argv);
 }

@@ -71,6 +71,8 @@ struct stanch_loop *stanch_loop_new(struct stanch_err *err);
 void stanch_loop_free(struct stanch_loop *loop);
 /** Run until stanch_loop_stop or until nothing is left to wait for. */
 void stanch_loop_run(struct stanch_loop *loop);
+/** Wait for what comes next, and run it. */
+void stanch_loop_run_next(struct stanch_loop *loop);
 /** Run what is ready without waiting, once (for tests and shutdown). */
 void stanch_loop_run_once(struct stanch_loop *loop);
 void stanch_loop_stop(struct stanch_loop *loop);

@@ -258,6 +258,11 @@ void stanch_loop_run(struct stanch_loop *loop)
     uv_run(&of(loop)->uv, UV_RUN_DEFAULT);
 }
 
+void stanch_loop_run_next(struct stanch_loop *loop)
+{
+    uv_run(&of(loop)->uv, UV_RUN_ONCE);
+}
+
 void stanch_loop_run_once(struct stanch_loop *loop)
 {
     uv_run(&of(loop)->uv, UV_RUN_NOWAIT);

@@ -48,12 +48,22 @@ enum stanch_cli__option {
     STANCH_CLI__BECAUSE,
     STANCH_CLI__OF,
     STANCH_CLI__DIGEST,
+    STANCH_CLI__CONFIG,
+    STANCH_CLI__PLUGINS,
+    STANCH_CLI__FILTER,
+    STANCH_CLI__JOBS,
+    STANCH_CLI__JUNIT,
     STANCH_CLI__OPTIONS_END,
     STANCH_CLI__YES = STANCH_CLI__OPTIONS_END, /* flags */
     STANCH_CLI__ALL,
     STANCH_CLI__CHECK,
     STANCH_CLI__BREAK_GLASS,
     STANCH_CLI__FORCED,
+    STANCH_CLI__FAULTS,
+    STANCH_CLI__CRASH,
+    STANCH_CLI__COVER,
+    STANCH_CLI__MUTATE,
+    STANCH_CLI__TAP,
     STANCH_CLI__END
 };
 #define STANCH_CLI__MANY 32 /* --param, --header, --role, --target */
@@ -76,7 +86,7 @@ extern const struct stanch_cli__command stanch_cli__event_commands[], stanch_cli
     stanch_cli__switch_commands[], stanch_cli__config_commands[], stanch_cli__completion_commands[],
     stanch_cli__store_commands[], stanch_cli__source_commands[], stanch_cli__change_commands[],
     stanch_cli__policy_commands[], stanch_cli__people_commands[], stanch_cli__hold_commands[],
-    stanch_cli__breaker_commands[];
+    stanch_cli__breaker_commands[], stanch_cli__test_commands[];
 
 struct stanch_cli {
     FILE *out;
@@ -152,6 +162,8 @@ int stanch_cli__show(const struct stanch_cli *cli, const json_t *doc, const char
 /* offline.c: this executable again, for what works on a store with the daemon dead. ret: its output, may be NULL
  * (then it goes where ours goes). returns its exit code, or a negative STANCH_E_* */
 int stanch_cli__run_self(struct stanch_cli *cli, char *const argv[], struct stanch_buf *ret);
+/** `rehearse VERB FOLDER` with the command's options (test.c). ret: what it reports; new. returns as above */
+int stanch_cli__rehearse(struct stanch_cli *cli, const char *verb, const char *folder, json_t **ret);
 /** The store to work on: --store, or the running daemon's. ret: new */
 int stanch_cli__find_store(struct stanch_cli *cli, char **ret);
 /** `offline VERB --store DIR ...`: more is a NULL-ended list of further words, or NULL. ret as above. */

@@ -7,7 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define WORDS 16
+#define WORDS 32
 
 static void become(char *const words[], int out_fd)
 {

@@ -50,6 +50,11 @@ static void worker_kill(void *ctx, struct stanch_worker *worker)
     stanch_worker_kill(worker);
 }
 
+static json_t *list(void *ctx)
+{
+    return stanch_plugins_list(((struct production *)ctx)->plugins);
+}
+
 struct stanch_world *stanch_world_production(struct stanch_loop *loop, struct stanch_plugins *plugins,
                                              struct stanch_runner *runner)
 {
@@ -67,6 +72,7 @@ struct stanch_world *stanch_world_production(struct stanch_loop *loop, struct st
         .worker_start = worker_start,
         .worker_answer = worker_answer,
         .worker_kill = worker_kill,
+        .list = list,
     };
     return &self->base;
 }

@@ -26,6 +26,9 @@ struct stanch_world {
     int (*worker_answer)(void *ctx, struct stanch_worker *worker, int64_t n, const json_t *answer,
                          struct stanch_err *err);
     void (*worker_kill)(void *ctx, struct stanch_worker *worker);
+
+    /* plugin/plugin.h: stanch_plugins_list; flow's own, the engine does not ask for it */
+    json_t *(*list)(void *ctx);
 };
 
 /** Production: the real hosts and workers. plugins, runner: borrowed, must outlive it. ret: new; free with

@@ -40,6 +40,16 @@ static int do_array(lua_State *L)
     return 1;
 }
 
+/* place() -> file, line of the file that calls */
+static int do_place(lua_State *L)
+{
+    char file[256];
+    int line = stanch_vm_where(L, file, sizeof file);
+    lua_pushstring(L, file);
+    lua_pushinteger(L, line);
+    return 2;
+}
+
 /* The data of the runbook's own symptom, or nil. */
 static int do_symptom(lua_State *L)
 {
@@ -95,6 +105,7 @@ const struct stanch_binding stanch_host_functions[] = {
     {"array", do_array, "array {}: a table that is a list even when it is empty"},
     {"word", do_word, NULL},
     {"symptom", do_symptom, NULL},
+    {"place", do_place, NULL},
     {"text", do_text, NULL},
     {"set_meta", do_set_meta, NULL},
     {NULL, NULL, NULL},

@@ -1,13 +1,14 @@
 /* worker.c: one activation and out. Nothing is freed on the way: the process is the arena.
  *
  *   core --start--> [evaluate files] --load, config, policy--> end
- *                                    --run--> wants <--> answer ... end
+ *                                    --run, scenario--> wants <--> answer ... end
  */
 #include "script/worker.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "script/action.h"
 #include "script/declare.h"
+#include "script/scenario.h"
 #include "script/sched.h"
 #include "script/value.h"
 #include "wire/frame.h"
@@ -126,7 +127,7 @@ static bool is_read_first(const struct worker *w, int i)
     const char *path = w->vm->sources[i].path;
     if (strcmp(w->kind, "load") == 0)
         return is_runbook_file(path);
-    if (strcmp(w->kind, "run") == 0)
+    if (strcmp(w->kind, "run") == 0 || strcmp(w->kind, "scenario") == 0)
         return strcmp(path, stanch_json_str(w->input, "path", "")) == 0;
     return i == 0; /* config, policy: the others are there for require */
 }
@@ -238,18 +239,38 @@ static void run_runbook(struct worker *w)
     run_body(w);
 }
 
+/* ---- a scenario ---- */
+
+static void run_scenario(struct worker *w)
+{
+    struct stanch_sched_exchange io = {exchange, w};
+    struct stanch_err err;
+    json_t *ret = NULL;
+    int rc = stanch_scenario_run(w->vm, w->input, &io, &ret, &err);
+    if (rc == 0)
+        w->result = ret;
+    else if (rc == STANCH_E_SCRIPT)
+        w->error = ret;
+    else
+        fail(w, &err);
+}
+
 static int serve(lua_State *L)
 {
     struct worker *w = lua_touserdata(L, 1);
     struct stanch_err err;
+    bool is_run = strcmp(w->kind, "run") == 0, is_scenario = strcmp(w->kind, "scenario") == 0;
     lua_settop(L, 0);
     stanch_action_install(L, json_object_get(w->input, "instances"));
-    stanch_declare_install(L, w->kind, w->input);
+    if (is_scenario)
+        stanch_scenario_install(L);
+    else
+        stanch_declare_install(L, w->kind, w->input);
     stanch_vm_close_globals(w->vm);
     int count = evaluate_files(w);
     if (count < 0)
         return 0;
-    if (strcmp(w->kind, "run") != 0) {
+    if (!is_run && !is_scenario) {
         if (stanch_declare_result(L, w->kind, w->input, &w->result, &err) < 0) {
             fail(w, &err);
             json_object_update_missing(w->error, w->result); /* all of the mistakes, not only the first */
@@ -258,6 +279,8 @@ static int serve(lua_State *L)
         stanch_err_set(&err, STANCH_E_NOT_FOUND, "there is no file %s in this commit",
                        stanch_json_str(w->input, "path", "?"));
         fail(w, &err);
+    } else if (is_scenario) {
+        run_scenario(w);
     } else {
         run_runbook(w);
     }

@@ -1,0 +1,277 @@
+/* rehearsal.c: the life of the simulated process, its time, and its death.
+ *
+ *   start: journal on the disk -> policy -> engine -> flow -> [runbooks judged] -> the cast comes on
+ *   then:  something is deferred or due now? do it.   a worker computes? wait for it.   else: the clock goes to the next timer
+ *   dies:  what is not committed is gone, calls that are out come back to nobody; then it starts again on the same disk
+ */
+#include "base/digest.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/times.h"
+#include "drill/rehearsal_parts.h"
+#include "rule/policy.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define BEGINS_MS 1767258000000 /* 2026-01-01 09:00 UTC, when a scenario does not say when it plays */
+#define CALM_MS   3000          /* after the last thing that happened: what is quiet now stays so */
+
+const char *stanch_upset_word(enum stanch_upset upset)
+{
+    static const char *const words[] = {"none", "failing", "silent", "lost", "no host"};
+    return words[upset];
+}
+
+void stanch_rehearsal__break(struct stanch_rehearsal *r, const char *fmt, ...)
+{
+    va_list ap;
+    if (r->broken[0])
+        return;
+    va_start(ap, fmt);
+    (void)vsnprintf(r->broken, sizeof r->broken, fmt, ap);
+    va_end(ap);
+}
+
+int64_t stanch_rehearsal__elapsed_ms(const struct stanch_rehearsal *r)
+{
+    return stanch_loop_wall_ms(r->loop) - r->began_ms;
+}
+
+/* ---- the disk ---- */
+
+static struct stanch_rehearsal *of_disk(struct stanch_store *disk)
+{
+    return container_of((struct stanch_store_ops *)(uintptr_t)disk->ops, struct stanch_rehearsal, disk_ops);
+}
+
+static int commit(struct stanch_store *disk, const struct stanch_write *write, struct stanch_err *err)
+{
+    struct stanch_rehearsal *r = of_disk(disk);
+    if (r->dead)
+        return 0; /* what a dead process writes does not arrive */
+    int rc = r->memory_ops->commit(disk, write, err);
+    if (r->counts && ++r->commits == r->spec->crash_at)
+        r->dead = true;
+    return rc;
+}
+
+static void close_nothing(struct stanch_store *disk)
+{
+    (void)disk;
+}
+
+static void open_disk(struct stanch_rehearsal *r)
+{
+    r->disk = stanch_store_memory_new();
+    r->memory_ops = r->disk->ops;
+    r->disk_ops = *r->disk->ops;
+    r->disk_ops.commit = commit;
+    r->disk_ops.close = close_nothing;
+    r->disk->ops = &r->disk_ops;
+}
+
+/* ---- life ---- */
+
+static int start_engine(struct stanch_rehearsal *r, struct stanch_err *err)
+{
+    const json_t *config = r->stage->config, *limits = json_object_get(config, "limits");
+    struct stanch_engine_config engine = {
+        .state_dir = r->stage->dir,
+        .fresh_for_ms = stanch_json_int(config, "fresh_for_ms", 300000),
+        .approval_expires_ms = stanch_json_int(json_object_get(config, "approvals"), "expires_ms", 900000),
+        .max_steps = stanch_json_int(limits, "max_steps", 1000),
+        .worker_idle_ms = 2000,
+        .epoch = r->life,
+        .pages = true,
+    };
+    struct stanch_flow_config flow = {
+        .config = config, .exe = "", .state_dir = r->stage->dir, .policy = r->policy, .people = NULL};
+    r->engine = stanch_engine_new(r->journal, &r->world, r->policy, &engine);
+    int rc = stanch_flow_new(r->loop, r->journal, NULL, &r->world, r->engine, &flow, &r->flow, err);
+    rc = rc ? rc : stanch_engine_recover(r->engine, err);
+    return rc ? rc : stanch_flow_start(r->flow, err);
+}
+
+static int start(struct stanch_rehearsal *r, struct stanch_err *err)
+{
+    r->life++;
+    r->dead = false;
+    r->disk->epoch = r->life;
+    int rc = stanch_journal_open(r->loop, r->disk, &r->journal, err);
+    rc = rc ? rc : stanch_policy_new(r->stage->policy, &r->policy, err);
+    if (rc < 0)
+        return rc;
+    r->follower = stanch_journal_follow(r->journal, stanch_cast__on_entry, r);
+    return start_engine(r, err);
+}
+
+static void stop(struct stanch_rehearsal *r)
+{
+    r->dead = true;
+    if (r->engine)
+        stanch_engine_halt(r->engine);
+    if (r->flow)
+        stanch_flow_halt(r->flow);
+    stanch_scene__strand(r);
+    stanch_loop_sim_settle(r->loop);
+    if (r->journal && r->follower)
+        stanch_journal_unfollow(r->journal, r->follower);
+    stanch_journal_close(r->journal); /* barriers come back to nobody */
+    stanch_loop_sim_settle(r->loop);
+    stanch_flow_free(r->flow);
+    stanch_engine_free(r->engine);
+    stanch_loop_sim_settle(r->loop);
+    stanch_policy_free(r->policy);
+    r->follower = NULL;
+    r->journal = NULL;
+    r->flow = NULL;
+    r->engine = NULL;
+    r->policy = NULL;
+}
+
+/* ---- time ---- */
+
+/* One thing happens. returns false when nothing ever will again. */
+static bool step(struct stanch_rehearsal *r)
+{
+    stanch_loop_sim_settle(r->loop);
+    if (r->dead)
+        return true;
+    if (stanch_rehearsal__computes(r)) {
+        stanch_loop_run_next(r->stage->loop);
+        return true;
+    }
+    return stanch_loop_sim_step(r->loop);
+}
+
+static int restart(struct stanch_rehearsal *r, struct stanch_err *err)
+{
+    stop(r);
+    int rc = start(r, err);
+    if (rc == 0)
+        stanch_cast__again(r);
+    return rc;
+}
+
+/* The folder, as the repository would have offered it. returns 0 | STANCH_E_INVALID it is refused */
+static int offer(struct stanch_rehearsal *r, struct stanch_err *err)
+{
+    int count = r->stage->file_count;
+    STANCH_AUTO_FREE struct stanch_book_file *files = stanch_alloc(((size_t)count + 1) * sizeof *files);
+    for (int i = 0; i < count; i++) {
+        files[i] = r->stage->files[i];
+        if (r->spec->sources && r->spec->sources[i].text != files[i].bytes) {
+            files[i].bytes = r->spec->sources[i].text;
+            files[i].len = r->spec->sources[i].len;
+            stanch_digest_hex(files[i].bytes, files[i].len, files[i].blob_hex);
+        }
+    }
+    struct stanch_revision revision = {
+        .commit = r->stage->commit, .summary = "the folder", .author = "", .files = files, .file_count = count};
+    stanch_flow_offer(r->flow, &revision);
+    while (!r->flow->catalogue && strcmp(r->flow->book_state, "refused") != 0 && step(r))
+        ;
+    stanch_loop_sim_settle(r->loop);
+    return r->flow->catalogue
+               ? 0
+               : stanch_err_set(err, STANCH_E_INVALID, "the runbooks would be refused: %s", r->flow->book_why);
+}
+
+static int play(struct stanch_rehearsal *r, struct stanch_err *err)
+{
+    int64_t within_ms = stanch_json_int(r->spec->scenario, "within_ms", 0), quiet_since_ms = -1;
+    while (stanch_rehearsal__elapsed_ms(r) < within_ms) {
+        if (!step(r))
+            break;
+        int rc = r->dead ? restart(r, err) : 0;
+        if (rc < 0)
+            return rc;
+        if (r->broken[0])
+            break;
+        bool quiet = !stanch_rehearsal__computes(r) && stanch_seen_is_quiet(r);
+        int64_t now_ms = stanch_rehearsal__elapsed_ms(r);
+        quiet_since_ms = quiet ? (quiet_since_ms < 0 ? now_ms : quiet_since_ms) : -1;
+        if (quiet && now_ms - quiet_since_ms >= CALM_MS)
+            break;
+    }
+    return 0;
+}
+
+static void judge(struct stanch_rehearsal *r)
+{
+    stanch_loop_sim_settle(r->loop);
+    stanch_scene__judge(r, stanch_seen(r));
+    while (!r->verdict && !r->broken[0])
+        stanch_loop_run_next(r->stage->loop);
+}
+
+static int begin(struct stanch_rehearsal *r, struct stanch_err *err)
+{
+    int64_t wall_ms = BEGINS_MS;
+    const char *begins = stanch_json_str(r->spec->scenario, "begins", NULL);
+    if (begins && stanch_time_parse(begins, &wall_ms, err) < 0)
+        return stanch_err_wrap(err, "begins");
+    r->loop = stanch_loop_sim_new(wall_ms, 1000000);
+    r->began_ms = wall_ms;
+    open_disk(r);
+    stanch_scene__fill_world(r);
+    int rc = start(r, err);
+    rc = rc ? rc : offer(r, err);
+    rc = rc ? rc : stanch_scene__start(r, err);
+    r->began_ms = stanch_loop_wall_ms(r->loop);
+    r->counts = true;
+    return rc;
+}
+
+static json_t *result_of(struct stanch_rehearsal *r, json_t *seen)
+{
+    json_t *failures = json_object_get(r->verdict, "failures");
+    json_t *result =
+        json_pack("{s:o, s:s, s:o, s:i, s:O, s:O, s:I}", "failures", failures ? json_incref(failures) : json_array(),
+                  "outcome", stanch_json_str(seen, "outcome", "none"), "seen", seen, "commits", r->commits, "calls",
+                  r->calls, "effects", r->effects, "took_ms", (json_int_t)stanch_rehearsal__elapsed_ms(r));
+    json_object_set(result, "covered", r->covered);
+    stanch_json_set_str(result, "broken", r->broken[0] ? r->broken : NULL);
+    return result;
+}
+
+static void finish(struct stanch_rehearsal *r)
+{
+    if (r->disk)
+        stop(r);
+    stanch_scene__free(r);
+    stanch_cast__free(r);
+    if (r->disk) {
+        r->disk->ops = r->memory_ops;
+        stanch_store_close(r->disk);
+    }
+    stanch_loop_sim_free(r->loop);
+    json_decref(r->covered);
+    json_decref(r->calls);
+    json_decref(r->effects);
+    json_decref(r->keys);
+    json_decref(r->away);
+    json_decref(r->verdict);
+}
+
+int stanch_rehearse(struct stanch_stage *stage, const struct stanch_rehearsal_spec *spec, json_t **ret,
+                    struct stanch_err *err)
+{
+    struct stanch_rehearsal r = {.stage = stage, .spec = spec};
+    r.covered = json_object();
+    r.calls = json_array();
+    r.effects = json_array();
+    r.keys = json_object();
+    int rc = begin(&r, err);
+    if (rc == 0) {
+        stanch_cast__begin(&r);
+        rc = play(&r, err);
+    }
+    if (rc == 0) {
+        judge(&r);
+        *ret = result_of(&r, stanch_seen(&r));
+    }
+    finish(&r);
+    return rc;
+}

@@ -1,0 +1,187 @@
+/* stage.c: the folder, and who declares what in it. */
+#include "drill/stage.h"
+#include "base/buf.h"
+#include "base/digest.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MAX_FILES      2000
+#define MAX_DEPTH      8
+#define MAX_FILE_BYTES (128u << 10) /* as the repository's */
+
+/* ---- files ---- */
+
+static int read_text(const char *path, struct stanch_buf *ret, struct stanch_err *err)
+{
+    char some[16384];
+    size_t got;
+    FILE *in = fopen(path, "rbe");
+    if (!in)
+        return stanch_err_errno(err, STANCH_E_SYSTEM, errno, "%s could not be read", path);
+    while ((got = fread(some, 1, sizeof some, in)) > 0 && ret->len <= MAX_FILE_BYTES)
+        stanch_buf_add(ret, some, got);
+    int failed = ferror(in);
+    (void)fclose(in);
+    if (failed)
+        return stanch_err_errno(err, STANCH_E_SYSTEM, EIO, "%s could not be read", path);
+    if (ret->len > MAX_FILE_BYTES)
+        return stanch_err_set(err, STANCH_E_TOO_LARGE, "%s is larger than %u KiB", path, MAX_FILE_BYTES >> 10);
+    return 0;
+}
+
+static int add_file(struct stanch_stage *stage, const char *path, const char *name, struct stanch_err *err)
+{
+    struct stanch_buf text = {0};
+    if (stage->file_count == MAX_FILES)
+        return stanch_err_set(err, STANCH_E_TOO_LARGE, "more than %d files", MAX_FILES);
+    int rc = read_text(path, &text, err);
+    if (rc < 0) {
+        stanch_buf_done(&text);
+        return rc;
+    }
+    stage->files = stanch_realloc(stage->files, (size_t)(stage->file_count + 1) * sizeof *stage->files);
+    struct stanch_book_file *file = &stage->files[stage->file_count++];
+    *file = (struct stanch_book_file){.path = stanch_strdup(name), .len = text.len};
+    stanch_digest_hex(stanch_buf_str(&text), text.len, file->blob_hex);
+    file->bytes = stanch_buf_take(&text);
+    return 0;
+}
+
+static bool is_source(const char *name)
+{
+    size_t len = strlen(name);
+    return name[0] != '.' && len > 4 && strcmp(name + len - 4, ".lua") == 0;
+}
+
+static int read_folder(struct stanch_stage *stage, const char *root, const char *below, int depth,
+                       struct stanch_err *err)
+{
+    STANCH_AUTO_FREE char *folder = *below ? stanch_asprintf("%s/%s", root, below) : stanch_strdup(root);
+    DIR *dir = opendir(folder);
+    struct dirent *found;
+    int rc = 0;
+    if (!dir)
+        return stanch_err_errno(err, STANCH_E_NOT_FOUND, errno, "the folder %s could not be read", folder);
+    while (rc == 0 && (found = readdir(dir))) {
+        STANCH_AUTO_FREE char *name =
+            *below ? stanch_asprintf("%s/%s", below, found->d_name) : stanch_strdup(found->d_name);
+        STANCH_AUTO_FREE char *path = stanch_asprintf("%s/%s", root, name);
+        struct stat info;
+        if (found->d_name[0] == '.' || lstat(path, &info) != 0)
+            continue;
+        if (S_ISDIR(info.st_mode) && depth < MAX_DEPTH)
+            rc = read_folder(stage, root, name, depth + 1, err);
+        else if (S_ISREG(info.st_mode) && is_source(found->d_name))
+            rc = add_file(stage, path, name, err);
+    }
+    closedir(dir);
+    return rc;
+}
+
+static int compare_files(const void *a, const void *b)
+{
+    return strcmp(((const struct stanch_book_file *)a)->path, ((const struct stanch_book_file *)b)->path);
+}
+
+/* What stands for the commit: the same files are the same one. */
+static void name_commit(struct stanch_stage *stage)
+{
+    STANCH_AUTO_BUF struct stanch_buf all = {0};
+    stage->sources = stanch_alloc(((size_t)stage->file_count + 1) * sizeof *stage->sources);
+    for (int i = 0; i < stage->file_count; i++) {
+        const struct stanch_book_file *file = &stage->files[i];
+        stage->sources[i] = (struct stanch_source){file->path, file->bytes, file->len};
+        stanch_buf_printf(&all, "%s %s\n", file->blob_hex, file->path);
+    }
+    stanch_digest_hex(stanch_buf_str(&all), all.len, stage->commit);
+}
+
+int stanch_stage_open(const char *folder, json_t *described, struct stanch_stage *ret, struct stanch_err *err)
+{
+    const char *below = getenv("TMPDIR");
+    ret->described = described;
+    ret->dir = stanch_asprintf("%s/stanch-drill-XXXXXX", below ? below : "/tmp");
+    if (!mkdtemp(ret->dir)) {
+        free(STANCH_TAKE(ret->dir));
+        return stanch_err_errno(err, STANCH_E_SYSTEM, errno, "no folder could be made in %s", below ? below : "/tmp");
+    }
+    int rc = read_folder(ret, folder, "", 0, err);
+    if (rc < 0)
+        return rc;
+    if (ret->file_count > 0)
+        qsort(ret->files, (size_t)ret->file_count, sizeof *ret->files, compare_files);
+    name_commit(ret);
+    return 0;
+}
+
+void stanch_stage_close(struct stanch_stage *stage)
+{
+    for (int i = 0; i < stage->file_count; i++) {
+        free((char *)(uintptr_t)stage->files[i].path);
+        free((char *)(uintptr_t)stage->files[i].bytes);
+    }
+    free(stage->files);
+    free(stage->sources);
+    json_decref(stage->described);
+    if (stage->dir) {
+        STANCH_AUTO_FREE char *stops = stanch_asprintf("%s/stops", stage->dir);
+        (void)rmdir(stops);
+        (void)rmdir(stage->dir);
+    }
+    free(stage->dir);
+}
+
+/* ---- what a file declares ---- */
+
+struct listing {
+    bool over;
+    int rc;
+    struct stanch_err err;
+    json_t *list;
+};
+
+static void on_wants(void *ctx, const json_t *wants)
+{
+    (void)ctx;
+    (void)wants;
+}
+
+static void on_listed(void *ctx, int rc, const struct stanch_err *err, const json_t *result)
+{
+    struct listing *listing = ctx;
+    listing->over = true;
+    listing->rc = rc;
+    if (rc == 0)
+        listing->list = json_deep_copy(result);
+    else if (json_object_get(result, "line"))
+        (void)stanch_err_set(&listing->err, STANCH_E_SCRIPT, "%s:%lld: %s", stanch_json_str(result, "file", "?"),
+                             (long long)stanch_json_int(result, "line", 0), stanch_json_str(result, "text", ""));
+    else
+        listing->err = *err;
+}
+
+int stanch_stage_list(struct stanch_stage *stage, const char *path, json_t **ret, struct stanch_err *err)
+{
+    static const struct stanch_worker_events events = {on_wants, on_listed};
+    STANCH_AUTO_JSON json_t *input = json_pack("{s:s, s:b}", "path", path, "list", 1);
+    struct stanch_worker_spec spec = {
+        .kind = "scenario", .input = input, .sources = stage->sources, .source_count = stage->file_count};
+    struct listing listing = {0};
+    struct stanch_worker *worker;
+    int rc = stanch_worker_start(stage->runner, &spec, &events, &listing, &worker, err);
+    if (rc < 0)
+        return stanch_err_wrap(err, "%s", path);
+    while (!listing.over)
+        stanch_loop_run_next(stage->loop);
+    *ret = listing.list;
+    if (listing.rc < 0)
+        *err = listing.err;
+    return listing.rc;
+}

@@ -1,0 +1,37 @@
+/* stage.h: what all rehearsals of a process share: the real loop and runner, what the operator's files say, what the plugins
+ * declare, and the files of the folder of runbooks. Nothing of it can reach the world: there is no plugin host.
+ *
+ *   configuration, policy, declarations, folder --> [stage] --> rehearsal.h: one scenario in a world of its own
+ *
+ * Thread: loop thread.
+ */
+#ifndef STANCH_DRILL_STAGE_H
+#define STANCH_DRILL_STAGE_H
+#include "base/loop.h"
+#include "book/book.h"
+#include "run/world.h"
+#include "script/runner.h"
+#include <jansson.h>
+
+struct stanch_stage {
+    struct stanch_loop *loop;     /* real: only workers are on it; borrowed */
+    struct stanch_runner *runner; /* borrowed */
+    const json_t *config;         /* as evaluated; borrowed, like policy (NULL: there is none) */
+    const json_t *policy;
+    json_t *described;              /* instance -> what its plugin declares (plugin.h: stanch_plugins_declared) */
+    char *dir;                      /* where a stop switch could be; of this process, empty */
+    struct stanch_book_file *files; /* of the folder, by path; what they point to is owned */
+    struct stanch_source *sources;  /* the same; borrowed from files */
+    int file_count;
+    char commit[65]; /* digest of all of them */
+};
+
+/** Read all *.lua below `folder`, and make the process's own directory. described: taken. ret: finish with stanch_stage_close,
+ *  also after an error. returns 0 | STANCH_E_NOT_FOUND, STANCH_E_SYSTEM, STANCH_E_INVALID (not UTF-8, too large, too many) */
+int stanch_stage_open(const char *folder, json_t *described, struct stanch_stage *ret, struct stanch_err *err);
+void stanch_stage_close(struct stanch_stage *stage);
+
+/** What the scenarios of one file declare (scenario.lua), in order. returns 0 | STANCH_E_SCRIPT the text names file and line */
+int stanch_stage_list(struct stanch_stage *stage, const char *path, json_t **ret, struct stanch_err *err);
+
+#endif

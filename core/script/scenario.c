@@ -1,0 +1,25 @@
+/* scenario.c: scenario.lua in a VM. */
+#include "script/scenario.h"
+#include "script/sandbox.h"
+#include "script/scenario_lua.h"
+#include "script/value.h"
+#include <lauxlib.h>
+
+#define SERVE_KEY "stanch.scenario"
+
+void stanch_scenario_install(lua_State *L)
+{
+    if (luaL_loadbufferx(L, (const char *)scenario_lua, sizeof scenario_lua, "=stanch", "t") != LUA_OK)
+        (void)lua_error(L);
+    int count = stanch_sandbox_push_primitives(L);
+    lua_call(L, count, 1);
+    lua_setfield(L, LUA_REGISTRYINDEX, SERVE_KEY);
+}
+
+int stanch_scenario_run(struct stanch_vm *vm, const json_t *input, const struct stanch_sched_exchange *io, json_t **ret,
+                        struct stanch_err *err)
+{
+    lua_getfield(vm->L, LUA_REGISTRYINDEX, SERVE_KEY);
+    stanch_value_push(vm->L, input);
+    return stanch_sched_run(vm, 1, io, ret, err);
+}

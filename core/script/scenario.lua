@@ -1,0 +1,400 @@
+-- scenario.lua: the words of a test or a drill, and the world that stands for all plugins in it. core/drill/README.md is its
+-- manual. It is read before the sandbox is closed; its frames are skipped when a place is looked for, as the prelude's are.
+--
+--   core --"list"--> what each scenario declares, as data
+--   core --"play"--> want "scenario.next" {reply} <--> {"ask":"call"|"person"|"judge",...} ... the verdict
+local host, globals = ...
+local want, raise, duration, text = host.want, host.raise, host.duration, host.text
+local type, pcall, error, ipairs, pairs, select, tostring = type, pcall, error, ipairs, pairs, select, tostring
+local concat, format, sort = table.concat, string.format, table.sort
+
+local scenarios = {} -- in the order of the file: { data, spec }
+
+-- ---- declaring: checked when the file is read, so that a mistake has its line ----
+
+local function need(value, kind, what)
+  if type(value) ~= kind then raise("invalid", what .. ": expected a " .. kind .. ", not a " .. type(value)) end
+  return value
+end
+
+local function only(given, what, keys)
+  for key in pairs(need(given, "table", what)) do
+    if not keys[key] then
+      local known = {}
+      for name in pairs(keys) do known[#known + 1] = name end
+      raise("invalid", what .. ": there is no \"" .. text(key) .. "\"; there is " .. concat(known, ", "))
+    end
+  end
+end
+
+local function set(...)
+  local keys = {}
+  for i = 1, select("#", ...) do keys[(select(i, ...))] = true end
+  return keys
+end
+
+local function copy(value)
+  if type(value) ~= "table" then return value end
+  local made = {}
+  for key, inner in pairs(value) do made[key] = copy(inner) end
+  return made
+end
+
+local function each(list, what, make)
+  local made = {}
+  for i, item in ipairs(need(list or {}, "table", what)) do made[i] = make(item, what .. "[" .. i .. "]") end
+  return host.array(made)
+end
+
+local function ms(given, what, default) return given == nil and default or duration(given, what) end
+
+-- Every key that is not one of these is a label, as in a runbook's `alert { ... }`.
+local ALERT = set("at", "lasts", "age", "source", "annotations", "labels", "repeats")
+local function alert_of(given, what)
+  local labels = copy(need(given, "table", what).labels) or {}
+  for key, value in pairs(given) do
+    if not ALERT[key] then labels[need(key, "string", what)] = need(value, "string", what .. "." .. text(key)) end
+  end
+  if not labels.alertname then raise("invalid", what .. ": an alert has an alertname") end
+  return { at_ms = ms(given.at, what .. ".at", 0), lasts_ms = given.lasts and ms(given.lasts, what .. ".lasts"),
+           age_ms = ms(given.age, what .. ".age", 0), source = given.source or "alerts",
+           repeats = given.repeats, labels = labels, annotations = copy(given.annotations) or {} }
+end
+
+local START = set("at", "runbook", "params", "by")
+local function start_of(given, what)
+  only(given, what, START)
+  return { at_ms = ms(given.at, what .. ".at", 0), runbook = need(given.runbook, "string", what .. ".runbook"),
+           params = copy(given.params) or {}, by = given.by or "tester" }
+end
+
+local CHANGE = set("at", "kind", "service", "name", "text", "by", "commit", "previous", "environment", "link", "state")
+local function change_of(given, what)
+  only(given, what, CHANGE)
+  local change = copy(given)
+  change.at_ms, change.at = ms(given.at, what .. ".at", 0), nil
+  need(change.kind, "string", what .. ".kind")
+  return change
+end
+
+local PERSON = set("roles", "answers", "after", "away_until", "note")
+local function person_of(name, given, what)
+  if type(given) == "string" or type(given) == "function" then given = { answers = given } end
+  only(given, what, PERSON)
+  local answers = given.answers == nil and "approve" or given.answers
+  if type(answers) ~= "string" and type(answers) ~= "function" then
+    raise("invalid", what .. ".answers: \"approve\", \"deny\", a choice, \"nothing\", or a function of the question")
+  end
+  return { name = name, roles = given.roles and host.array(copy(given.roles)) or nil, note = given.note,
+           answers = type(answers) == "string" and answers or nil, after_ms = ms(given.after, what .. ".after", 60000),
+           away_until_ms = ms(given.away_until, what .. ".away_until", 0) }
+end
+
+local function people_of(given, what)
+  local made = {}
+  for name, person in pairs(need(given or {}, "table", what)) do
+    made[#made + 1] = person_of(need(name, "string", what), person, what .. "." .. text(name))
+  end
+  return host.array(made)
+end
+
+local FAULT = set("at", "lasts", "instance", "how")
+local HOW = set("down", "failing", "silent", "lost")
+local function fault_of(given, what)
+  only(given, what, FAULT)
+  local how = given.how or "down"
+  if not HOW[how] then raise("invalid", what .. ".how: \"down\", \"failing\", \"silent\" or \"lost\"") end
+  return { at_ms = ms(given.at, what .. ".at", 0), lasts_ms = given.lasts and ms(given.lasts, what .. ".lasts"),
+           instance = need(given.instance, "string", what .. ".instance"), how = how }
+end
+
+local EXPECT = set("outcome", "actions", "asks", "notes", "pages", "in_force", "severity", "within", "check")
+local SPEC = set("begins", "within", "alerts", "starts", "changes", "people", "faults", "world", "expect", "objectives",
+                 "summary", "owner", "kind", "speed", "every", "announce", "good")
+
+local function declare(kind)
+  return host.word(function(name)
+    need(name, "string", kind)
+    local file, line = host.place()
+    return host.word(function(spec)
+      only(spec, kind .. " \"" .. name .. "\"", SPEC)
+      only(spec.expect or {}, "expect", EXPECT)
+      if spec.world ~= nil and type(spec.world) ~= "function" then need(spec.world, "table", "world") end
+      local data = { name = name, kind = kind, file = file, line = line, begins = spec.begins,
+                     within_ms = ms(spec.within, "within", 6 * 3600 * 1000), summary = spec.summary, owner = spec.owner,
+                     drill = spec.kind, speed = spec.speed, every = spec.every,
+                     announce_ms = spec.announce and ms(spec.announce, "announce"),
+                     objectives = host.array(copy(spec.objectives) or {}),
+                     good = copy(spec.good),
+                     alerts = each(spec.alerts, "alerts", alert_of), starts = each(spec.starts, "starts", start_of),
+                     changes = each(spec.changes, "changes", change_of), people = people_of(spec.people, "people"),
+                     faults = each(spec.faults, "faults", fault_of) }
+      for _, other in ipairs(scenarios) do
+        if other.data.name == name then
+          raise("invalid", "there are two of the name \"" .. name .. "\"; the other one is in line " .. other.data.line)
+        end
+      end
+      scenarios[#scenarios + 1] = { data = data, spec = spec }
+    end)
+  end)
+end
+globals.test = declare "test"
+globals.drill = declare "drill"
+
+-- ---- the world: what handlers do not say is made up so that it fits ----
+
+local Outcome = {}
+local function outcome_of(made) return host.set_meta(made, Outcome) end
+local is_outcome = {}
+-- A handler's way to say that a call failed, or that nobody knows.
+globals.fails = host.word(function(kind, why, retry)
+  local made = outcome_of { fails = { kind = kind or "remote", text = why or "the world says no", retry = retry or false } }
+  is_outcome[made] = true
+  error(made, 0)
+end)
+globals.unknown = host.word(function(why)
+  local made = outcome_of { unknown = why or "no answer came" }
+  is_outcome[made] = true
+  error(made, 0)
+end)
+
+local function handler_of(handlers, call)
+  local own = handlers[call.instance .. "." .. call.action]
+  local given = own
+  if given == nil then given = handlers[call.instance .. ".*"] end
+  if type(given) == "table" and given[call.op] ~= nil then return given[call.op], true end
+  if type(given) == "function" then
+    local is_own_op = call.op == "read" or call.op == "apply"
+    return is_own_op and given or nil, true
+  end
+  if type(given) == "table" and call.op == "read" and given[1] ~= nil then return function() return given[1] end, true end
+  if type(given) == "number" or type(given) == "boolean" or type(given) == "string" then
+    return call.op == "read" and function() return given end or nil, true
+  end
+  return nil, given ~= nil
+end
+
+-- What went wrong in code of the scenario, with its place.
+local function told(failure)
+  if type(failure) ~= "table" then return text(failure) end
+  local place = failure.file and failure.line and failure.file .. ":" .. text(failure.line) .. ": " or ""
+  return place .. text(failure.text or failure)
+end
+
+local state = {} -- target -> what was applied there last
+
+local function target_of(call)
+  local parts = { call.instance }
+  for _, value in pairs(call.args) do
+    if type(value) ~= "table" then parts[#parts + 1] = text(value) end
+  end
+  return call.plugin .. ":" .. concat(parts, "/")
+end
+
+local function plan_of(call, given)
+  local target = target_of(call)
+  local from = state[target] or { is = "as before" }
+  local plan = { targets = host.array { target }, from = from, to = copy(call.args), undo = from,
+                 by_hand = call.action .. " " .. target, undo_by_hand = "undo " .. call.action .. " " .. target }
+  for key, value in pairs(given or {}) do plan[key] = value end
+  return plan
+end
+
+local function read_of(call, known, value)
+  if not known then return { missing = call.instance .. "." .. call.action } end
+  if value == nil then return { ok = { no_data = true, why = "the world has no sample" } } end
+  if type(value) ~= "table" then value = { value = value } end
+  return { ok = value }
+end
+
+local function value_of(call, known, value)
+  if call.op == "read" then return read_of(call, known, value) end
+  if call.op == "plan" then return { ok = plan_of(call, value) } end
+  if call.op == "apply" or call.op == "undo" then
+    for _, target in ipairs(call.plan and call.plan.targets or {}) do
+      if call.op == "apply" then state[target] = copy(call.plan.to) else state[target] = nil end
+    end
+    return { ok = type(value) == "table" and value or {} }
+  end
+  if call.op == "verify" then
+    if type(value) == "boolean" then value = { holds = value } end
+    return { ok = value or { holds = true } }
+  end
+  if call.op == "reconcile" then
+    if type(value) == "string" then value = { state = value } end
+    return { ok = value } -- nil: what came into the world is known outside
+  end
+  return { ok = value or {} }
+end
+
+local function answer_call(handlers, call)
+  local handler, known = handler_of(handlers, call)
+  if handler == nil then return value_of(call, known, nil) end
+  if type(handler) ~= "function" then return value_of(call, true, handler) end
+  local ok, value = pcall(handler, call)
+  if not ok and is_outcome[value] then return value end
+  if not ok then return { broken = told(value) } end
+  return value_of(call, true, value)
+end
+
+local function answer_person(spec, question)
+  local person = spec.people[question.person]
+  local answers = type(person) == "table" and person.answers or person
+  local ok, decision, after, note = pcall(answers, question)
+  if not ok then return { broken = told(decision) } end
+  return { decision = decision, after_ms = after and duration(after, "answers") or nil, note = note }
+end
+
+-- ---- the verdict ----
+
+local function shown(value)
+  if type(value) == "string" then return "\"" .. value .. "\"" end
+  if type(value) ~= "table" then return text(value) end
+  local parts = {}
+  for key, inner in pairs(value) do
+    parts[#parts + 1] = (type(key) == "number" and "" or text(key) .. " = ") .. shown(inner)
+  end
+  return "{ " .. concat(parts, ", ") .. " }"
+end
+
+-- Everything that is asked for is there, and so.
+local function fits(wanted, given)
+  if type(wanted) ~= "table" then return wanted == given end
+  if type(given) ~= "table" then return false end
+  for key, value in pairs(wanted) do
+    if not fits(value, given[key]) then return false end
+  end
+  return true
+end
+
+local function name_of(action) return (action.op == "undo" and "undo " or "") .. action.instance .. "." .. action.action end
+
+local function expected_action(wanted)
+  if type(wanted) == "string" then return wanted, {} end
+  local args = {}
+  for key, value in pairs(wanted) do
+    if key ~= 1 then args[key] = value end
+  end
+  return wanted[1], args
+end
+
+local function actions_text(list)
+  local names = {}
+  for _, action in ipairs(list) do names[#names + 1] = name_of(action) .. " " .. shown(action.args) end
+  return #names == 0 and "nothing was done" or "done was: " .. concat(names, "; ")
+end
+
+local function judge_actions(expected, seen, fail)
+  local happened = actions_text(seen.actions)
+  for i, wanted in ipairs(expected) do
+    local name, args = expected_action(wanted)
+    local action = seen.actions[i]
+    if not action or name_of(action) ~= name or not fits(args, action.args) then
+      return fail(format("actions[%d]: expected %s %s; %s", i, name, shown(args), happened))
+    end
+  end
+  if #seen.actions > #expected then
+    fail(format("actions: %d expected, %d happened; %s", #expected, #seen.actions, happened))
+  end
+end
+
+local function asks_text(list)
+  local parts = {}
+  for _, ask in ipairs(list) do
+    parts[#parts + 1] = format("%s about %s (%s)", ask.role, ask.action or ask.about, ask.outcome)
+  end
+  return #parts == 0 and "nobody was asked" or "asked was: " .. concat(parts, "; ")
+end
+
+local function judge_asks(expected, seen, fail)
+  if type(expected) == "number" then
+    if #seen.asks ~= expected then fail(format("asks: %d expected, %d were put; %s", expected, #seen.asks, asks_text(seen.asks))) end
+    return
+  end
+  for i, wanted in ipairs(expected) do
+    if type(wanted) == "string" then wanted = { role = wanted } end
+    if not fits(wanted, seen.asks[i]) then
+      return fail(format("asks[%d]: expected %s; %s", i, shown(wanted), asks_text(seen.asks)))
+    end
+  end
+  if #seen.asks > #expected then fail(format("asks: %d expected, %d were put; %s", #expected, #seen.asks, asks_text(seen.asks))) end
+end
+
+local function judge_texts(expected, list, what, fail)
+  for i, part in ipairs(expected) do
+    local found = false
+    for _, given in ipairs(list) do found = found or given:find(part, 1, true) ~= nil end
+    if not found then
+      fail(format("%s[%d]: nothing says \"%s\"; said was: %s", what, i, part, #list > 0 and concat(list, "; ") or "nothing"))
+    end
+  end
+end
+
+local function judge_in_force(expected, seen, fail)
+  local names = {}
+  for _, mitigation in ipairs(seen.in_force) do names[#names + 1] = mitigation.instance .. "." .. mitigation.action end
+  sort(names)
+  local wanted = copy(expected)
+  sort(wanted)
+  if concat(names, ", ") ~= concat(wanted, ", ") then
+    fail(format("in_force: expected %s, in force is %s", #wanted > 0 and concat(wanted, ", ") or "nothing",
+                #names > 0 and concat(names, ", ") or "nothing"))
+  end
+end
+
+local function why_of(seen)
+  for _, run in ipairs(seen.runs) do
+    if run.why and run.why ~= "" then return ": " .. run.why end
+  end
+  for _, event in ipairs(seen.outcome == "none" and seen.events or {}) do
+    for _, one in ipairs(event.considered or {}) do
+      if not one.match then return ": " .. one.runbook .. " did not match: " .. one.why end
+    end
+  end
+  return ""
+end
+
+local function judge(expect, seen)
+  local failures = {}
+  local function fail(what) failures[#failures + 1] = what end
+  local expected = expect or {}
+  if expected.outcome and seen.outcome ~= expected.outcome then
+    fail(format("outcome: expected \"%s\", it is \"%s\"%s", expected.outcome, seen.outcome, why_of(seen)))
+  end
+  if expected.actions then judge_actions(expected.actions, seen, fail) end
+  if expected.asks then judge_asks(expected.asks, seen, fail) end
+  if expected.notes then judge_texts(expected.notes, seen.notes, "notes", fail) end
+  if expected.pages then judge_texts(expected.pages, seen.pages, "pages", fail) end
+  if expected.in_force then judge_in_force(expected.in_force, seen, fail) end
+  if expected.severity and seen.severity ~= expected.severity then
+    fail(format("severity: expected %s, it is %s", expected.severity, tostring(seen.severity)))
+  end
+  if expected.within and seen.took_ms > duration(expected.within, "within") then
+    fail(format("within: expected %s at most, it took %d ms", expected.within, seen.took_ms))
+  end
+  if expected.check then
+    local ok, why = pcall(expected.check, seen)
+    if not ok then fail("check: " .. told(why)) end
+  end
+  return { failures = host.array(failures) }
+end
+
+-- ---- served to core ----
+
+local function play(scenario)
+  local handlers = scenario.spec.world or {}
+  if type(handlers) == "function" then handlers = need(handlers(), "table", "what world() returns") end
+  local reply
+  while true do
+    local asked = want("scenario.next", { reply = reply })
+    if asked.ask == "judge" then return judge(scenario.spec.expect, asked.seen) end
+    if asked.ask == "call" then reply = answer_call(handlers, asked.call) else reply = answer_person(scenario.spec, asked) end
+  end
+end
+
+return function(input)
+  if input.index then return play(scenarios[input.index]) end
+  local list = {}
+  for i, scenario in ipairs(scenarios) do list[i] = scenario.data end
+  return host.array(list)
+end
