@@ -241,7 +241,9 @@ static void no_secret_is_touched(void **state)
     assert_string_equal(stanch_json_str(json_object_get(all, "third"), "state", ""), "up");
     assert_int_equal(count_opened(file_watch), 0);
     assert_int_equal(count_opened(fifo_watch), 0);
+    assert_int_equal(chmod(world->token, 0600), 0);
     fd = open(world->token, O_RDONLY | O_CLOEXEC); /* and it would have been seen */
+    assert_true(fd >= 0);
     assert_int_equal(count_opened(file_watch), 1);
     assert_int_equal(access(world->log, F_OK), -1);
     assert_int_equal(access(world->state, F_OK), -1);
