@@ -86,7 +86,7 @@ extern const struct stanch_cli__command stanch_cli__event_commands[], stanch_cli
     stanch_cli__switch_commands[], stanch_cli__config_commands[], stanch_cli__completion_commands[],
     stanch_cli__store_commands[], stanch_cli__source_commands[], stanch_cli__change_commands[],
     stanch_cli__policy_commands[], stanch_cli__people_commands[], stanch_cli__hold_commands[],
-    stanch_cli__breaker_commands[], stanch_cli__test_commands[];
+    stanch_cli__breaker_commands[], stanch_cli__test_commands[], stanch_cli__why_commands[];
 
 struct stanch_cli {
     FILE *out;
@@ -118,6 +118,8 @@ void stanch_cli__write_help(const struct stanch_cli *cli, FILE *out);
 /* client.c: one exchange. path: with its query. ret: new; may be NULL. Errors carry the problem document's text.
  * returns 0 | STANCH_E_UNREACHABLE no daemon answers | the code of the problem */
 int stanch_cli__get(struct stanch_cli *cli, const char *path, json_t **ret);
+/* What is no JSON. ret: appended to, as it came: not yet clean */
+int stanch_cli__get_text(struct stanch_cli *cli, const char *path, struct stanch_buf *ret);
 int stanch_cli__send(struct stanch_cli *cli, const char *method, const char *path, const json_t *body, json_t **ret);
 int stanch_cli__send_raw(struct stanch_cli *cli, const char *path, const char *body, size_t len, json_t **ret);
 /* A whole file, "-" is stdin. ret: appended to. returns 0 | STANCH_E_INVALID (event.c) */
