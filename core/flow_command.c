@@ -3,66 +3,8 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/times.h"
 #include "flow_parts.h"
-#include "run/stop.h"
 #include <string.h>
-
-/* ---- a caller who waits for a commit ---- */
-
-struct stanch_reply {
-    struct stanch_wait wait;
-    struct stanch_flow *flow;
-    char noun[24];
-    char id[64];
-    json_t *result;
-};
-
-struct stanch_reply *stanch_reply__new(struct stanch_flow *flow, stanch_flow_done done, void *ctx, const char *noun,
-                                       const char *id)
-{
-    struct stanch_reply *reply = STANCH_NEW(struct stanch_reply);
-    reply->flow = flow;
-    stanch_wait__begin(flow, &reply->wait, done, ctx);
-    (void)snprintf(reply->noun, sizeof reply->noun, "%s", noun);
-    (void)snprintf(reply->id, sizeof reply->id, "%s", id);
-    return reply;
-}
-
-void stanch_reply__result(struct stanch_reply *reply, json_t *result)
-{
-    reply->result = result;
-}
-
-static void on_committed(void *ctx)
-{
-    struct stanch_reply *reply = ctx;
-    if (!reply->result)
-        reply->result = stanch_journal_get(reply->flow->journal, STANCH_VIEW_COMMITTED, reply->noun, reply->id);
-    if (!reply->result) /* it is recorded all the same */
-        reply->result = json_pack("{s:s}", "id", reply->id);
-    stanch_wait__end(&reply->wait, reply->result);
-    json_decref(reply->result);
-    free(reply);
-}
-
-int stanch_reply__append(struct stanch_reply *reply, struct stanch_batch *batch, struct stanch_err *err)
-{
-    int rc = stanch_journal_append(reply->flow->journal, batch, on_committed, reply, err);
-    if (rc < 0) {
-        stanch_wait__forget(&reply->wait);
-        json_decref(reply->result);
-        free(reply);
-    }
-    return rc;
-}
-
-void stanch_reply__barrier(struct stanch_reply *reply)
-{
-    stanch_journal_barrier(reply->flow->journal, on_committed, reply);
-}
-
-/* ---- the commands ---- */
 
 struct command {
     struct stanch_flow *flow;
@@ -390,120 +332,22 @@ static int reload(const struct command *c, struct stanch_err *err)
 
 static int plugin_enable(const struct command *c, struct stanch_err *err)
 {
-    const char *instance = stanch_json_str(c->input, "instance", "");
-    int rc = stanch_plugins_enable(c->flow->plugins, instance, err);
-    if (rc < 0)
-        return rc;
-    struct stanch_batch *batch = stanch_batch_new();
-    stanch_batch_add(batch, STANCH_CHAIN_NONE, "plugin.enabled", c->by, NULL, json_pack("{s:s}", "instance", instance));
-    struct stanch_reply *reply = stanch_reply__new(c->flow, c->done, c->ctx, "", "");
-    const json_t *described = stanch_plugins_describe(c->flow->plugins, instance);
-    stanch_reply__result(reply, json_deep_copy(described));
-    return stanch_reply__append(reply, batch, err);
+    return stanch_flow__enable_plugin(c->flow, c->by, c->input, c->done, c->ctx, err);
 }
 
-struct plugin_check {
-    stanch_flow_done done;
-    void *ctx;
-    char instance[65];
-};
-
-static void on_plugin_checked(void *ctx, const struct stanch_plugin_answer *answer)
-{
-    struct plugin_check *check = ctx;
-    if (answer->outcome == STANCH_OUTCOME_DONE) {
-        STANCH_AUTO_JSON json_t *result = json_pack("{s:s}", "instance", check->instance);
-        json_object_update_missing(result, answer->value);
-        check->done(check->ctx, 0, NULL, result);
-    } else {
-        check->done(check->ctx, answer->err.code, &answer->err, NULL);
-    }
-    free(check);
-}
-
-/* A read, which leaves no entry: it says how things are now, and changes nothing. */
 static int plugin_check(const struct command *c, struct stanch_err *err)
 {
-    struct plugin_check *check = STANCH_NEW(struct plugin_check);
-    const char *name = stanch_json_str(c->input, "instance", "");
-    const json_t *described = stanch_plugins_describe(c->flow->plugins, name);
-    STANCH_AUTO_JSON json_t *input = json_object();
-    struct stanch_plugin_request request = {
-        .instance = name,
-        .op = "check",
-        .action = "check",
-        .input = input,
-        .deadline_ms = stanch_json_int(json_object_get(described, "check"), "deadline_ms", 10000),
-    };
-    check->done = c->done;
-    check->ctx = c->ctx;
-    (void)snprintf(check->instance, sizeof check->instance, "%s", name);
-    int rc = stanch_plugins_call(c->flow->plugins, &request, on_plugin_checked, check, NULL, err);
-    if (rc < 0)
-        free(check);
-    return rc;
-}
-
-/* The switch works whatever the store can do: then its entry is missing, and the log says so. */
-static int switch_changed(const struct command *c, const char *kind, json_t *data, struct stanch_err *err)
-{
-    struct stanch_err why = {0};
-    if (stanch_journal_takes(c->flow->journal, true, &why) < 0) {
-        json_decref(data);
-        stanch_log(STANCH_LOG_ERROR, "flow", "%s by %s could not be recorded: %s", kind, c->by, why.text);
-        struct stanch_reply *unrecorded = stanch_reply__new(c->flow, c->done, c->ctx, "", "");
-        stanch_reply__result(unrecorded, stanch_flow_status(c->flow));
-        stanch_reply__barrier(unrecorded);
-        return 0;
-    }
-    struct stanch_batch *batch = stanch_batch_new();
-    stanch_batch_add(batch, STANCH_CHAIN_NONE, kind, c->by, NULL, data);
-    struct stanch_reply *reply = stanch_reply__new(c->flow, c->done, c->ctx, "", "");
-    stanch_reply__result(reply, stanch_flow_status(c->flow));
-    return stanch_reply__append(reply, batch, err);
-}
-
-static int tell_status(const struct command *c)
-{
-    struct stanch_reply *reply = stanch_reply__new(c->flow, c->done, c->ctx, "", "");
-    stanch_reply__result(reply, stanch_flow_status(c->flow));
-    stanch_reply__barrier(reply);
-    return 0;
-}
-
-static bool is_of_level(const json_t *input)
-{
-    return json_object_get(input, "level") || json_object_get(input, "name");
+    return stanch_flow__check_plugin(c->flow, c->input, c->done, c->ctx, err);
 }
 
 static int stop(const struct command *c, struct stanch_err *err)
 {
-    if (is_of_level(c->input)) {
-        int of_level = stanch_flow__stop_level(c->flow, c->by, c->input, err);
-        return of_level < 0 ? of_level : tell_status(c);
-    }
-    if (json_object_get(c->input, "for_ms"))
-        return stanch_err_set(err, STANCH_E_INVALID, "for_ms: the stop of everything ends by `stanch resume` alone");
-    const char *reason = stanch_json_str(c->input, "reason", "no reason given");
-    int rc = stanch_stop_set(c->flow->state_dir, reason, c->by, stanch_flow__now(c->flow), err);
-    if (rc < 0)
-        return rc;
-    c->flow->stopped = true;
-    return switch_changed(c, "stop.engaged", json_pack("{s:s, s:s}", "reason", reason, "set_by", c->by), err);
+    return stanch_flow__stop(c->flow, c->by, c->input, c->done, c->ctx, err);
 }
 
 static int resume(const struct command *c, struct stanch_err *err)
 {
-    if (is_of_level(c->input)) {
-        int of_level = stanch_flow__resume_level(c->flow, c->by, c->input, err);
-        return of_level < 0 ? of_level : tell_status(c);
-    }
-    int rc = stanch_stop_clear(c->flow->state_dir, err);
-    if (rc < 0)
-        return rc;
-    c->flow->stopped = false;
-    return switch_changed(c, "stop.released",
-                          json_pack("{s:s}", "reason", stanch_json_str(c->input, "reason", "no reason given")), err);
+    return stanch_flow__resume(c->flow, c->by, c->input, c->done, c->ctx, err);
 }
 
 static const struct {

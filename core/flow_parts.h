@@ -1,7 +1,10 @@
 /* flow_parts.h: the sentence's own parts, as its files share them. Doors include flow.h only.
- * Files    flow.c (events in), flow_match.c, flow_turn.c and flow_storm.c (runs begin), flow_why.c (why they did not), flow_door.c (webhooks), flow_book.c
- *          (commits), flow_command.c (what people ask for), flow_wait.c (who waits for a commit), flow_calendar.c (who is on call, what is frozen), flow_count.c (what is counted), flow_status.c (how
- *          things stand), flow_stop.c (the switch and its levels), flow_life.c (from new to free, and every second).
+ * Files    flow.c (events in), flow_match.c, flow_turn.c, flow_limit.c and flow_storm.c (runs begin), flow_why.c (why they did
+ *          not), flow_door.c (webhooks), flow_book.c (commits), flow_accept.c (runbooks as they are, accepted), flow_command.c (what people ask for),
+ *          flow_role.c (who holds a role), flow_plugin.c (one plugin instance), flow_stop.c (the switch and its levels),
+ *          flow_reply.c (the answer), flow_wait.c (who waits for a commit), flow_calendar.c (who is on call, what is
+ *          frozen), flow_count.c (what is counted), flow_status.c (how things stand), flow_life.c (from new to free, and
+ *          every second).
  * Thread   loop thread.
  */
 #ifndef STANCH_FLOW_PARTS_H
@@ -165,7 +168,7 @@ int stanch_flow_receiving(const struct stanch_flow *flow);
 void stanch_flow_halt(struct stanch_flow *flow);
 void stanch_flow_free(struct stanch_flow *flow);
 
-/* A caller that is told once something is committed, with a noun's document as the result. */
+/* flow_reply.c: a caller that is told once something is committed, with a noun's document as the result. */
 struct stanch_reply;
 struct stanch_reply *stanch_reply__new(struct stanch_flow *flow, stanch_flow_done done, void *ctx, const char *noun,
                                        const char *id);
@@ -302,10 +305,20 @@ void stanch_flow__look_at_stops(struct stanch_flow *flow);
 char *stanch_flow__stopped(struct stanch_flow *flow, const char *runbook);
 /** new: the stops of levels that hold now, as stanch_stop_list gives them, with "known" */
 json_t *stanch_flow__stops_status(struct stanch_flow *flow);
-/** input: {"level","name","reason","for_ms"?}. returns 0 | STANCH_E_INVALID | STANCH_E_SYSTEM */
-int stanch_flow__stop_level(struct stanch_flow *flow, const char *by, const json_t *input, struct stanch_err *err);
-/** input: {"level","name","reason"?}. returns 0 | STANCH_E_INVALID | STANCH_E_NOT_FOUND | STANCH_E_SYSTEM */
-int stanch_flow__resume_level(struct stanch_flow *flow, const char *by, const json_t *input, struct stanch_err *err);
+/** Commands, see flow.h; the result is the status. input: {"reason"?}, of everything; or {"level","name","reason"?,"for_ms"?}.
+ *  returns 0 | STANCH_E_INVALID | STANCH_E_SYSTEM */
+int stanch_flow__stop(struct stanch_flow *flow, const char *by, const json_t *input, stanch_flow_done done, void *ctx,
+                      struct stanch_err *err);
+/** input: {"reason"?}, or {"level","name","reason"?}. returns 0 | STANCH_E_INVALID | STANCH_E_NOT_FOUND | STANCH_E_SYSTEM */
+int stanch_flow__resume(struct stanch_flow *flow, const char *by, const json_t *input, stanch_flow_done done, void *ctx,
+                        struct stanch_err *err);
+
+/* flow_plugin.c: commands, see flow.h. input: {"instance"} */
+int stanch_flow__enable_plugin(struct stanch_flow *flow, const char *by, const json_t *input, stanch_flow_done done,
+                               void *ctx, struct stanch_err *err);
+/** A read, which leaves no entry: it says how things are now, and changes nothing. */
+int stanch_flow__check_plugin(struct stanch_flow *flow, const json_t *input, stanch_flow_done done, void *ctx,
+                              struct stanch_err *err);
 
 /* flow_book.c */
 int stanch_flow__follow(struct stanch_flow *flow, struct stanch_err *err);

@@ -181,7 +181,7 @@ static int read_stop(struct stanch_flow *flow, const char *by, const json_t *inp
     return stanch_stop_check(ret->level, ret->name, err);
 }
 
-int stanch_flow__stop_level(struct stanch_flow *flow, const char *by, const json_t *input, struct stanch_err *err)
+static int stop_level(struct stanch_flow *flow, const char *by, const json_t *input, struct stanch_err *err)
 {
     struct stanch_stop stop;
     int rc = read_stop(flow, by, input, &stop, err);
@@ -192,11 +192,78 @@ int stanch_flow__stop_level(struct stanch_flow *flow, const char *by, const json
     return rc;
 }
 
-int stanch_flow__resume_level(struct stanch_flow *flow, const char *by, const json_t *input, struct stanch_err *err)
+static int resume_level(struct stanch_flow *flow, const char *by, const json_t *input, struct stanch_err *err)
 {
     stanch_flow__look_at_stops(flow);
     int rc = stanch_stop_clear_level(flow->state_dir, stanch_json_str(input, "level", ""),
                                      stanch_json_str(input, "name", ""), err);
     look_at_levels(flow, by, stanch_json_str(input, "reason", "no reason given"));
     return rc;
+}
+
+static bool is_of_level(const json_t *input)
+{
+    return json_object_get(input, "level") || json_object_get(input, "name");
+}
+
+static struct stanch_reply *tell_status(struct stanch_flow *flow, stanch_flow_done done, void *ctx)
+{
+    struct stanch_reply *reply = stanch_reply__new(flow, done, ctx, "", "");
+    stanch_reply__result(reply, stanch_flow_status(flow));
+    return reply;
+}
+
+/* The switch works whatever the store can do: then its entry is missing, and the log says so. data: taken */
+static int switch_changed(struct stanch_flow *flow, const char *kind, const char *by, json_t *data,
+                          stanch_flow_done done, void *ctx, struct stanch_err *err)
+{
+    struct stanch_err why = {0};
+    if (stanch_journal_takes(flow->journal, true, &why) < 0) {
+        json_decref(data);
+        stanch_log(STANCH_LOG_ERROR, "flow", "%s by %s could not be recorded: %s", kind, by, why.text);
+        stanch_reply__barrier(tell_status(flow, done, ctx));
+        return 0;
+    }
+    struct stanch_batch *batch = stanch_batch_new();
+    stanch_batch_add(batch, STANCH_CHAIN_NONE, kind, by, NULL, data);
+    return stanch_reply__append(tell_status(flow, done, ctx), batch, err);
+}
+
+int stanch_flow__stop(struct stanch_flow *flow, const char *by, const json_t *input, stanch_flow_done done, void *ctx,
+                      struct stanch_err *err)
+{
+    const char *reason = stanch_json_str(input, "reason", "no reason given");
+    int rc;
+    if (is_of_level(input)) {
+        rc = stop_level(flow, by, input, err);
+        if (rc == 0)
+            stanch_reply__barrier(tell_status(flow, done, ctx));
+        return rc;
+    }
+    if (json_object_get(input, "for_ms"))
+        return stanch_err_set(err, STANCH_E_INVALID, "for_ms: the stop of everything ends by `stanch resume` alone");
+    rc = stanch_stop_set(flow->state_dir, reason, by, stanch_flow__now(flow), err);
+    if (rc < 0)
+        return rc;
+    flow->stopped = true;
+    return switch_changed(flow, "stop.engaged", by, json_pack("{s:s, s:s}", "reason", reason, "set_by", by), done, ctx,
+                          err);
+}
+
+int stanch_flow__resume(struct stanch_flow *flow, const char *by, const json_t *input, stanch_flow_done done, void *ctx,
+                        struct stanch_err *err)
+{
+    const char *reason = stanch_json_str(input, "reason", "no reason given");
+    int rc;
+    if (is_of_level(input)) {
+        rc = resume_level(flow, by, input, err);
+        if (rc == 0)
+            stanch_reply__barrier(tell_status(flow, done, ctx));
+        return rc;
+    }
+    rc = stanch_stop_clear(flow->state_dir, err);
+    if (rc < 0)
+        return rc;
+    flow->stopped = false;
+    return switch_changed(flow, "stop.released", by, json_pack("{s:s}", "reason", reason), done, ctx, err);
 }

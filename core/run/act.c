@@ -1,4 +1,4 @@
-/* act.c: an action from its intent to its answer: effect, outcome, proof. */
+/* act.c: an action from its intent to its outcome, and what follows from that. */
 #include "run/action.h"
 #include "run/breaker.h"
 #include "run/limits.h"
@@ -7,123 +7,12 @@
 #include "base/sabotage.h"
 #include <string.h>
 
-#define MAX_SENDS          3
-#define VERIFY_EVERY_MS    250
-#define VERIFY_TRIES       24
-#define VERIFY_DEADLINE_MS 5000
-#define RETRY_WAIT_MS      1000
+#define MAX_SENDS     3
+#define RETRY_WAIT_MS 1000
 
 static struct stanch_action *of_effect(struct stanch_effect *effect)
 {
     return container_of(effect, struct stanch_action, effect);
-}
-
-static bool declares(const struct stanch_op *op, const char *call_op)
-{
-    return stanch_effect__declares(stanch_action__declared(op), call_op);
-}
-
-/* ---- the answer to the run ---- */
-
-static void answer_done(struct stanch_op *op, bool verified)
-{
-    struct stanch_action *action = stanch_action__of(op);
-    stanch_targets_release(op->engine->targets, &op->hold);
-    if (op->cancelled) {
-        stanch_op__free(op);
-        return;
-    }
-    if (op->run) {
-        op->run->gap_ms = 0;
-        op->run->gap_unknown = false;
-    }
-    if (!verified) {
-        stanch_op__answer_error(
-            op, "unverified",
-            "%s.%s was applied, but reading it back does not show the effect; it stays in force as %s",
-            stanch_action__instance(op), stanch_action__name(op), action->mitigation);
-        return;
-    }
-    json_t *value = action->value ? json_incref(action->value) : json_null();
-    json_t *mitigation = action->mitigation[0] ? json_string(action->mitigation) : json_null();
-    struct stanch_batch *batch = stanch_batch_new();
-    stanch_breaker__done(op, action->plan, batch);
-    stanch_op__answer(op, batch, json_pack("{s:{s:o, s:o}}", "ok", "value", value, "mitigation", mitigation));
-}
-
-/* ---- the proof: read it back until it holds ---- */
-
-static void call_verify(void *ctx);
-
-static bool may_ask_again(struct stanch_op *op)
-{
-    struct stanch_action *action = stanch_action__of(op);
-    if (op->cancelled)
-        return false;
-    return action->verify_until_mono_ms ? stanch_loop_mono_ms(op->engine->loop) < action->verify_until_mono_ms
-                                        : ++action->verify_tries < VERIFY_TRIES;
-}
-
-static void on_verified(void *ctx, const struct stanch_plugin_answer *answer)
-{
-    struct stanch_op *op = ctx;
-    if (!stanch_op__returned(op))
-        return;
-    bool holds = answer->outcome == STANCH_OUTCOME_DONE && stanch_json_bool(answer->value, "holds", false);
-    if (!holds && !stanch_json_bool(answer->value, "never", false) && may_ask_again(op)) {
-        op->timer = stanch_timer_start(op->engine->loop, VERIFY_EVERY_MS, call_verify, op);
-        return;
-    }
-    struct stanch_batch *batch = stanch_batch_new();
-    json_t *seen = json_object_get(answer->value, "seen");
-    json_t *data = json_pack("{s:s, s:s, s:s, s:b, s:O}", "step", op->id, "instance", stanch_action__instance(op),
-                             "action", stanch_action__name(op), "holds", holds, "seen", seen ? seen : json_null());
-    if (answer->err.text[0])
-        json_object_set_new(data, "why", json_string(answer->err.text));
-    stanch_batch_add(batch, op->chain, "action.verified", STANCH_BY_STANCH, op->run_id, data);
-    if (!holds)
-        stanch_breaker__failed(op, stanch_action__of(op)->plan, "reading it back does not show its effect", batch);
-    stanch_engine__append(op->engine, batch, NULL, NULL, NULL);
-    answer_done(op, holds);
-}
-
-static void call_verify(void *ctx)
-{
-    struct stanch_op *op = ctx;
-    struct stanch_action *action = stanch_action__of(op);
-    op->timer = NULL;
-    STANCH_AUTO_JSON json_t *input = json_pack("{s:O, s:O}", "args", stanch_action__args(op), "plan", action->plan);
-    struct stanch_plugin_request request = {.instance = stanch_action__instance(op),
-                                            .op = "verify",
-                                            .action = stanch_action__name(op),
-                                            .input = input,
-                                            .deadline_ms = VERIFY_DEADLINE_MS};
-    struct stanch_plugin_answer lost = {.outcome = STANCH_OUTCOME_FAILED};
-    stanch_op__away(op);
-    if (op->engine->world->call(op->engine->world->ctx, &request, on_verified, op, NULL, &lost.err) < 0) {
-        stanch_op__returned(op);
-        if (may_ask_again(op)) { /* its host is coming back */
-            op->timer = stanch_timer_start(op->engine->loop, VERIFY_EVERY_MS, call_verify, op);
-            return;
-        }
-        stanch_op__away(op);
-        on_verified(op, &lost);
-    }
-}
-
-/* What takes minutes to show holds no target meanwhile: its outcome is recorded, and a person may want to take it back. */
-static void prove(struct stanch_op *op)
-{
-    int64_t within_ms = stanch_json_int(stanch_action__declared(op), "verify_ms", 0);
-    if (op->cancelled || !declares(op, "verify")) {
-        answer_done(op, true);
-        return;
-    }
-    if (within_ms > 0) {
-        stanch_action__of(op)->verify_until_mono_ms = stanch_loop_mono_ms(op->engine->loop) + within_ms;
-        stanch_targets_release(op->engine->targets, &op->hold);
-    }
-    call_verify(op);
 }
 
 /* ---- the outcome ---- */
@@ -149,7 +38,7 @@ static void record_done(struct stanch_op *op, const json_t *value, struct stanch
     struct stanch_action *action = stanch_action__of(op);
     action->value = value ? json_deep_copy(value) : NULL;
     add_answered(op, batch, "done", value, NULL);
-    if (declares(op, "undo"))
+    if (stanch_action__declares(op, "undo"))
         stanch_mitigation__applied(op, stanch_action__instance(op), stanch_action__name(op), stanch_action__args(op),
                                    action->plan, stanch_json_int(stanch_op__args(op), "lease_ms", 0),
                                    stanch_json_str(stanch_op__args(op), "because", ""), batch, action->mitigation);
@@ -228,7 +117,7 @@ static void end_done(struct stanch_op *op, const json_t *value, struct stanch_ba
     record_done(op, value, batch);
     settle(op, batch);
     stanch_engine__append(op->engine, batch, NULL, NULL, NULL);
-    prove(op);
+    stanch_action__prove(op);
 }
 
 /* What never left is no word about the mitigation. */
@@ -300,7 +189,7 @@ void stanch_action__told(struct stanch_op *op, const char *decision, const char 
         record_done(op, NULL, batch);
         settle(op, batch);
         stanch_engine__append(op->engine, batch, NULL, NULL, NULL);
-        answer_done(op, true);
+        stanch_action__answer_done(op, true);
         return;
     }
     STANCH_AUTO_FREE char *text = stanch_asprintf("%s.%s did not happen, says %s%s%s", stanch_action__instance(op),
@@ -375,6 +264,15 @@ void stanch_action__send(struct stanch_op *op)
     stanch_effect__start(&stanch_action__of(op)->effect, stanch_batch_new());
 }
 
+void stanch_action__notify(struct stanch_op *op)
+{
+    struct stanch_err err;
+    if (prepare(op, "read", &err) < 0)
+        stanch_op__answer_error(op, stanch_err_word(err.code), "%s", err.text);
+    else
+        stanch_effect__start(&stanch_action__of(op)->effect, stanch_batch_new());
+}
+
 static void on_held_again(void *ctx)
 {
     stanch_effect__reconcile(&stanch_action__of(ctx)->effect);
@@ -412,7 +310,7 @@ void stanch_action__recover_effect(struct stanch_op *op, const json_t *doc)
     if (strcmp(outcome, "done") == 0) {
         json_t *value = json_object_get(doc, "value");
         action->value = value ? json_deep_copy(value) : NULL;
-        prove(op);
+        stanch_action__prove(op);
         return;
     }
     /* It failed and would have been tried again: not by itself, after who knows how long. */
@@ -440,65 +338,4 @@ void stanch_action__recover_orphan(struct stanch_engine *engine, const json_t *o
     (void)snprintf(op->approval, sizeof op->approval, "%s", stanch_json_str(doc, "approval", ""));
     op->asked = op->cancelled = true;
     op->kind->recover(op, doc);
-}
-
-/* ---- reads: no intent, the answer alone is recorded; notices: intent and outcome, no plan ---- */
-
-static void on_read(void *ctx, const struct stanch_plugin_answer *answer)
-{
-    struct stanch_op *op = ctx;
-    if (!stanch_op__returned(op))
-        return;
-    if (answer->outcome == STANCH_OUTCOME_DONE)
-        stanch_op__answer_ok(
-            op, json_pack("{s:O, s:n}", "value", answer->value ? answer->value : json_null(), "mitigation"));
-    else
-        stanch_op__answer_error(op, stanch_err_word(answer->err.code), "%s.%s: %s", stanch_action__instance(op),
-                                stanch_action__name(op), answer->err.text);
-}
-
-static void on_host_awaited(void *ctx);
-
-static void on_may_read(void *ctx)
-{
-    struct stanch_op *op = ctx;
-    if (!stanch_op__returned(op))
-        return;
-    STANCH_AUTO_JSON json_t *input = json_pack("{s:O}", "args", stanch_action__args(op));
-    struct stanch_plugin_request request = {.instance = stanch_action__instance(op),
-                                            .op = "read",
-                                            .action = stanch_action__name(op),
-                                            .input = input,
-                                            .deadline_ms =
-                                                stanch_json_int(stanch_action__declared(op), "deadline_ms", 10000)};
-    struct stanch_err err;
-    stanch_op__away(op);
-    int rc = op->engine->world->call(op->engine->world->ctx, &request, on_read, op, NULL, &err);
-    if (rc == 0)
-        return;
-    stanch_op__returned(op);
-    if (!stanch_action__await_host(op, rc, on_host_awaited))
-        stanch_op__answer_error(op, stanch_err_word(err.code), "%s", err.text);
-}
-
-static void on_host_awaited(void *ctx)
-{
-    struct stanch_op *op = ctx;
-    op->timer = NULL;
-    stanch_op__away(op);
-    on_may_read(op);
-}
-
-void stanch_action__read(struct stanch_op *op)
-{
-    struct stanch_err err;
-    if (strcmp(stanch_json_str(stanch_action__declared(op), "effect", ""), "notify") == 0) {
-        if (prepare(op, "read", &err) < 0)
-            stanch_op__answer_error(op, stanch_err_word(err.code), "%s", err.text);
-        else
-            stanch_effect__start(&stanch_action__of(op)->effect, stanch_batch_new());
-        return;
-    }
-    stanch_op__away(op);
-    stanch_journal_barrier(op->engine->journal, on_may_read, op);
 }

@@ -6,8 +6,6 @@
 #include "run/engine.h"
 #include <string.h>
 
-#define PAGE 100 /* questions that are looked at together */
-
 static const struct stanch_people *people_of(const struct stanch_engine *engine)
 {
     return engine->config.people;
@@ -260,36 +258,35 @@ static void move(const json_t *doc, const struct stanch_role_change *change, str
                      data);
 }
 
+struct moving {
+    struct stanch_engine *engine;
+    const struct stanch_role_change *change;
+    const char *except;
+    struct stanch_batch *batch;
+};
+
 /* One of the list, unless it was answered since the list was committed. */
-static void move_one(struct stanch_engine *engine, const char *id, const struct stanch_role_change *change,
-                     struct stanch_batch *batch)
+static int move_one(void *ctx, const json_t *listed, struct stanch_err *err)
 {
-    STANCH_AUTO_JSON json_t *doc = stanch_journal_see(engine->journal, "approval", id);
+    const struct moving *m = ctx;
+    const char *id = stanch_json_str(listed, "id", "");
+    (void)err;
+    if (strcmp(id, m->except) == 0)
+        return 0;
+    STANCH_AUTO_JSON json_t *doc = stanch_journal_see(m->engine->journal, "approval", id);
     const char *asked = stanch_json_str(doc, "role", "");
     if (strcmp(stanch_json_str(doc, "state", ""), "pending") == 0 &&
-        (strcmp(role_of(doc), change->role) == 0 || strcmp(asked, change->role) == 0))
-        move(doc, change, batch);
+        (strcmp(role_of(doc), m->change->role) == 0 || strcmp(asked, m->change->role) == 0))
+        move(doc, m->change, m->batch);
+    return 0;
 }
 
 int stanch_authority_move(struct stanch_engine *engine, const struct stanch_role_change *change, const char *except,
                           struct stanch_batch *batch, struct stanch_err *err)
 {
-    struct stanch_noun_query query = {.noun = "approval", .chain = change->incident, .open = 1, .limit = PAGE};
-    size_t count = people_of(engine) ? PAGE : 0;
-    while (count == PAGE) {
-        STANCH_AUTO_JSON json_t *page = NULL;
-        int rc = stanch_journal_list(engine->journal, &query, &page, err);
-        if (rc < 0)
-            return rc;
-        count = json_array_size(page);
-        for (size_t i = 0; i < count; i++) {
-            const char *id = stanch_json_str(json_array_get(page, i), "id", "");
-            query.before_seq = stanch_json_int(json_array_get(page, i), "seq", 0);
-            if (strcmp(id, except) != 0)
-                move_one(engine, id, change, batch);
-        }
-    }
-    return 0;
+    const struct stanch_noun_query query = {.noun = "approval", .chain = change->incident, .open = 1};
+    struct moving moving = {.engine = engine, .change = change, .except = except, .batch = batch};
+    return people_of(engine) ? stanch_journal_each(engine->journal, &query, move_one, &moving, err) : 0;
 }
 
 int stanch_engine_role_changed(struct stanch_engine *engine, const struct stanch_role_change *change,

@@ -1,5 +1,5 @@
 /* autonomy.h: how much of its own a runbook may do (rule/autonomy.h), and whether a person has accepted it as it is.
- * Flow     plan -> gate.c -> [autonomy] -> observe | ask | go on.     Callers: gate.c, action.c, simple.c, ask.c; flow accepts.
+ * Flow     plan -> gate.c -> [autonomy] -> observe | ask | go on.     Callers: gate.c, action.c, action_gate.c, simple.c, ask.c; flow accepts.
  *
  * Accepted digests are in the journal: a document of noun "runbook" (from runbook.approved),
  *   {"digest": the last, "digests": the last 50, "accepted_by","because"}

@@ -1,5 +1,5 @@
 /* breaker.h: a runbook whose mitigations do not help on a target asks before it tries there again.
- * Flow     outcome, verify -> [breaker] -> gate.c -> ask | go on.     Callers: act.c, symptom.c, gate.c, due.c; flow (by a person).
+ * Flow     outcome, verify -> [breaker] -> gate.c -> ask | go on.     Callers: act.c, action_proof.c, symptom.c, gate.c, due.c; flow (by a person).
  *
  *   counting --so many within a time--> open --a time, a person, a mitigation that helped--> closed
  *

@@ -19,7 +19,6 @@
 #define MAX_TARGET     1000 /* bytes */
 #define MAX_REASON     500
 #define WHY_MAX        200 /* bytes of each of its words in a sentence */
-#define PAGE           500
 
 json_t *stanch_by_hand__of(struct stanch_engine *engine, const char *target)
 {
@@ -188,23 +187,18 @@ int stanch_by_hand__expire(struct stanch_engine *engine, const char *id)
     return rc;
 }
 
+static int recover_one(void *ctx, const json_t *doc, struct stanch_err *err)
+{
+    struct stanch_engine *engine = ctx;
+    const char *target = stanch_json_str(doc, "target", "");
+    (void)err;
+    if (!json_object_get(engine->by_hand, target)) /* the newest comes first */
+        json_object_set_new(engine->by_hand, target, json_string(stanch_json_str(doc, "id", "")));
+    return 0;
+}
+
 int stanch_by_hand__recover(struct stanch_engine *engine, struct stanch_err *err)
 {
-    struct stanch_noun_query query = {.noun = "hold", .open = 1, .limit = PAGE};
-    size_t count = PAGE;
-    while (count == PAGE) {
-        STANCH_AUTO_JSON json_t *page = NULL;
-        int rc = stanch_journal_list(engine->journal, &query, &page, err);
-        if (rc < 0)
-            return rc;
-        count = json_array_size(page);
-        for (size_t i = 0; i < count; i++) {
-            const json_t *doc = json_array_get(page, i);
-            const char *target = stanch_json_str(doc, "target", "");
-            query.before_seq = stanch_json_int(doc, "seq", 0);
-            if (!json_object_get(engine->by_hand, target)) /* the newest comes first */
-                json_object_set_new(engine->by_hand, target, json_string(stanch_json_str(doc, "id", "")));
-        }
-    }
-    return 0;
+    const struct stanch_noun_query query = {.noun = "hold", .open = 1};
+    return stanch_journal_each(engine->journal, &query, recover_one, engine, err);
 }

@@ -10,12 +10,11 @@
 #include "base/mem.h"
 #include <string.h>
 
-#define PAGE 200
-
 struct search {
     struct stanch_engine *engine;
     const char *service, *kind; /* "": all */
     int64_t since_ms;
+    json_t *(*make)(struct search *search, const json_t *doc); /* one change out of a document; new */
     json_t *found;
     struct stanch_err *err;
 };
@@ -65,30 +64,27 @@ static json_t *of_source(struct search *search, const json_t *doc)
     return change;
 }
 
+static int look_at(void *ctx, const json_t *doc, struct stanch_err *err)
+{
+    struct search *search = ctx;
+    (void)err;
+    if (stanch_json_int(doc, "created_ms", 0) < search->since_ms)
+        return 1; /* and so is what comes after it */
+    STANCH_AUTO_JSON json_t *change = search->make(search, doc);
+    if (is_wanted(search, change))
+        json_array_append(search->found, change);
+    return 0;
+}
+
 /* Newest first by when they were recorded, which no change is older than: what was recorded before the time that is
  * asked about happened before it. */
 static int search_noun(struct search *search, const char *noun,
                        json_t *(*make)(struct search *search, const json_t *doc))
 {
-    int64_t before = 0;
-    for (;;) {
-        struct stanch_noun_query query = {.noun = noun, .open = -1, .before_seq = before, .limit = PAGE};
-        STANCH_AUTO_JSON json_t *page = NULL;
-        int rc = stanch_journal_list(search->engine->journal, &query, &page, search->err);
-        if (rc < 0)
-            return rc;
-        for (size_t i = 0; i < json_array_size(page); i++) {
-            const json_t *doc = json_array_get(page, i);
-            before = stanch_json_int(doc, "seq", 0);
-            if (stanch_json_int(doc, "created_ms", 0) < search->since_ms)
-                return 0;
-            STANCH_AUTO_JSON json_t *change = make(search, doc);
-            if (is_wanted(search, change))
-                json_array_append(search->found, change);
-        }
-        if (json_array_size(page) < PAGE)
-            return 0;
-    }
+    const struct stanch_noun_query query = {.noun = noun, .open = -1};
+    search->make = make;
+    int rc = stanch_journal_each(search->engine->journal, &query, look_at, search, search->err);
+    return rc < 0 ? rc : 0;
 }
 
 static int compare_newest_first(const void *a, const void *b)

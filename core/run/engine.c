@@ -9,7 +9,6 @@
 
 #define TRIM_AFTER 64   /* runs that ended or came to rest */
 #define CALM_MS    1000 /* after the last one */
-#define PAGE       500
 
 int64_t stanch_engine__now(struct stanch_engine *engine)
 {
@@ -190,27 +189,20 @@ void stanch_engine_drain(struct stanch_engine *engine)
         stanch_run__drop_worker(run);
 }
 
+static int collect(void *ctx, const json_t *doc, struct stanch_err *err)
+{
+    (void)err;
+    json_array_append(ctx, (json_t *)(uintptr_t)doc);
+    return 0;
+}
+
 /* Every open noun of a kind, oldest first. each: borrowed. */
 static int each_open(struct stanch_engine *engine, const char *noun,
                      int (*each)(struct stanch_engine *, const json_t *, struct stanch_err *), struct stanch_err *err)
 {
     STANCH_AUTO_JSON json_t *all = json_array();
-    int64_t before = 0;
-    for (;;) {
-        struct stanch_noun_query query = {.noun = noun, .open = 1, .before_seq = before, .limit = PAGE};
-        json_t *page = NULL;
-        int rc = stanch_journal_list(engine->journal, &query, &page, err);
-        if (rc < 0)
-            return rc;
-        size_t count = json_array_size(page);
-        json_array_extend(all, page);
-        if (count)
-            before = stanch_json_int(json_array_get(page, count - 1), "seq", 0);
-        json_decref(page);
-        if (count < PAGE)
-            break;
-    }
-    int rc = 0;
+    const struct stanch_noun_query query = {.noun = noun, .open = 1};
+    int rc = stanch_journal_each(engine->journal, &query, collect, all, err);
     for (size_t i = json_array_size(all); i > 0 && rc == 0; i--)
         rc = each(engine, json_array_get(all, i - 1), err);
     return rc;
@@ -272,31 +264,23 @@ void stanch_engine_begin(struct stanch_engine *engine, const json_t *started, co
     stanch_run__pump(run);
 }
 
+static int collect_by_n(void *ctx, const json_t *doc, struct stanch_err *err)
+{
+    char n[24];
+    (void)err;
+    (void)snprintf(n, sizeof n, "%lld", (long long)stanch_json_int(doc, "n", 0));
+    json_object_set(ctx, n, (json_t *)(uintptr_t)doc);
+    return 0;
+}
+
 /* A run's steps, in order of n. Without them it would begin anew, and act again: an error ends the recovery. */
 static int load_steps(struct stanch_run *run, struct stanch_err *err)
 {
     STANCH_AUTO_FREE char *prefix = stanch_asprintf("%s/", run->id);
-    int64_t before = 0;
     STANCH_AUTO_JSON json_t *docs = json_object();
-    for (;;) {
-        struct stanch_noun_query query = {
-            .noun = "step", .id_prefix = prefix, .open = -1, .before_seq = before, .limit = PAGE};
-        json_t *page = NULL;
-        int rc = stanch_journal_list(run->engine->journal, &query, &page, err);
-        if (rc < 0)
-            return stanch_err_wrap(err, "the steps of %s", run->id);
-        size_t count = json_array_size(page);
-        for (size_t i = 0; i < count; i++) {
-            json_t *doc = json_array_get(page, i);
-            char n[24];
-            (void)snprintf(n, sizeof n, "%lld", (long long)stanch_json_int(doc, "n", 0));
-            json_object_set(docs, n, doc);
-            before = stanch_json_int(doc, "seq", 0);
-        }
-        json_decref(page);
-        if (count < PAGE)
-            break;
-    }
+    const struct stanch_noun_query query = {.noun = "step", .id_prefix = prefix, .open = -1};
+    if (stanch_journal_each(run->engine->journal, &query, collect_by_n, docs, err) < 0)
+        return stanch_err_wrap(err, "the steps of %s", run->id);
     stanch_run__load_steps(run, docs);
     return 0;
 }

@@ -7,8 +7,8 @@
  *                  +-- symptom.c  check, verify, wait_for: reads, polled
  *                  +-- ask.c      ask: a free question to a role
  *                  +-- action.c   action: read; or plan -> gate.c -> (approval.c) -> target.c -> effect.c
- *                  |                                        \-- limits.c, breaker.c, autonomy.c
- *                  +-- undo.c     undo of a mitigation: by a run, a person, a lease end
+ *                  |   (and action_*.c, act.c: action.h)  \-- limits.c, breaker.c, autonomy.c
+ *                  +-- undo.c     undo of a mitigation: by a run, a person, a lease end; undo_effect.c: from its intent on
  *   by_hand.c      what people hold by hand: the gate asks      in_force.c  and for what others have in force there
  *
  * A run that waits costs disk only (rest.c): in memory are the runs that are under way, and nothing of the others.

@@ -5,8 +5,6 @@
 #include "base/mem.h"
 #include <string.h>
 
-#define PAGE 500
-
 void stanch_in_force__note(struct stanch_engine *engine, const char *id, const char *run, const json_t *targets)
 {
     for (size_t i = 0; i < json_array_size(targets); i++) {
@@ -31,24 +29,18 @@ void stanch_in_force__forget(struct stanch_engine *engine, const char *id, const
     }
 }
 
+static int recover_one(void *ctx, const json_t *doc, struct stanch_err *err)
+{
+    (void)err;
+    stanch_in_force__note(ctx, stanch_json_str(doc, "id", ""), stanch_json_str(doc, "run", ""),
+                          json_object_get(doc, "targets"));
+    return 0;
+}
+
 int stanch_in_force__recover(struct stanch_engine *engine, struct stanch_err *err)
 {
-    struct stanch_noun_query query = {.noun = "mitigation", .open = 1, .limit = PAGE};
-    size_t count = PAGE;
-    while (count == PAGE) {
-        STANCH_AUTO_JSON json_t *page = NULL;
-        int rc = stanch_journal_list(engine->journal, &query, &page, err);
-        if (rc < 0)
-            return rc;
-        count = json_array_size(page);
-        for (size_t i = 0; i < count; i++) {
-            const json_t *doc = json_array_get(page, i);
-            query.before_seq = stanch_json_int(doc, "seq", 0);
-            stanch_in_force__note(engine, stanch_json_str(doc, "id", ""), stanch_json_str(doc, "run", ""),
-                                  json_object_get(doc, "targets"));
-        }
-    }
-    return 0;
+    const struct stanch_noun_query query = {.noun = "mitigation", .open = 1};
+    return stanch_journal_each(engine->journal, &query, recover_one, engine, err);
 }
 
 static const char *how_it_stands(const json_t *doc)

@@ -5,8 +5,6 @@
 #include "base/times.h"
 #include <string.h>
 
-#define PAGE 500
-
 static int check(const json_t *doc, const char *id, struct stanch_err *err)
 {
     const char *state = stanch_json_str(doc, "state", "");
@@ -30,30 +28,36 @@ static bool asks_about(const json_t *question, const char *id)
            strcmp(stanch_json_str(json_array_get(list, 0), "id", ""), id) == 0;
 }
 
+struct answering {
+    struct stanch_engine *engine;
+    const char *mitigation, *chain, *by, *note;
+    struct stanch_batch *batch;
+};
+
+static int answer_one(void *ctx, const json_t *listed, struct stanch_err *err)
+{
+    const struct answering *a = ctx;
+    const char *question = stanch_json_str(listed, "id", "");
+    STANCH_AUTO_JSON json_t *doc = stanch_journal_see(a->engine->journal, "approval", question);
+    (void)err;
+    if (asks_about(doc, a->mitigation))
+        stanch_batch_add(a->batch, a->chain, "approval.answered", a->by, stanch_json_str(doc, "run", NULL),
+                         json_pack("{s:s, s:s, s:s, s:s}", "approval", question, "decision", "keep", "decided_by",
+                                   a->by, "note", a->note));
+    return 0;
+}
+
 static int answer_questions(struct stanch_engine *engine, const json_t *mitigation, const char *by, const char *note,
                             struct stanch_batch *batch, struct stanch_err *err)
 {
-    const char *id = stanch_json_str(mitigation, "id", ""),
-               *chain = stanch_json_str(mitigation, "incident", STANCH_CHAIN_NONE);
-    struct stanch_noun_query query = {.noun = "approval", .chain = chain, .open = 1, .limit = PAGE};
-    size_t count = PAGE;
-    while (count == PAGE) {
-        STANCH_AUTO_JSON json_t *page = NULL;
-        int rc = stanch_journal_list(engine->journal, &query, &page, err);
-        if (rc < 0)
-            return rc;
-        count = json_array_size(page);
-        for (size_t i = 0; i < count; i++) {
-            const char *question = stanch_json_str(json_array_get(page, i), "id", "");
-            STANCH_AUTO_JSON json_t *doc = stanch_journal_see(engine->journal, "approval", question);
-            query.before_seq = stanch_json_int(json_array_get(page, i), "seq", 0);
-            if (asks_about(doc, id))
-                stanch_batch_add(batch, chain, "approval.answered", by, stanch_json_str(doc, "run", NULL),
-                                 json_pack("{s:s, s:s, s:s, s:s}", "approval", question, "decision", "keep",
-                                           "decided_by", by, "note", note));
-        }
-    }
-    return 0;
+    struct answering answering = {.engine = engine,
+                                  .mitigation = stanch_json_str(mitigation, "id", ""),
+                                  .chain = stanch_json_str(mitigation, "incident", STANCH_CHAIN_NONE),
+                                  .by = by,
+                                  .note = note,
+                                  .batch = batch};
+    const struct stanch_noun_query query = {.noun = "approval", .chain = answering.chain, .open = 1};
+    return stanch_journal_each(engine->journal, &query, answer_one, &answering, err);
 }
 
 int stanch_engine_extend(struct stanch_engine *engine, const char *by, const char *mitigation, int64_t for_ms,

@@ -10,7 +10,6 @@
 #include <string.h>
 
 #define HOUR_MS (3600LL * 1000)
-#define PAGE    500
 #define SLACK   1e-9 /* of sums of shares */
 
 struct stanch_sent {
@@ -110,38 +109,44 @@ static bool is_known(const struct stanch_engine *engine, const char *id)
     return false;
 }
 
+struct recall {
+    const struct stanch_engine *engine;
+    int64_t since_ms;
+    struct stanch_sent **at; /* both are from the newest on */
+    bool had_some;           /* another policy counted before */
+};
+
+static int recall_one(void *ctx, const json_t *doc, struct stanch_err *err)
+{
+    struct recall *recall = ctx;
+    int64_t at_ms = stanch_json_int(doc, "created_ms", 0);
+    const char *id = stanch_json_str(doc, "id", "");
+    (void)err;
+    if (at_ms < recall->since_ms)
+        return 1; /* and so is what comes after it */
+    if (recall->had_some && is_known(recall->engine, id))
+        return 0;
+    while (*recall->at && (*recall->at)->at_ms > at_ms)
+        recall->at = &(*recall->at)->next;
+    struct stanch_sent *sent = new_sent(id, stanch_json_str(doc, "incident", ""), doc, at_ms);
+    sent->next = *recall->at;
+    *recall->at = sent;
+    recall->at = &sent->next;
+    return 0;
+}
+
 int stanch_limits__recover(struct stanch_engine *engine, struct stanch_err *err)
 {
     const struct stanch_guard_limits *limits = limits_of(engine);
-    int64_t since = stanch_engine__steady(engine) - longest(limits), before = 0;
-    struct stanch_sent **at = &engine->sent; /* both are from the newest on */
-    bool had_some = engine->sent != NULL;    /* another policy counted before */
-    size_t count = limits->any ? PAGE : 0;
-    while (count == PAGE) {
-        struct stanch_noun_query query = {.noun = "sent", .open = -1, .before_seq = before, .limit = PAGE};
-        STANCH_AUTO_JSON json_t *page = NULL;
-        int rc = stanch_journal_list(engine->journal, &query, &page, err);
-        if (rc < 0)
-            return stanch_err_wrap(err, "what was sent lately");
-        count = json_array_size(page);
-        for (size_t i = 0; i < count; i++) {
-            const json_t *doc = json_array_get(page, i);
-            int64_t at_ms = stanch_json_int(doc, "created_ms", 0);
-            const char *id = stanch_json_str(doc, "id", "");
-            before = stanch_json_int(doc, "seq", 0);
-            if (at_ms < since)
-                return 0;
-            if (had_some && is_known(engine, id))
-                continue;
-            while (*at && (*at)->at_ms > at_ms)
-                at = &(*at)->next;
-            struct stanch_sent *sent = new_sent(id, stanch_json_str(doc, "incident", ""), doc, at_ms);
-            sent->next = *at;
-            *at = sent;
-            at = &sent->next;
-        }
-    }
-    return 0;
+    const struct stanch_noun_query query = {.noun = "sent", .open = -1};
+    struct recall recall = {.engine = engine,
+                            .since_ms = stanch_engine__steady(engine) - longest(limits),
+                            .at = &engine->sent,
+                            .had_some = engine->sent != NULL};
+    if (!limits->any)
+        return 0;
+    int rc = stanch_journal_each(engine->journal, &query, recall_one, &recall, err);
+    return rc < 0 ? stanch_err_wrap(err, "what was sent lately") : 0;
 }
 
 /* ---- held against one more ---- */
@@ -244,32 +249,29 @@ static double weight(double reach)
     return reach < 0 ? 1 : reach; /* not known: it may have been all of it */
 }
 
+struct older {
+    const struct stanch_op *op;
+    double sum;
+};
+
+static int add_older(void *ctx, const json_t *doc, struct stanch_err *err)
+{
+    struct older *older = ctx;
+    const char *id = stanch_json_str(doc, "id", "");
+    (void)err;
+    if (strcmp(id, older->op->id) != 0 && !is_known(older->op->engine, id))
+        older->sum += weight(stanch_json_real(doc, "reach", -1));
+    return 0;
+}
+
 /* What of an incident no longer is in memory. */
 static double older_reach(const struct look *look)
 {
-    struct stanch_engine *engine = look->op->engine;
-    double sum = 0;
-    int64_t before = 0;
-    size_t count = PAGE;
-    while (count == PAGE) {
-        struct stanch_noun_query query = {
-            .noun = "sent", .chain = look->op->chain, .open = -1, .before_seq = before, .limit = PAGE};
-        STANCH_AUTO_JSON json_t *page = NULL;
-        struct stanch_err err;
-        if (stanch_journal_list(engine->journal, &query, &page, &err) < 0)
-            return 1; /* it cannot be told: ask */
-        count = json_array_size(page);
-        for (size_t i = 0; i < count; i++) {
-            const json_t *doc = json_array_get(page, i);
-            const char *id = stanch_json_str(doc, "id", "");
-            bool known = strcmp(id, look->op->id) == 0;
-            before = stanch_json_int(doc, "seq", 0);
-            for (const struct stanch_sent *sent = engine->sent; sent && !known; sent = sent->next)
-                known = strcmp(sent->id, id) == 0;
-            sum += known ? 0 : weight(stanch_json_real(doc, "reach", -1));
-        }
-    }
-    return sum;
+    const struct stanch_noun_query query = {.noun = "sent", .chain = look->op->chain, .open = -1};
+    struct older older = {.op = look->op};
+    struct stanch_err err;
+    int rc = stanch_journal_each(look->op->engine->journal, &query, add_older, &older, &err);
+    return rc < 0 ? 1 : older.sum; /* 1: it cannot be told: ask */
 }
 
 static void check_incident(const struct look *look, double reach)

@@ -7,8 +7,6 @@
 #include "base/sabotage.h"
 #include <string.h>
 
-#define PAGE 500
-
 struct stanch_lease {
     struct stanch_lease *next;
     struct stanch_engine *engine;
@@ -212,28 +210,28 @@ void stanch_mitigation__recover(struct stanch_engine *engine, const json_t *doc)
         stanch_undo__start(engine, doc, ordered_by, stanch_json_str(doc, "order_reason", ""), NULL, NULL);
 }
 
+struct earlier {
+    const struct stanch_run *run;
+    json_t *ids;
+};
+
+static int add_if_own(void *ctx, const json_t *doc, struct stanch_err *err)
+{
+    const struct earlier *earlier = ctx;
+    (void)err;
+    if (strcmp(stanch_json_str(doc, "run", ""), earlier->run->id) == 0)
+        json_object_set_new(earlier->ids, stanch_json_str(doc, "id", ""), json_true());
+    return 0;
+}
+
 /* What it applied before it was read back. Whatever is not committed yet, it applied since. */
 static void add_earlier(const struct stanch_run *run, json_t *ids)
 {
-    int64_t before = 0;
-    size_t count = PAGE;
-    while (count == PAGE) {
-        struct stanch_noun_query query = {
-            .noun = "mitigation", .chain = run->chain, .open = 1, .before_seq = before, .limit = PAGE};
-        STANCH_AUTO_JSON json_t *page = NULL;
-        struct stanch_err err;
-        if (stanch_journal_list(run->engine->journal, &query, &page, &err) < 0) {
-            stanch_log(STANCH_LOG_ERROR, "run", "what %s left in force could not be read: %s", run->id, err.text);
-            return;
-        }
-        count = json_array_size(page);
-        for (size_t i = 0; i < count; i++) {
-            const json_t *doc = json_array_get(page, i);
-            before = stanch_json_int(doc, "seq", 0);
-            if (strcmp(stanch_json_str(doc, "run", ""), run->id) == 0)
-                json_object_set_new(ids, stanch_json_str(doc, "id", ""), json_true());
-        }
-    }
+    const struct stanch_noun_query query = {.noun = "mitigation", .chain = run->chain, .open = 1};
+    struct earlier earlier = {run, ids};
+    struct stanch_err err;
+    if (stanch_journal_each(run->engine->journal, &query, add_if_own, &earlier, &err) < 0)
+        stanch_log(STANCH_LOG_ERROR, "run", "what %s left in force could not be read: %s", run->id, err.text);
 }
 
 json_t *stanch_mitigation__of_run(const struct stanch_run *run)

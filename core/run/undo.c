@@ -1,172 +1,18 @@
-/* undo.c: taking a mitigation back: ordered by a run (through the gate), by a person, or by the end of a
- * lease. It is a compare-and-set in the plugin on the value that was set, and has intent and outcome like
- * every effect.
- *
- *   in-force --intent--> undoing --done--> undone
- *                           |   \--failed--> in-force     (mitigation.undo-failed)
- *                           \------unknown--> unknown     (a person looks, or orders it again)
- */
-#include "run/engine.h"
-#include "base/log.h"
+/* undo.c: taking a mitigation back, from the order to the moment before its effect: who orders it, gate, question. */
+#include "run/undo.h"
 #include "base/mem.h"
 #include "run/authority.h"
 #include <string.h>
-
-#define MAX_SENDS 3
 
 static void pass_gate(struct stanch_op *op);
 static void go_or_keep(struct stanch_op *op);
 static void ask_anew(struct stanch_op *op, const char *why);
 static void decide_gate(struct stanch_op *op, struct stanch_gate *ret);
 
-struct undo {
-    struct stanch_effect effect; /* first */
-    json_t *mitigation;
-    char by[64];
-    char reason[200];
-    stanch_engine_done done;
-    void *done_ctx;
-    int done_rc;
-    struct stanch_err done_err;
-};
-
-static const char *mitigation_id(const struct undo *undo)
-{
-    return stanch_json_str(undo->mitigation, "id", "");
-}
-
-/* ---- telling the end ---- */
-
-static void on_told(void *ctx)
-{
-    struct stanch_op *op = ctx;
-    if (!stanch_op__returned(op))
-        return;
-    struct undo *undo = op->state;
-    STANCH_AUTO_JSON json_t *doc =
-        stanch_journal_get(op->engine->journal, STANCH_VIEW_COMMITTED, "mitigation", mitigation_id(undo));
-    if (undo->done)
-        undo->done(undo->done_ctx, undo->done_rc, &undo->done_err, doc);
-    stanch_op__free(op);
-}
-
-static void finish(struct stanch_op *op, struct stanch_batch *batch, int rc, const struct stanch_err *err)
-{
-    struct undo *undo = op->state;
-    stanch_targets_release(op->engine->targets, &op->hold);
-    if (op->run && !op->cancelled) {
-        json_t *answer = rc == 0 ? json_pack("{s:{s:s}}", "ok", "mitigation", mitigation_id(undo))
-                                 : stanch_op__error(stanch_err_word(rc), err->text);
-        stanch_op__answer(op, batch, answer);
-        return;
-    }
-    undo->done_rc = rc;
-    undo->done_err = *err;
-    stanch_engine__append(op->engine, batch, NULL, NULL, NULL);
-    stanch_op__away(op);
-    stanch_journal_barrier(op->engine->journal, on_told, op);
-}
-
-static void intend(struct stanch_effect *effect, struct stanch_batch *batch)
-{
-    struct stanch_op *op = effect->op;
-    struct undo *undo = op->state;
-    stanch_op__ask(op, batch, NULL);
-    json_t *data =
-        json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:O, s:n}", "mitigation", mitigation_id(undo), "by", undo->by,
-                  "reason", undo->reason, "instance", effect->instance, "action", effect->action, "attempt",
-                  (json_int_t)effect->attempt, "undo_key", json_object_get(effect->input, "key"), "ordered_by");
-    json_object_set_new(data, "undo_step", op->run_id[0] ? json_string(op->id) : json_null());
-    if (op->approval[0] && op->granted) {
-        stanch_approval__close(op->engine, op->approval, "approval.consumed", "used", batch);
-        op->approval[0] = 0;
-    }
-    stanch_batch_add(batch, op->chain, "mitigation.undoing", undo->by, op->run_id[0] ? op->run_id : NULL, data);
-}
-
-static void add_ended(struct stanch_effect *effect, const char *kind, const json_t *value, const struct stanch_err *why,
-                      struct stanch_batch *batch)
-{
-    struct stanch_op *op = effect->op;
-    struct undo *undo = op->state;
-    json_t *data = json_pack("{s:s, s:s, s:s, s:s, s:s}", "mitigation", mitigation_id(undo), "by", undo->by, "instance",
-                             effect->instance, "action", effect->action, "reason", undo->reason);
-    if (value)
-        json_object_set_new(data, "undo_value", json_deep_copy(value));
-    json_object_set_new(data, "doubt", effect->doubt ? json_true() : json_null());
-    if (why) {
-        json_object_set_new(data, "why", json_string(why->text));
-        stanch_json_set_str(data, "undo_by_hand", stanch_json_str(undo->mitigation, "undo_by_hand", NULL));
-    }
-    stanch_batch_add(batch, op->chain, kind, undo->by, op->run_id[0] ? op->run_id : NULL, data);
-}
-
-static int describe_end(const struct undo *undo, enum stanch_outcome outcome, const struct stanch_err *why,
-                        struct stanch_err *err)
-{
-    if (outcome == STANCH_OUTCOME_DONE)
-        return 0;
-    if (outcome == STANCH_OUTCOME_FAILED)
-        return stanch_err_set(err, why->code, "%s was not undone: %s", mitigation_id(undo), why->text);
-    return stanch_err_set(err, STANCH_E_TIMEOUT, "whether %s was undone is unknown: %s. By hand: %s",
-                          mitigation_id(undo), why->text,
-                          stanch_json_str(undo->mitigation, "undo_by_hand", "(no command known)"));
-}
-
-/* Nobody waits for this undo, and it did not succeed: its run has ended meanwhile, or it was the lease's. */
-static void ask_keep(struct stanch_op *op, const char *why, struct stanch_batch *batch)
-{
-    const struct undo *undo = op->state;
-    STANCH_AUTO_FREE char *because = stanch_asprintf("%s. Keep or undo?", why);
-    STANCH_AUTO_JSON json_t *left = json_pack("[{s:s, s:s, s:s}]", "id", mitigation_id(undo), "instance",
-                                              undo->effect.instance, "action", undo->effect.action);
-    stanch_mitigation__ask_keep(op->engine, op->chain, stanch_json_str(undo->mitigation, "run", NULL), because, left,
-                                batch);
-}
-
-static void on_ended(struct stanch_effect *effect, enum stanch_outcome outcome, const json_t *value,
-                     const struct stanch_err *why, bool retry)
-{
-    struct stanch_op *op = effect->op;
-    struct undo *undo = op->state;
-    (void)retry;
-    bool again = effect->looked && effect->attempt < MAX_SENDS && !op->cancelled;
-    effect->looked = false;
-    struct stanch_batch *batch = stanch_batch_new();
-    struct stanch_err err = *why;
-    if (!again && outcome == STANCH_OUTCOME_FAILED && effect->doubt) {
-        stanch_err_wrap(&err, "what became of an earlier call is not known, and the last one failed");
-        outcome = STANCH_OUTCOME_UNKNOWN;
-        why = &err;
-    }
-    const char *kind = outcome == STANCH_OUTCOME_DONE     ? "mitigation.undone"
-                       : outcome == STANCH_OUTCOME_FAILED ? "mitigation.undo-failed"
-                                                          : "mitigation.undo-unknown";
-    add_ended(effect, kind, value, outcome == STANCH_OUTCOME_DONE ? NULL : why, batch);
-    if (again) {
-        stanch_effect__start(effect, batch);
-        return;
-    }
-    if (outcome == STANCH_OUTCOME_DONE) {
-        stanch_mitigation__forget(op->engine, mitigation_id(undo));
-        stanch_in_force__forget(op->engine, mitigation_id(undo), json_object_get(undo->mitigation, "targets"));
-        stanch_engine__count(op->engine, "mitigations_undone");
-    }
-    if (outcome != STANCH_OUTCOME_DONE) /* its lease goes on */
-        stanch_engine__due(op->engine, stanch_json_int(undo->mitigation, "lease_ends_ms", INT64_MAX));
-    struct stanch_err told = {0};
-    int rc = describe_end(undo, outcome, why, &told);
-    int64_t lease_ends = stanch_json_int(undo->mitigation, "lease_ends_ms", 0);
-    bool lapsed = lease_ends && lease_ends <= stanch_engine__now(op->engine); /* while the undo was under way */
-    if (rc < 0 && !op->by_person && (!op->run || op->cancelled || lapsed))
-        ask_keep(op, told.text, batch);
-    finish(op, batch, rc, &told);
-}
-
 static bool is_unknown(const struct stanch_op *op)
 {
     STANCH_AUTO_JSON json_t *now =
-        stanch_journal_get(op->engine->journal, STANCH_VIEW_APPENDED, "mitigation", mitigation_id(op->state));
+        stanch_journal_get(op->engine->journal, STANCH_VIEW_APPENDED, "mitigation", stanch_undo__mitigation(op->state));
     return strcmp(stanch_json_str(now, "state", ""), "unknown") == 0;
 }
 
@@ -205,15 +51,16 @@ static bool asks_after_all(struct stanch_op *op)
 static void on_held(void *ctx)
 {
     struct stanch_op *op = ctx;
-    struct undo *undo = op->state;
+    struct stanch_undo *undo = op->state;
     struct stanch_err err;
     /* the state may have changed while it waited for the target */
     STANCH_AUTO_JSON json_t *now =
-        stanch_journal_get(op->engine->journal, STANCH_VIEW_APPENDED, "mitigation", mitigation_id(undo));
+        stanch_journal_get(op->engine->journal, STANCH_VIEW_APPENDED, "mitigation", stanch_undo__mitigation(undo));
     const char *state = stanch_json_str(now, "state", "");
     if (strcmp(state, "in-force") != 0 && strcmp(state, "unknown") != 0) {
-        stanch_err_set(&err, STANCH_E_CONFLICT, "%s is no longer in force: it is %s", mitigation_id(undo), state);
-        finish(op, stanch_batch_new(), err.code, &err);
+        stanch_err_set(&err, STANCH_E_CONFLICT, "%s is no longer in force: it is %s", stanch_undo__mitigation(undo),
+                       state);
+        stanch_undo__finish(op, stanch_batch_new(), err.code, &err);
         return;
     }
     if (asks_after_all(op)) /* it became unknown, was stopped or is held since the gate let it pass */
@@ -221,52 +68,15 @@ static void on_held(void *ctx)
     stanch_effect__start(&undo->effect, stanch_batch_new());
 }
 
-static int prepare(struct stanch_op *op, const json_t *mitigation, const char *by, const char *reason,
-                   struct stanch_err *err)
-{
-    struct undo *undo = STANCH_NEW(struct undo);
-    op->state = undo;
-    undo->mitigation = json_deep_copy(mitigation);
-    (void)snprintf(undo->by, sizeof undo->by, "%s", by);
-    (void)snprintf(undo->reason, sizeof undo->reason, "%s", reason);
-    undo->effect.intend = intend;
-    undo->effect.ended = on_ended;
-    const char *state = stanch_json_str(mitigation, "state", "");
-    undo->effect.doubt = strcmp(state, "unknown") == 0 || stanch_json_bool(mitigation, "doubt", false);
-    STANCH_AUTO_FREE char *key_of =
-        stanch_asprintf("undo:%s:%s", stanch_json_str(mitigation, "id", ""), stanch_json_str(mitigation, "step", ""));
-    int rc = stanch_effect__prepare(&undo->effect, op, "undo", stanch_json_str(mitigation, "instance", ""),
-                                    stanch_json_str(mitigation, "action", ""), json_object_get(mitigation, "args"),
-                                    json_object_get(mitigation, "plan"), key_of, err);
-    if (rc == 0)
-        stanch_json_set_str(undo->effect.input, "because", undo->reason);
-    return rc;
-}
-
 static void hold_and_go(struct stanch_op *op)
 {
-    struct undo *undo = op->state;
+    struct stanch_undo *undo = op->state;
     stanch_targets_hold(op->engine->targets, json_object_get(undo->mitigation, "targets"), on_held, op, &op->hold);
-}
-
-static void on_held_again(void *ctx)
-{
-    struct stanch_op *op = ctx;
-    struct undo *undo = op->state;
-    stanch_effect__reconcile(&undo->effect);
-}
-
-static void hold_again_and_look(struct stanch_op *op)
-{
-    struct undo *undo = op->state;
-    undo->effect.attempt = (int)stanch_json_int(undo->mitigation, "attempt", 1);
-    stanch_targets_hold_again(op->engine->targets, json_object_get(undo->mitigation, "targets"), on_held_again, op,
-                              &op->hold);
 }
 
 static void decide_gate(struct stanch_op *op, struct stanch_gate *ret)
 {
-    struct undo *undo = op->state;
+    struct stanch_undo *undo = op->state;
     const json_t *described = op->engine->world->describe(op->engine->world->ctx, undo->effect.instance);
     STANCH_AUTO_JSON json_t *declared = json_object();
     json_object_set(declared, "instance", (json_t *)(uintptr_t)described);
@@ -287,7 +97,7 @@ static void go_or_keep(struct stanch_op *op)
     }
     decide_gate(op, &gate);
     if (gate.refused || gate.ask) {
-        struct undo *undo = op->state;
+        struct stanch_undo *undo = op->state;
         stanch_mitigation__keep_and_ask(op->engine, undo->mitigation, gate.why);
         stanch_op__free(op);
     } else {
@@ -314,12 +124,12 @@ void stanch_undo__start(struct stanch_engine *engine, const json_t *mitigation, 
 {
     struct stanch_op *op = new_op(engine, mitigation, by);
     struct stanch_err err = {0};
-    int rc = prepare(op, mitigation, by, reason, &err);
-    struct undo *undo = op->state;
+    int rc = stanch_undo__prepare(op, mitigation, by, reason, &err);
+    struct stanch_undo *undo = op->state;
     undo->done = done;
     undo->done_ctx = ctx;
     if (rc < 0)
-        finish(op, stanch_batch_new(), rc, &err);
+        stanch_undo__finish(op, stanch_batch_new(), rc, &err);
     else
         go_or_keep(op);
 }
@@ -333,12 +143,12 @@ void stanch_undo__recover(struct stanch_engine *engine, const json_t *mitigation
     const char *by = stanch_json_str(mitigation, "by", STANCH_BY_STANCH);
     struct stanch_op *op = new_op(engine, mitigation, by);
     struct stanch_err err = {0};
-    int rc = prepare(op, mitigation, by, stanch_json_str(mitigation, "reason", ""), &err);
-    struct undo *undo = op->state;
+    int rc = stanch_undo__prepare(op, mitigation, by, stanch_json_str(mitigation, "reason", ""), &err);
+    struct stanch_undo *undo = op->state;
     if (rc < 0)
-        on_ended(&undo->effect, STANCH_OUTCOME_UNKNOWN, NULL, &err, false);
+        undo->effect.ended(&undo->effect, STANCH_OUTCOME_UNKNOWN, NULL, &err, false);
     else
-        hold_again_and_look(op);
+        stanch_undo__look_again(op);
 }
 
 int stanch_engine_undo(struct stanch_engine *engine, const char *by, const char *id, const char *reason,
@@ -358,13 +168,13 @@ int stanch_engine_undo(struct stanch_engine *engine, const char *by, const char 
 
 static void request_approval(struct stanch_op *op, const struct stanch_gate *gate)
 {
-    struct undo *undo = op->state;
+    struct stanch_undo *undo = op->state;
     const json_t *described = op->engine->world->describe(op->engine->world->ctx, undo->effect.instance);
     STANCH_AUTO_JSON json_t *card = json_pack(
         "{s:s, s:s, s:s, s:s, s:O, s:s, s:s, s:O, s:[{s:s}]}", "plugin_digest",
         stanch_json_str(described, "digest", ""), "instance", undo->effect.instance, "action", undo->effect.action,
         "because", undo->reason, "plan", json_object_get(undo->mitigation, "plan"), "risk", gate->policy.risk, "why",
-        gate->why, "rules", gate->policy.rules, "mitigations", "id", mitigation_id(undo));
+        gate->why, "rules", gate->policy.rules, "mitigations", "id", stanch_undo__mitigation(undo));
     if (gate->policy.not_requester)
         json_object_set_new(card, "not_requester", json_true());
     json_t *against = stanch_gate__against(gate);
@@ -384,7 +194,7 @@ static void request_approval(struct stanch_op *op, const struct stanch_gate *gat
     stanch_op__ask(op, batch, json_pack("{s:s}", "approval", id));
     struct stanch_err err;
     if (stanch_engine__append(op->engine, batch, NULL, NULL, &err) < 0 && !stanch_op__hold(op, err.code))
-        finish(op, stanch_batch_new(), err.code, &err);
+        stanch_undo__finish(op, stanch_batch_new(), err.code, &err);
 }
 
 static void pass_gate(struct stanch_op *op)
@@ -394,7 +204,7 @@ static void pass_gate(struct stanch_op *op)
     decide_gate(op, &gate);
     if (gate.refused) {
         stanch_err_set(&err, STANCH_E_REFUSED, "%s", gate.why);
-        finish(op, stanch_batch_new(), err.code, &err);
+        stanch_undo__finish(op, stanch_batch_new(), err.code, &err);
     } else if (gate.ask) {
         request_approval(op, &gate);
     } else {
@@ -422,7 +232,8 @@ static void start(struct stanch_op *op)
         return;
     struct stanch_err err;
     STANCH_AUTO_FREE char *by = stanch_asprintf("run:%s", op->run_id);
-    if (prepare(op, doc, by, stanch_json_str(stanch_op__args(op), "because", "the runbook takes it back"), &err) < 0)
+    if (stanch_undo__prepare(op, doc, by, stanch_json_str(stanch_op__args(op), "because", "the runbook takes it back"),
+                             &err) < 0)
         stanch_op__answer_error(op, stanch_err_word(err.code), "%s", err.text);
     else if (strcmp(stanch_json_str(doc, "state", ""), "undone") == 0)
         hold_and_go(op); /* nobody is asked for what is gone: it finds that, as soon as the target is free */
@@ -472,14 +283,14 @@ static void recover(struct stanch_op *op, const json_t *step)
     struct stanch_err err = {0};
     const char *state = stanch_json_str(doc, "state", "");
     STANCH_AUTO_FREE char *by = stanch_asprintf("run:%s", op->run_id);
-    int rc = prepare(op, doc, by, stanch_json_str(stanch_op__args(op), "because", ""), &err);
-    struct undo *undo = op->state;
+    int rc = stanch_undo__prepare(op, doc, by, stanch_json_str(stanch_op__args(op), "because", ""), &err);
+    struct stanch_undo *undo = op->state;
     if (rc < 0)
-        on_ended(&undo->effect, STANCH_OUTCOME_UNKNOWN, NULL, &err, false);
+        undo->effect.ended(&undo->effect, STANCH_OUTCOME_UNKNOWN, NULL, &err, false);
     else if (strcmp(state, "undoing") == 0 && strcmp(stanch_json_str(doc, "undo_step", ""), op->id) == 0)
-        hold_again_and_look(op); /* another's undo goes on under the target, and this one waits for it */
+        stanch_undo__look_again(op); /* another's undo goes on under the target, and this one waits for it */
     else if (strcmp(state, "undone") == 0)
-        finish(op, stanch_batch_new(), 0, &err);
+        stanch_undo__finish(op, stanch_batch_new(), 0, &err);
     else if (!op->approval[0])
         pass_gate(op);
     else {
@@ -503,16 +314,17 @@ static void recover(struct stanch_op *op, const json_t *step)
 
 static bool cancel(struct stanch_op *op)
 {
-    const struct undo *undo = op->state;
+    const struct stanch_undo *undo = op->state;
     return !undo || !undo->effect.open;
 }
 
 /* Who ordered it still waits for an answer. */
-static void tell_unanswered(struct undo *undo)
+static void tell_unanswered(struct stanch_undo *undo)
 {
     struct stanch_err err;
     stanch_err_set(&err, STANCH_E_UNAVAILABLE, "stanch is shutting down; whether %s %s at its next start",
-                   mitigation_id(undo), undo->effect.open ? "was taken back is looked after" : "is taken back is seen");
+                   stanch_undo__mitigation(undo),
+                   undo->effect.open ? "was taken back is looked after" : "is taken back is seen");
     if (undo->done)
         undo->done(undo->done_ctx, err.code, &err, NULL);
     undo->done = NULL;
@@ -520,21 +332,21 @@ static void tell_unanswered(struct undo *undo)
 
 static bool left(struct stanch_op *op, struct stanch_batch *batch)
 {
-    struct undo *undo = op->state;
+    struct stanch_undo *undo = op->state;
     if (!undo)
         return false;
     tell_unanswered(undo);
     if (!undo->effect.open)
         return false;
     stanch_batch_add(batch, op->chain, "mitigation.unanswered", STANCH_BY_STANCH, op->run_id[0] ? op->run_id : NULL,
-                     json_pack("{s:s, s:s, s:s}", "mitigation", mitigation_id(undo), "instance", undo->effect.instance,
-                               "action", undo->effect.action));
+                     json_pack("{s:s, s:s, s:s}", "mitigation", stanch_undo__mitigation(undo), "instance",
+                               undo->effect.instance, "action", undo->effect.action));
     return true;
 }
 
 static void done(struct stanch_op *op)
 {
-    struct undo *undo = op->state;
+    struct stanch_undo *undo = op->state;
     if (!undo)
         return;
     stanch_effect__done(&undo->effect);

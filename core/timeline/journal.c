@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PAGE 500 /* documents that are read together, of however many */
+
 int stanch_journal_open(struct stanch_loop *loop, struct stanch_store *store, struct stanch_journal **ret,
                         struct stanch_err *err)
 {
@@ -179,6 +181,30 @@ int stanch_journal_list(struct stanch_journal *journal, const struct stanch_noun
         return stanch_err_set(err, STANCH_E_INVALID, "%ss are listed by the beginning of their id", query->noun);
     int rc = journal->store->ops->list(journal->store, &bounded, ret, err);
     return rc < 0 ? stanch_journal__unreadable(journal, rc, err) : rc;
+}
+
+int stanch_journal_each(struct stanch_journal *journal, const struct stanch_noun_query *query,
+                        int (*each)(void *ctx, const json_t *doc, struct stanch_err *err), void *ctx,
+                        struct stanch_err *err)
+{
+    struct stanch_noun_query next = *query;
+    size_t count = PAGE;
+    next.limit = PAGE;
+    while (count == PAGE) {
+        STANCH_AUTO_JSON json_t *page = NULL;
+        int rc = stanch_journal_list(journal, &next, &page, err);
+        if (rc < 0)
+            return rc;
+        count = json_array_size(page);
+        for (size_t i = 0; i < count && rc == 0; i++) {
+            const json_t *doc = json_array_get(page, i);
+            next.before_seq = stanch_json_int(doc, "seq", 0);
+            rc = each(ctx, doc, err);
+        }
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
 }
 
 int64_t stanch_journal_count(struct stanch_journal *journal, const char *noun)

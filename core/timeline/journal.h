@@ -94,6 +94,13 @@ struct stanch_noun_query {
 /** Committed documents, newest first (by the seq of their first entry). ret: new, an array. */
 int stanch_journal_list(struct stanch_journal *journal, const struct stanch_noun_query *query, json_t **ret,
                         struct stanch_err *err);
+/** The same, all of them, however many: read a page at a time, each given once and in that order.
+ *  query  its before_seq says where to begin; its limit is not looked at
+ *  each   doc: borrowed. What it returns that is not 0 ends the walk: negative with err set, positive when it has seen enough
+ *  returns  0 | what `each` returned | STANCH_E_* of a page that could not be read: nothing of that one was given */
+int stanch_journal_each(struct stanch_journal *journal, const struct stanch_noun_query *query,
+                        int (*each)(void *ctx, const json_t *doc, struct stanch_err *err), void *ctx,
+                        struct stanch_err *err);
 
 /* Documents of a noun that are due (model/fold.h) in (after_ms, until_ms], the earliest first. The next page begins
  * after the last document's time and seq. */

@@ -5,10 +5,7 @@
  * Besides what the sanitizers see, these must hold: a call is answered once, or waits for something; an answer has the
  * form that sdk/README.md describes; what is sent is well-formed, whatever the remote has said before.
  */
-#include "bench.h"
-#include "stanch/plugin.h"
-#include <jansson.h>
-#include <stdbool.h>
+#include "bench_parts.h"
 #include <string.h>
 
 #define CALL_MS   60000u
@@ -52,90 +49,6 @@ static int64_t now;              /* ms */
 static char *post_body;          /* of RECEIVE, with its length */
 static size_t post_len;
 
-/* ---- the input ---- */
-
-/* The next thing from outside: new, with a NUL behind it; NULL: nothing is left. */
-static char *next_piece(size_t *ret_len)
-{
-    if (input.left == 0)
-        return NULL;
-    size_t len = 0, gap = 0;
-    while (len < input.left && gap == 0) {
-        bool is_mark = input.left - len >= 4 && memcmp(input.at + len, "\n%%\n", 4) == 0;
-        if (is_mark)
-            gap = 4;
-        else
-            len++;
-    }
-    struct fuzz_bytes piece = {input.at, len};
-    input.at += len + gap;
-    input.left -= len + gap;
-    return fuzz_rest(&piece, ret_len);
-}
-
-/* Lines of "name: value" up to an empty one. new; *ret_at: what is behind it */
-static json_t *take_headers(char *text, char **ret_at)
-{
-    json_t *headers = json_object();
-    char *at = text;
-    while (*at && *at != '\n') {
-        char *end = at + strcspn(at, "\n"), *colon = memchr(at, ':', (size_t)(end - at));
-        if (colon) {
-            char *value = colon + 1 + strspn(colon + 1, " ");
-            for (char *c = at; c < colon; c++)
-                *c = (char)(*c >= 'A' && *c <= 'Z' ? *c - 'A' + 'a' : *c);
-            char *name = strndup(at, (size_t)(colon - at));
-            json_t *held = value <= end ? json_stringn(value, (size_t)(end - value)) : NULL;
-            json_t *probe = json_string(name);
-            if (held && probe) /* what is not UTF-8 never comes through core */
-                json_object_set(headers, name, held);
-            json_decref(probe);
-            json_decref(held);
-            free(name);
-        }
-        at = *end ? end + 1 : end;
-    }
-    *ret_at = *at == '\n' ? at + 1 : at;
-    return headers;
-}
-
-static struct stanch_text span(const char *text)
-{
-    return (struct stanch_text){text, text ? strlen(text) : 0};
-}
-
-/* ---- what is sent is well-formed ---- */
-
-static bool has_control(struct stanch_text text)
-{
-    for (uint64_t i = 0; i < text.len; i++)
-        if ((unsigned char)text.data[i] < 0x20 || text.data[i] == 0x7f)
-            return true;
-    return false;
-}
-
-/* NULL: empty */
-static json_t *object_of(struct stanch_text text)
-{
-    json_t *value = text.len ? json_loadb(text.data, text.len, JSON_REJECT_DUPLICATES, NULL) : NULL;
-    FUZZ_EXPECT(text.len == 0 || json_is_object(value));
-    return value;
-}
-
-static void check_order(const struct stanch_http_order *order)
-{
-    const char *name;
-    json_t *value, *headers = object_of(order->headers), *signs = object_of(order->sigv4);
-    json_t *secrets = object_of(order->secret_headers);
-    FUZZ_EXPECT(order->size == sizeof *order && order->method.len > 0 && !has_control(order->method));
-    FUZZ_EXPECT(order->url.len > 0 && !has_control(order->url) && !memchr(order->url.data, ' ', order->url.len));
-    json_object_foreach(headers, name, value)
-        FUZZ_EXPECT(json_is_string(value) && !has_control(span(json_string_value(value))) && !has_control(span(name)));
-    json_decref(headers);
-    json_decref(signs);
-    json_decref(secrets);
-}
-
 /* ---- waits ---- */
 
 static struct wait *add_wait(struct stanch_call *call, enum kind kind, void *ctx)
@@ -151,7 +64,7 @@ static struct wait *add_wait(struct stanch_call *call, enum kind kind, void *ctx
 static void host_http(struct stanch_call *call, const struct stanch_http_order *order,
                       void (*on_ended)(struct stanch_call *, void *, const struct stanch_http_exchange *), void *ctx)
 {
-    check_order(order);
+    bench__check_order(order);
     add_wait(call, HTTP, ctx)->on_http = on_ended;
 }
 
@@ -178,8 +91,8 @@ static void host_run(struct stanch_call *call, const struct stanch_run_order *or
                      void (*on_ended)(struct stanch_call *, void *, const struct stanch_run_result *), void *ctx)
 {
     FUZZ_EXPECT(order->size == sizeof *order && order->command.len > 0);
-    json_decref(object_of(order->environment));
-    json_decref(object_of(order->secret_environment));
+    json_decref(bench__object_of(order->environment));
+    json_decref(bench__object_of(order->secret_environment));
     add_wait(call, RUN, ctx)->on_run = on_ended;
 }
 
@@ -196,7 +109,7 @@ static void end_http(struct stanch_call *call, struct wait *wait, char *piece, s
         long status = strtol(piece + 5, NULL, 10);
         exchange.status = status >= 200 && status <= 599 ? (uint32_t)status : 200;
         at += strcspn(at, "\n");
-        headers = take_headers(*at ? at + 1 : at, &at);
+        headers = bench__take_headers(*at ? at + 1 : at, &at);
         long wait_s = strtol(
             json_object_get(headers, "retry-after") ? json_string_value(json_object_get(headers, "retry-after")) : "0",
             NULL, 10);
@@ -242,7 +155,7 @@ static void end_run(struct stanch_call *call, struct wait *wait, const char *pie
 static void end_wait(struct stanch_call *call, struct wait *wait)
 {
     size_t len = 0;
-    char *piece = wait->kind == TIMER ? NULL : next_piece(&len);
+    char *piece = wait->kind == TIMER ? NULL : bench__next_piece(&input, &len);
     if (wait->kind == TIMER)
         wait->on_timer(call, wait->ctx);
     else if (wait->kind == HTTP)
@@ -295,52 +208,6 @@ static void answer_unknown(struct stanch_call *call, struct stanch_text kind, st
 {
     end_call(call);
     FUZZ_EXPECT(kind.len > 0 && message.len > 0);
-}
-
-static void check_event(const json_t *event)
-{
-    const char *name, *kind = json_string_value(json_object_get(event, "kind"));
-    const char *state = json_string_value(json_object_get(event, "state"));
-    json_t *value;
-    FUZZ_EXPECT(kind && *kind && json_string_length(json_object_get(event, "fingerprint")) > 0);
-    FUZZ_EXPECT(json_is_integer(json_object_get(event, "starts_at_ms")));
-    bool is_change = kind && strcmp(kind, "change") == 0;
-    FUZZ_EXPECT(state && (is_change ? strcmp(state, "happened") == 0
-                                    : strcmp(state, "firing") == 0 || strcmp(state, "resolved") == 0));
-    json_object_foreach(json_object_get(event, "labels"), name, value) FUZZ_EXPECT(json_is_string(value));
-    json_object_foreach(json_object_get(event, "annotations"), name, value) FUZZ_EXPECT(json_is_string(value));
-}
-
-static void check_plan(const json_t *plan)
-{
-    const json_t *targets = json_object_get(plan, "targets"), *reach = json_object_get(plan, "reach");
-    FUZZ_EXPECT(json_array_size(targets) > 0);
-    for (size_t i = 0; i < json_array_size(targets); i++)
-        FUZZ_EXPECT(json_string_length(json_array_get(targets, i)) > 0);
-    FUZZ_EXPECT(json_object_get(plan, "from") && json_object_get(plan, "to"));
-    FUZZ_EXPECT(!reach || json_is_null(reach) || (json_number_value(reach) >= 0 && json_number_value(reach) <= 1));
-    FUZZ_EXPECT(json_is_string(json_object_get(plan, "by_hand")));
-}
-
-/* The forms of sdk/README.md, Operations. */
-static void check_value(uint32_t op, const json_t *value)
-{
-    const char *state = json_string_value(json_object_get(value, "state"));
-    const json_t *events = json_object_get(value, "events");
-    if (op == STANCH_OP_PLAN)
-        check_plan(value);
-    if (op == STANCH_OP_VERIFY)
-        FUZZ_EXPECT(json_is_boolean(json_object_get(value, "holds")));
-    if (op == STANCH_OP_RECONCILE)
-        FUZZ_EXPECT(state && (strcmp(state, "done") == 0 || strcmp(state, "not-done") == 0 ||
-                              strcmp(state, "cannot-tell") == 0));
-    if (op == STANCH_OP_CHECK)
-        FUZZ_EXPECT(json_is_array(json_object_get(value, "checks")));
-    if (op != STANCH_OP_RECEIVE)
-        return;
-    FUZZ_EXPECT(json_is_array(events) && json_integer_value(json_object_get(value, "truncated")) >= 0);
-    for (size_t i = 0; i < json_array_size(events); i++)
-        check_event(json_array_get(events, i));
 }
 
 /* ---- the rest of the host ---- */
@@ -503,7 +370,7 @@ static json_t *call_plugin(const struct stanch_plugin *plugin, void *state, cons
     }
     end_of_call(&call);
     if (call.value)
-        check_value(op, call.value);
+        bench__check_value(op, call.value);
     return call.value;
 }
 
@@ -521,8 +388,8 @@ static uint32_t op_of(const char *word, size_t len)
 static json_t *head_of_post(void)
 {
     size_t len = 0;
-    char *piece = next_piece(&len), *at = piece;
-    json_t *headers = piece ? take_headers(piece, &at) : json_object();
+    char *piece = bench__next_piece(&input, &len), *at = piece;
+    json_t *headers = piece ? bench__take_headers(piece, &at) : json_object();
     post_len = piece ? len - (size_t)(at - piece) : 0;
     post_body = malloc(post_len ? post_len : 1);
     FUZZ_EXPECT(post_body);

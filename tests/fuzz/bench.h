@@ -1,5 +1,5 @@
 /* bench.h: a plugin on the bench: its whole code, called through the ABI, in a world whose every answer is the input.
- * A target is a table of scenarios (plugin_NAME.c); bench.c is the host.
+ * A target is a table of scenarios (plugin_NAME.c); bench.c is the host, with bench_parts.h.
  *
  * The input is text:   a byte that picks the scenario, the rest of that line (a remark), then what comes from outside,
  * one thing after the other, with lines of "%%" between them:

@@ -3,11 +3,11 @@ import contextlib
 import ssl
 
 import pytest
+from gitops_client import FREEZE, Client
 from gitrepo import git
 from githttps import TOKEN, USER, GitHttps, silent
 from hostile import certificates
 from plugin_host import Host, Refused
-from test_gitops import FREEZE, Client, deploy  # noqa: F401
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +16,7 @@ def tls(tmp_path_factory):
 
 
 @pytest.fixture
-def web(tmp_path, deploy, tls):  # noqa: F811
+def web(tmp_path, deploy, tls):
     git(deploy.bare, "config", "http.receivepack", "true")
     with GitHttps(tmp_path, tls["good"]) as one:
         yield one
@@ -30,7 +30,7 @@ def client(settings, secrets=None):
 
 
 @pytest.fixture
-def one(web, deploy, tls):  # noqa: F811
+def one(web, deploy, tls):
     with client(web.settings(deploy, tls["ca"][0])) as made:
         yield made
 
@@ -39,7 +39,7 @@ def pushes(web):
     return [(method, path) for method, path, *_ in web.seen if method == "POST" and path.endswith("receive-pack")]
 
 
-def test_revert_verify_undo(one, web, deploy):  # noqa: F811
+def test_revert_verify_undo(one, web, deploy):
     plan = one.plan()
     assert plan["targets"] == [f"git:{web.url}/{deploy.bare.name}#main"] and plan["from"]["commit"] == deploy.bad
     assert deploy.head() == deploy.bad, "a plan changes nothing"
@@ -53,7 +53,7 @@ def test_revert_verify_undo(one, web, deploy):  # noqa: F811
     assert one.ask("read", "head")["commit"] == deploy.head()
 
 
-def test_a_large_repository_comes_whole(one, deploy):  # noqa: F811
+def test_a_large_repository_comes_whole(one, deploy):
     deploy.commit({f"many/{i}": f"{i}\n" * 2000 for i in range(300)}, "large")
     plan = one.plan("freeze")
     one.apply(plan, "freeze")
@@ -65,21 +65,21 @@ def test_the_check_says_what_works(one):
     assert checks["read"][0] is True and checks["push"][0] is True, checks
 
 
-def test_a_user_in_the_url(web, deploy, tls):  # noqa: F811
+def test_a_user_in_the_url(web, deploy, tls):
     settings = web.settings(deploy, tls["ca"][0])
     with client({**settings, "url": settings["url"].replace("//", "//bot@")}) as other:
         error = other.plan(expect="failed")
     assert error["kind"] == "unauthorized" and "user bot" in error["text"] and ("bot", TOKEN) in {s[2:] for s in web.seen}
 
 
-def test_a_branch_that_moved_is_stale(one, deploy):  # noqa: F811
+def test_a_branch_that_moved_is_stale(one, deploy):
     plan = one.plan()
     moved = deploy.commit({"other/x": "a fix\n"}, "somebody's fix")
     error = one.apply(plan, expect="failed")
     assert error["kind"] == "stale" and moved[:12] in error["text"] and deploy.head() == moved
 
 
-def test_a_hook_that_refuses(one, deploy):  # noqa: F811
+def test_a_hook_that_refuses(one, deploy):
     plan = one.plan()
     deploy.hook("pre-receive", "echo 'deploys are closed' >&2; exit 1\n")
     error = one.apply(plan, expect="failed")
@@ -90,7 +90,7 @@ def test_a_hook_that_refuses(one, deploy):  # noqa: F811
 
 
 @pytest.mark.parametrize("which", ["self-signed", "other", "expired", "no ca"])
-def test_a_certificate_that_is_not_good(tmp_path, deploy, tls, which):  # noqa: F811
+def test_a_certificate_that_is_not_good(tmp_path, deploy, tls, which):
     """good: signed by ca_file's, for this name, today. Without ca_file the system's are asked, which do not have it."""
     with GitHttps(tmp_path, tls["good" if which == "no ca" else which]) as web:
         with client(web.settings(deploy, None if which == "no ca" else tls["ca"][0])) as one:
@@ -100,21 +100,21 @@ def test_a_certificate_that_is_not_good(tmp_path, deploy, tls, which):  # noqa: 
         assert web.seen == [], "something was sent"
 
 
-def test_an_address_is_a_name(web, deploy, tls):  # noqa: F811
+def test_an_address_is_a_name(web, deploy, tls):
     settings = web.settings(deploy, tls["ca"][0])
     with client({**settings, "url": settings["url"].replace("localhost", "127.0.0.1")}) as one:
         assert one.plan()["from"]["commit"] == deploy.bad
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1])
-def test_an_old_tls_is_refused(tmp_path, deploy, tls, version):  # noqa: F811
+def test_an_old_tls_is_refused(tmp_path, deploy, tls, version):
     with GitHttps(tmp_path, tls["good"], version, version) as web:
         with client(web.settings(deploy, tls["ca"][0])) as one:
             assert one.plan(expect="failed")["kind"] == "unreachable"
         assert web.seen == []
 
 
-def test_a_ca_file_that_is_none(web, deploy, tmp_path):  # noqa: F811
+def test_a_ca_file_that_is_none(web, deploy, tmp_path):
     (tmp_path / "ca.pem").write_text("no certificate\n")
     with client(web.settings(deploy, tmp_path / "ca.pem")) as one:
         error = one.plan(expect="failed")
@@ -125,7 +125,7 @@ def test_a_ca_file_that_is_none(web, deploy, tmp_path):  # noqa: F811
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
-def test_no_redirect_is_followed(web, deploy, tls, tmp_path, status):  # noqa: F811
+def test_no_redirect_is_followed(web, deploy, tls, tmp_path, status):
     with GitHttps(tmp_path, tls["good"]) as thief:
         thief.fault = lambda method, path: (401, {"WWW-Authenticate": 'Basic realm="git"'})
         web.fault = lambda method, path: (status, {"Location": thief.url + path})
@@ -138,7 +138,7 @@ def test_no_redirect_is_followed(web, deploy, tls, tmp_path, status):  # noqa: F
         assert thief.seen == [] and TOKEN not in str(thief.seen)
 
 
-def test_a_token_that_is_wrong(web, deploy, tls):  # noqa: F811
+def test_a_token_that_is_wrong(web, deploy, tls):
     with client(web.settings(deploy, tls["ca"][0]), {"token": "another"}) as one:
         error = one.plan(expect="failed")
         assert error["kind"] == "unauthorized" and "token" in error["text"] and not error["retry"]
@@ -147,7 +147,7 @@ def test_a_token_that_is_wrong(web, deploy, tls):  # noqa: F811
 
 
 @pytest.mark.parametrize("status,kind", [(403, "unauthorized"), (404, "not-found"), (503, "unreachable")])
-def test_what_the_server_says_instead(one, web, deploy, status, kind):  # noqa: F811
+def test_what_the_server_says_instead(one, web, deploy, status, kind):
     web.fault = lambda method, path: (status, {})
     error = one.plan(expect="failed")
     assert error["kind"] == kind and str(status) in error["text"], error
@@ -160,7 +160,7 @@ def test_what_the_server_says_instead(one, web, deploy, status, kind):  # noqa: 
 
 @pytest.mark.parametrize("status,outcome,kind", [(403, "failed", "forbidden"), (413, "failed", "refused"),
                                                  (302, "failed", "refused"), (502, "unknown", "unreachable")])
-def test_a_push_that_is_not_taken(one, web, deploy, status, outcome, kind):  # noqa: F811
+def test_a_push_that_is_not_taken(one, web, deploy, status, outcome, kind):
     plan = one.plan()
     web.fault = lambda method, path: (status, {"Location": "/x"}) if path.endswith("git-receive-pack") and method == "POST" else None
     assert one.apply(plan, expect=outcome)["kind"] == kind
@@ -169,7 +169,7 @@ def test_a_push_that_is_not_taken(one, web, deploy, status, outcome, kind):  # n
 
 
 @pytest.mark.parametrize("fault", ["hangup", "lost"])
-def test_a_push_whose_answer_is_lost_is_unknown(one, web, deploy, fault):  # noqa: F811
+def test_a_push_whose_answer_is_lost_is_unknown(one, web, deploy, fault):
     plan = one.plan()
     web.fault = lambda method, path: fault if method == "POST" and path.endswith("git-receive-pack") else None
     one.apply(plan, expect="unknown")
@@ -179,7 +179,7 @@ def test_a_push_whose_answer_is_lost_is_unknown(one, web, deploy, fault):  # noq
     assert deploy.count() == (4 if fault == "lost" else 3)
 
 
-def test_a_server_that_says_nothing(deploy, tls):  # noqa: F811
+def test_a_server_that_says_nothing(deploy, tls):
     with silent() as listening:
         port = listening.getsockname()[1]
         with client({"url": f"https://localhost:{port}/x.git", "branch": "main", "ca_file": str(tls["ca"][0])}) as one:

@@ -1,9 +1,11 @@
-/* model_inside.h: what the model holds of each noun: model.c (calls, effects, life), model_rows.c (rows). */
+/* model_inside.h: what the model holds of each noun: model.c (calls, effects, life), model_rows.c (rows), model_deeds.c (rows
+ * about intents and outcomes). */
 #ifndef STANCH_TESTS_MODEL_INSIDE_H
 #define STANCH_TESTS_MODEL_INSIDE_H
 #include "base/json.h"
 #include "run/model.h"
 #include "timeline/chain_check.h"
+#include <stdio.h>
 
 #define MODEL_MAX     512
 #define MODEL_RUNS    16
@@ -90,5 +92,37 @@ struct model_run *model__run(struct model *model, const char *id);
 struct held *model__held(struct model *model, const char *id);
 /** May the plugin be asked to do it twice, whatever became of the first? */
 bool model__is_repeatable(const struct deed *deed);
+
+/* model_rows.c: one row, and the batch it came with. */
+struct seen {
+    const struct stanch_row *row;
+    const json_t *data;
+    const struct stanch_write *batch;
+};
+
+static inline const char *text_of(const struct seen *seen, const char *key)
+{
+    return stanch_json_str(seen->data, key, "");
+}
+
+#define COPY(to, from) ((void)snprintf(to, sizeof(to), "%s", from))
+
+/** Its run did something, or a person about it. */
+void model__touch(struct model *model, const struct seen *seen);
+/** The place of one more. */
+int model__room(const struct model *model, int *count, int max);
+/** Is there a row of this kind in the same batch, which has this text in its data? */
+bool model__is_in_batch(const struct seen *seen, const char *kind, const char *what);
+bool model__is_mitigation(const char *action);
+
+/* model_deeds.c */
+void model__on_sent(struct model *model, const struct seen *seen);
+void model__on_undoing(struct model *model, const struct seen *seen);
+void model__on_outcome(struct model *model, const struct seen *seen);
+void model__on_undo_ended(struct model *model, const struct seen *seen);
+void model__on_unknown(struct model *model, const struct seen *seen);
+void model__on_told(struct model *model, const struct seen *seen);
+void model__on_applied(struct model *model, const struct seen *seen);
+void model__on_overdue(struct model *model, const struct seen *seen);
 
 #endif

@@ -34,4 +34,27 @@ static inline enum sim_fate lose_after(struct sim *sim, const char *op, const ch
     return strcmp(op, "apply") == 0 && sim->effect_count == 0 ? SIM_LOST_AFTER : SIM_FINE;
 }
 
+/* R-1 sets s1 by this action, and nobody has to be asked. */
+static inline void set_s1(struct sim *sim, const char *action,
+                          enum sim_fate (*fate)(struct sim *, const char *, const char *))
+{
+    sim_init(sim, "low", NULL);
+    sim->fate = fate;
+    sim_want(sim, sim_set(action, "s1", 7));
+    sim_begin(sim, "R-1", NULL);
+    stanch_loop_sim_advance(sim->loop, 20000);
+}
+
+/* R-1 sets s1 (M-1), sleeps for a minute, and then wants this, when it is not NULL; taken. It sleeps. */
+static inline void set_s1_and_sleep(struct sim *sim, json_t *then)
+{
+    sim_init(sim, "low", NULL);
+    sim_want(sim, sim_set("set_convergent", "s1", 7));
+    sim_want(sim, json_pack("{s:s, s:{s:i}}", "op", "sleep", "args", "ms", 60000));
+    if (then)
+        sim_want(sim, then);
+    sim_begin(sim, "R-1", NULL);
+    stanch_loop_sim_advance(sim->loop, 10000);
+}
+
 #endif

@@ -1,138 +1,6 @@
-/* test_authority.c: who may answer a question in a simulated world with people and roles: the holder of the role, now; a
- * quorum of different people; break-glass; who started it; and who is asked when nobody answers. */
-#include "run/sim_case.h"
-#include "incident/roles.h"
-#include "people/people.h"
-
-#define MINUTE 60000
-
-static const char everybody[] =
-    "{\"people\":[{\"name\":\"ada\",\"may\":\"approve\"},{\"name\":\"grace\",\"may\":\"approve\"},"
-    "{\"name\":\"barbara\",\"may\":\"approve\"},{\"name\":\"alan\",\"may\":\"respond\"}],"
-    "\"roles\":{\"ic\":{\"people\":[\"ada\"]},\"lead\":{\"people\":[\"barbara\"]}},\"pool\":[\"grace\"]}";
-
-struct house {
-    struct sim sim;
-    struct stanch_people *people;
-    json_t *policy;
-    char why[400]; /* of the last refusal */
-};
-
-/* policy: JSON text of members over those of sim_world.c; "{}" */
-static void move_in(struct house *house, const char *who, const char *policy)
-{
-    struct stanch_err err = {0};
-    STANCH_AUTO_JSON json_t *data = json_loads(who, 0, NULL);
-    house->policy = json_loads(policy, 0, NULL);
-    assert_non_null(data);
-    assert_non_null(house->policy);
-    assert_int_equal(stanch_people_new(data, &house->people, &err), 0);
-    sim_init(&house->sim, "none", NULL);
-    house->sim.people = house->people;
-    house->sim.policy_more = house->policy;
-    sim_crash(&house->sim); /* comes back with both */
-    struct stanch_batch *batch = stanch_batch_new();
-    stanch_role_put_on_call(house->people, NULL, "INC-1", "stanch", 0, batch);
-    assert_int_equal(stanch_journal_append(house->sim.journal, batch, NULL, NULL, &err), 0);
-    stanch_loop_sim_settle(house->sim.loop);
-}
-
-static void move_out(struct house *house)
-{
-    sim_done(&house->sim);
-    stanch_people_free(house->people);
-    json_decref(house->policy);
-}
-
-static int answer_as(struct house *house, const char *by, const char *id, const char *decision, bool break_glass,
-                     const char *note)
-{
-    STANCH_AUTO_JSON json_t *doc = stanch_journal_get(house->sim.journal, STANCH_VIEW_APPENDED, "approval", id);
-    struct stanch_err err = {0};
-    const struct stanch_answer answer = {.by = by,
-                                         .decision = decision,
-                                         .plan = stanch_json_str(doc, "plan_digest", NULL),
-                                         .note = note,
-                                         .break_glass = break_glass};
-    int rc = stanch_engine_decide(house->sim.engine, id, &answer, &err);
-    (void)snprintf(house->why, sizeof house->why, "%s", err.text);
-    return rc;
-}
-
-static int approve(struct house *house, const char *by, const char *id)
-{
-    return answer_as(house, by, id, "approve", false, NULL);
-}
-
-/* As flow does it. returns 0 or the refusal */
-static int give(struct house *house, const char *by, const char *role, const char *person, const char *reason)
-{
-    STANCH_AUTO_JSON json_t *input = json_pack("{s:s, s:s}", "incident", "INC-1", "role", role);
-    struct stanch_role_change change;
-    struct stanch_err err = {0};
-    stanch_json_set_str(input, "person", person);
-    stanch_json_set_str(input, "reason", reason);
-    int rc = stanch_role_check(house->sim.journal, house->people, by, input, &change, &err);
-    (void)snprintf(house->why, sizeof house->why, "%s", err.text);
-    if (rc < 0)
-        return rc;
-    struct stanch_batch *batch = stanch_batch_new();
-    stanch_role_put(&change, by, batch);
-    assert_int_equal(stanch_engine_role_changed(house->sim.engine, &change, batch, &err), 0);
-    assert_int_equal(stanch_journal_append(house->sim.journal, batch, NULL, NULL, &err), 0);
-    stanch_loop_sim_settle(house->sim.loop);
-    return 0;
-}
-
-static void assert_holder(struct house *house, const char *role, const char *holder)
-{
-    STANCH_AUTO_JSON json_t *doc = stanch_journal_get(house->sim.journal, STANCH_VIEW_APPENDED, "incident", "INC-1");
-    assert_string_equal(stanch_role_holder(doc, role), holder);
-}
-
-static void assert_member(struct house *house, const char *id, const char *member, const char *value)
-{
-    STANCH_AUTO_JSON json_t *doc = stanch_journal_get(house->sim.journal, STANCH_VIEW_APPENDED, "approval", id);
-    assert_string_equal(stanch_json_str(doc, member, ""), value);
-}
-
-struct counting {
-    const char *kind;
-    int count;
-};
-
-static int count_one(void *ctx, const struct stanch_entry *entry)
-{
-    struct counting *counting = ctx;
-    counting->count += strcmp(entry->kind, counting->kind) == 0;
-    return 0;
-}
-
-static int count_of(struct house *house, const char *kind)
-{
-    struct counting counting = {.kind = kind};
-    struct stanch_entry_query query = {.chain = "INC-1", .limit = 1000};
-    struct stanch_err err;
-    stanch_loop_sim_settle(house->sim.loop);
-    assert_int_equal(stanch_journal_entries(house->sim.journal, &query, count_one, &counting, &err), 0);
-    return counting.count;
-}
-
-/* A run that asks to set s1: A-1 waits. more: of run.started; taken */
-static void ask(struct house *house, json_t *more)
-{
-    sim_want(&house->sim, sim_set("set_convergent", "s1", 7));
-    sim_begin(&house->sim, "R-1", more);
-    stanch_loop_sim_advance(house->sim.loop, 10000);
-    assert_state(&house->sim, "approval", "A-1", "pending");
-}
-
-static void assert_done(struct house *house)
-{
-    stanch_loop_sim_advance(house->sim.loop, 20000);
-    assert_state(&house->sim, "run", "R-1", "succeeded");
-    assert_int_equal(house->sim.effect_count, 1);
-}
+/* test_authority.c: who may answer a question: the holder of the role, now; a quorum of different people; break-glass; who
+ * started it. */
+#include "run/house.h"
 
 /* ---- the role ---- */
 
@@ -211,14 +79,19 @@ static void a_question_goes_to_the_new_holder(void **state)
 }
 
 /* Granted, and the IC changes before it is used. */
+static void approve_and_hand_over(struct house *house)
+{
+    move_in(house, everybody, "{}");
+    ask(house, NULL);
+    assert_int_equal(approve(house, "person:ada", "A-1"), 0);
+    assert_int_equal(give(house, "person:ada", "ic", "grace", NULL), 0);
+}
+
 static void what_the_former_holder_approved_is_void(void **state)
 {
     (void)state;
     struct house house;
-    move_in(&house, everybody, "{}");
-    ask(&house, NULL);
-    assert_int_equal(approve(&house, "person:ada", "A-1"), 0);
-    assert_int_equal(give(&house, "person:ada", "ic", "grace", NULL), 0);
+    approve_and_hand_over(&house);
     stanch_loop_sim_advance(house.sim.loop, 10000);
     assert_int_equal(house.sim.effect_count, 0);
     assert_state(&house.sim, "approval", "A-1", "voided");
@@ -235,10 +108,7 @@ static void the_same_over_a_crash(void **state)
 {
     (void)state;
     struct house house;
-    move_in(&house, everybody, "{}");
-    ask(&house, NULL);
-    assert_int_equal(approve(&house, "person:ada", "A-1"), 0);
-    assert_int_equal(give(&house, "person:ada", "ic", "grace", NULL), 0);
+    approve_and_hand_over(&house);
     sim_crash(&house.sim);
     stanch_loop_sim_advance(house.sim.loop, 10000);
     assert_int_equal(house.sim.effect_count, 0);
@@ -359,96 +229,6 @@ static void without_leave_of_the_policy_nobody_breaks_the_glass(void **state)
     move_out(&house);
 }
 
-/* ---- nobody answers ---- */
-
-static void nobody_answers_for_forty_minutes(void **state)
-{
-    (void)state;
-    struct house house;
-    move_in(&house, everybody, "{}");
-    ask(&house, NULL);
-    assert_member(&house, "A-1", "role", "ic");
-    stanch_loop_sim_advance(house.sim.loop, 9 * MINUTE);
-    assert_int_equal(count_of(&house, "approval.reminded"), 0);
-    sim_crash(&house.sim); /* what is due is known to the journal */
-    stanch_loop_sim_advance(house.sim.loop, 2 * MINUTE);
-    assert_int_equal(count_of(&house, "approval.reminded"), 1);
-    assert_state(&house.sim, "approval", "A-1", "pending");
-    sim_crash(&house.sim);
-    stanch_loop_sim_advance(house.sim.loop, 4 * MINUTE);
-    assert_state(&house.sim, "approval", "A-1", "expired");
-    assert_int_equal(count_of(&house, "approval.reminded"), 1);
-    assert_member(&house, "A-2", "role", "pool");
-    assert_member(&house, "A-2", "of_role", "ic");
-    assert_int_equal(approve(&house, "person:barbara", "A-2"), STANCH_E_FORBIDDEN);
-    stanch_loop_sim_advance(house.sim.loop, 26 * MINUTE); /* forty are over */
-    assert_int_equal(count_of(&house, "approval.reminded"), 2);
-    assert_state(&house.sim, "approval", "A-2", "pending");
-    stanch_loop_sim_advance(house.sim.loop, 5 * MINUTE);
-    assert_state(&house.sim, "approval", "A-2", "expired");
-    assert_member(&house, "A-3", "role", "pool");
-    assert_holder(&house, "ic", "person:ada");
-    assert_int_equal(approve(&house, "person:grace", "A-3"), 0);
-    assert_holder(&house, "ic", "person:grace");
-    assert_int_equal(count_of(&house, "incident.assigned"), 3); /* two on call, and this */
-    assert_done(&house);
-    move_out(&house);
-}
-
-static void the_holder_who_comes_back_answers_what_the_pool_was_asked(void **state)
-{
-    (void)state;
-    struct house house;
-    move_in(&house, everybody, "{}");
-    ask(&house, NULL);
-    stanch_loop_sim_advance(house.sim.loop, 15 * MINUTE);
-    assert_member(&house, "A-2", "role", "pool");
-    assert_int_equal(approve(&house, "person:ada", "A-2"), 0);
-    assert_holder(&house, "ic", "person:ada");
-    assert_done(&house);
-    move_out(&house);
-}
-
-static void the_ladder_is_climbed_and_empty_roles_are_passed_over(void **state)
-{
-    (void)state;
-    struct house house;
-    move_in(
-        &house, everybody,
-        "{\"remind_ms\":0,\"escalation\":[{\"to\":\"role\",\"within_ms\":60000},{\"to\":\"comms\",\"within_ms\":60000},"
-        "{\"to\":\"lead\",\"within_ms\":120000},{\"to\":\"pool\",\"within_ms\":60000}]}");
-    ask(&house, NULL);
-    stanch_loop_sim_advance(house.sim.loop, 15 * MINUTE);
-    assert_member(&house, "A-2", "role", "ic");
-    stanch_loop_sim_advance(house.sim.loop, MINUTE);
-    assert_member(&house, "A-3", "role", "lead"); /* there is nobody for comms */
-    stanch_loop_sim_advance(house.sim.loop, MINUTE);
-    assert_state(&house.sim, "approval", "A-3", "pending");
-    assert_int_equal(count_of(&house, "approval.reminded"), 0);
-    assert_int_equal(approve(&house, "person:grace", "A-3"), STANCH_E_FORBIDDEN);
-    assert_int_equal(approve(&house, "person:barbara", "A-3"), 0);
-    assert_holder(&house, "ic", "person:ada"); /* the lead answers as the lead */
-    assert_done(&house);
-    move_out(&house);
-}
-
-static void what_is_for_nobody_is_asked_of_the_pool_at_once(void **state)
-{
-    (void)state;
-    struct house house;
-    move_in(&house,
-            "{\"people\":[{\"name\":\"ada\",\"may\":\"approve\"},{\"name\":\"grace\",\"may\":\"approve\"}],"
-            "\"pool\":[\"grace\"]}",
-            "{}");
-    ask(&house, NULL);
-    assert_member(&house, "A-1", "role", "pool");
-    assert_int_equal(approve(&house, "person:ada", "A-1"), STANCH_E_FORBIDDEN);
-    assert_int_equal(give(&house, "person:ada", "ic", NULL, NULL), 0); /* free: who may approve takes it */
-    assert_int_equal(approve(&house, "person:ada", "A-1"), 0);
-    assert_done(&house);
-    move_out(&house);
-}
-
 /* ---- at random: whatever people, time and crashes do ---- */
 
 struct story {
@@ -548,10 +328,6 @@ int main(void)
         cmocka_unit_test(a_lone_on_call_is_not_locked_out),
         cmocka_unit_test(breaking_the_glass_is_an_entry_of_its_own),
         cmocka_unit_test(without_leave_of_the_policy_nobody_breaks_the_glass),
-        cmocka_unit_test(nobody_answers_for_forty_minutes),
-        cmocka_unit_test(the_holder_who_comes_back_answers_what_the_pool_was_asked),
-        cmocka_unit_test(the_ladder_is_climbed_and_empty_roles_are_passed_over),
-        cmocka_unit_test(what_is_for_nobody_is_asked_of_the_pool_at_once),
         cmocka_unit_test(nothing_runs_without_the_word_of_who_holds_the_role),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

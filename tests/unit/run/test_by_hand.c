@@ -237,12 +237,7 @@ static void an_approved_undo_asks_again_for_a_new_hold_once(void **state)
     (void)state;
     struct sim sim;
     struct stanch_err err;
-    sim_init(&sim, "low", NULL);
-    sim_want(&sim, sim_set("set_convergent", "s1", 7));
-    sim_want(&sim, json_pack("{s:s, s:{s:i}}", "op", "sleep", "args", "ms", 60000));
-    sim_want(&sim, json_pack("{s:s, s:{s:s}}", "op", "undo", "args", "mitigation", "M-1"));
-    sim_begin(&sim, "R-1", NULL);
-    sim_advance(&sim, 10000);
+    set_s1_and_sleep(&sim, json_pack("{s:s, s:{s:s}}", "op", "undo", "args", "mitigation", "M-1"));
     assert_int_equal(hold(&sim, "person:ada", "fx:fx/s1", 5 * MINUTE, &err), 0);
     sim_advance(&sim, 60000);
     assert_asks(&sim, "A-1", "is held by person:ada");

@@ -16,20 +16,12 @@ static void unknown_is_looked_up_and_never_sent_twice(void **state)
 {
     (void)state;
     struct sim sim;
-    sim_init(&sim, "low", NULL);
-    sim.fate = lose_after;
-    sim_want(&sim, sim_set("set_reconcilable", "s1", 7));
-    sim_begin(&sim, "R-1", NULL);
-    stanch_loop_sim_advance(sim.loop, 20000);
+    set_s1(&sim, "set_reconcilable", lose_after);
     assert_state(&sim, "run", "R-1", "succeeded");
     assert_int_equal(sim.effect_count, 1);
     sim_done(&sim);
 
-    sim_init(&sim, "low", NULL);
-    sim.fate = lose_before_once;
-    sim_want(&sim, sim_set("set_reconcilable", "s1", 7));
-    sim_begin(&sim, "R-1", NULL);
-    stanch_loop_sim_advance(sim.loop, 20000);
+    set_s1(&sim, "set_reconcilable", lose_before_once);
     assert_state(&sim, "run", "R-1", "succeeded");
     assert_int_equal(sim.effect_count, 1);
     sim_done(&sim);
@@ -39,11 +31,7 @@ static void unknown_without_a_look_waits_for_a_person(void **state)
 {
     (void)state;
     struct sim sim;
-    sim_init(&sim, "low", NULL);
-    sim.fate = lose_after;
-    sim_want(&sim, sim_set("set_unprotected", "s1", 7));
-    sim_begin(&sim, "R-1", NULL);
-    stanch_loop_sim_advance(sim.loop, 20000);
+    set_s1(&sim, "set_unprotected", lose_after);
     assert_state(&sim, "step", "R-1/1", "unknown");
     sim_crash(&sim);
     stanch_loop_sim_advance(sim.loop, 3600000); /* no timer turns unknown into a retry */
@@ -201,21 +189,13 @@ static void a_failure_after_a_lost_call_is_unknown(void **state)
 {
     (void)state;
     struct sim sim;
-    sim_init(&sim, "low", NULL);
-    sim.fate = lose_then_fail;
-    sim_want(&sim, sim_set("set_idempotent", "s1", 7));
-    sim_begin(&sim, "R-1", NULL);
-    stanch_loop_sim_advance(sim.loop, 20000);
+    set_s1(&sim, "set_idempotent", lose_then_fail);
     assert_int_equal(sim.effect_count, 1);
     assert_state(&sim, "step", "R-1/1", "unknown");
     assert_state(&sim, "run", "R-1", "parked");
     sim_done(&sim);
 
-    sim_init(&sim, "low", NULL); /* nor do three that were all lost */
-    sim.fate = lose_all;
-    sim_want(&sim, sim_set("set_idempotent", "s1", 7));
-    sim_begin(&sim, "R-1", NULL);
-    stanch_loop_sim_advance(sim.loop, 20000);
+    set_s1(&sim, "set_idempotent", lose_all); /* nor do three that were all lost */
     assert_state(&sim, "step", "R-1/1", "unknown");
     sim_done(&sim);
 }
@@ -284,11 +264,7 @@ static void an_ordered_undo_survives_a_crash(void **state)
     (void)state;
     struct sim sim;
     struct stanch_err err;
-    sim_init(&sim, "low", NULL);
-    sim_want(&sim, sim_set("set_convergent", "s1", 7));
-    sim_want(&sim, json_pack("{s:s, s:{s:i}}", "op", "sleep", "args", "ms", 60000));
-    sim_begin(&sim, "R-1", NULL);
-    stanch_loop_sim_advance(sim.loop, 10000);
+    set_s1_and_sleep(&sim, NULL);
     assert_int_equal(stanch_engine_cancel(sim.engine, "R-1", "person:ada", "enough", &err), 0);
     stanch_loop_sim_advance(sim.loop, 10);
     assert_int_equal(decide(&sim, "A-1", "undo"), 0);

@@ -1,48 +1,5 @@
 /* test_journal.c: append, commit, views, order; on SQLite and in memory. */
-#include "timeline/world.h"
-
-struct fixture {
-    struct stanch_loop *loop;
-    char *dir; /* NULL: memory */
-    struct stanch_journal *journal;
-};
-
-static int set_up(void **state, bool memory)
-{
-    stanch_digest_init();
-    struct fixture *f = STANCH_NEW(struct fixture);
-    f->loop = stanch_loop_new(NULL);
-    f->dir = memory ? NULL : new_dir();
-    f->journal = open_journal(f->loop, f->dir);
-    *state = f;
-    return 0;
-}
-
-static int set_up_sqlite(void **state)
-{
-    return set_up(state, false);
-}
-
-static int set_up_memory(void **state)
-{
-    return set_up(state, true);
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *f = *state;
-    stanch_journal_close(f->journal);
-    stanch_loop_free(f->loop);
-    if (f->dir)
-        drop_dir(f->dir);
-    free(f);
-    return 0;
-}
-
-static json_t *get(struct fixture *f, enum stanch_view view, const char *noun, const char *id)
-{
-    return stanch_journal_get(f->journal, view, noun, id);
-}
+#include "timeline/both_stores.h"
 
 static void appended_is_seen_by_the_engine_and_not_by_the_doors(void **state)
 {
@@ -153,125 +110,6 @@ static void a_bad_batch_changes_nothing(void **state)
     assert_int_equal(json_array_size(heads), 2); /* "*" and INC-1 */
     for (size_t i = 0; i < 2; i++)
         assert_int_equal(stanch_json_int(json_array_get(heads, i), "n", 0), 1);
-}
-
-static int count_entry(void *ctx, const struct stanch_entry *entry)
-{
-    int64_t *count = ctx;
-    char hash[65];
-    struct stanch_entry copy = *entry;
-    (void)snprintf(hash, sizeof hash, "%s", entry->hash);
-    assert_int_equal(stanch_entry_seal(&copy, NULL), 0);
-    assert_string_equal(copy.hash, hash); /* what is read back still has its hash: also 2.0 and 1e20 */
-    (*count)++;
-    return 0;
-}
-
-static int64_t count(struct fixture *f, struct stanch_entry_query query)
-{
-    int64_t found = 0;
-    query.limit = query.limit ? query.limit : 1000;
-    assert_int_equal(stanch_journal_entries(f->journal, &query, count_entry, &found, NULL), 0);
-    return found;
-}
-
-static void entries_are_read_by_chain_run_and_level(void **state)
-{
-    struct fixture *f = *state;
-    append_mixed(f->journal, 160);
-    struct stanch_batch *batch = stanch_batch_new();
-    stanch_batch_add(batch, "INC-1", "step.noted", "run:R-3", "R-3", json_pack("{s:s}", "text", "x"));
-    assert_int_equal(stanch_journal_append(f->journal, batch, NULL, NULL, NULL), 0);
-    settle(f->loop, f->journal);
-    assert_int_equal(count(f, (struct stanch_entry_query){0}), 161);
-    assert_int_equal(count(f, (struct stanch_entry_query){.after_seq = 100}), 61);
-    assert_int_equal(count(f, (struct stanch_entry_query){.limit = 10}), 10);
-    assert_int_equal(count(f, (struct stanch_entry_query){.chain = "-"}), 40);
-    assert_int_equal(count(f, (struct stanch_entry_query){.chain = "INC-1"}), 19);
-    assert_int_equal(count(f, (struct stanch_entry_query){.chain = "INC-1", .headlines_only = 1}), 13);
-    assert_int_equal(count(f, (struct stanch_entry_query){.run = "R-3"}), 1);
-    assert_int_equal(count(f, (struct stanch_entry_query){.chain = "INC-9"}), 0);
-}
-
-static size_t listed(struct fixture *f, struct stanch_noun_query query, const char *first)
-{
-    json_t *docs;
-    query.limit = query.limit ? query.limit : 1000;
-    assert_int_equal(stanch_journal_list(f->journal, &query, &docs, NULL), 0);
-    size_t size = json_array_size(docs);
-    if (first)
-        assert_string_equal(stanch_json_str(json_array_get(docs, 0), "id", ""), first);
-    for (size_t i = 1; i < size; i++)
-        assert_true(stanch_json_int(json_array_get(docs, i), "seq", 0) <
-                    stanch_json_int(json_array_get(docs, i - 1), "seq", 0));
-    json_decref(docs);
-    return size;
-}
-
-static void documents_are_listed_newest_first(void **state)
-{
-    struct fixture *f = *state;
-    append_mixed(f->journal, 160); /* runs R-0..R-19, every third is parked */
-    settle(f->loop, f->journal);
-    assert_int_equal(listed(f, (struct stanch_noun_query){.noun = "run", .open = -1}, "R-19"), 20);
-    assert_int_equal(listed(f, (struct stanch_noun_query){.noun = "run", .open = 1}, "R-18"), 7);
-    assert_int_equal(listed(f, (struct stanch_noun_query){.noun = "run", .open = 0}, "R-19"), 13);
-    assert_int_equal(listed(f, (struct stanch_noun_query){.noun = "run", .open = -1, .limit = 3}, "R-19"), 3);
-    assert_int_equal(listed(f, (struct stanch_noun_query){.noun = "run", .open = -1, .chain = "INC-2"}, "R-15"), 3);
-    assert_int_equal(listed(f, (struct stanch_noun_query){.noun = "run", .open = 1, .chain = "INC-2"}, "R-15"), 1);
-    assert_int_equal(listed(f, (struct stanch_noun_query){.noun = "step", .open = -1, .id_prefix = "R-1/"}, "R-1/1"),
-                     1);
-    assert_int_equal(listed(f, (struct stanch_noun_query){.noun = "step", .open = -1, .id_prefix = "R-1"}, NULL), 11);
-    STANCH_AUTO_JSON json_t *run = get(f, STANCH_VIEW_COMMITTED, "run", "R-10");
-    assert_int_equal(
-        listed(f, (struct stanch_noun_query){.noun = "run", .open = -1, .before_seq = stanch_json_int(run, "seq", 0)},
-               "R-9"),
-        10);
-    assert_int_equal(listed(f, (struct stanch_noun_query){.noun = "nothing", .open = -1}, NULL), 0);
-}
-
-static void assert_due(struct fixture *f, const struct stanch_due_query *query, const char *ids)
-{
-    char seen[100] = "";
-    json_t *docs = NULL;
-    assert_int_equal(stanch_journal_due(f->journal, query, &docs, NULL), 0);
-    for (size_t i = 0; i < json_array_size(docs); i++) {
-        size_t len = strlen(seen);
-        (void)snprintf(seen + len, sizeof seen - len, "%s ", stanch_json_str(json_array_get(docs, i), "id", ""));
-    }
-    json_decref(docs);
-    assert_string_equal(seen, ids);
-}
-
-static void what_is_due_is_found_in_order_of_its_time(void **state)
-{
-    struct fixture *f = *state;
-    append(f->journal, "-", "approval.requested", "{'approval':'A-1','expires_ms':300}");
-    append(f->journal, "-", "approval.requested", "{'approval':'A-2','expires_ms':100}");
-    append(f->journal, "-", "approval.requested", "{'approval':'A-3','expires_ms':200}");
-    append(f->journal, "-", "approval.requested", "{'approval':'A-4','expires_ms':200}");
-    append(f->journal, "-", "approval.requested", "{'approval':'A-5','expires_ms':200}");
-    append(f->journal, "-", "approval.denied", "{'approval':'A-3'}");
-    append(f->journal, "-", "run.started", "{'run':'R-1'}");
-    append(f->journal, "-", "run.started", "{'run':'R-2'}");
-    append(f->journal, "-", "run.rested", "{'run':'R-2','rests':true,'wake_ms':150}");
-    append(f->journal, "-", "mitigation.applied", "{'mitigation':'M-1','lease_ends_ms':50}");
-    append(f->journal, "-", "mitigation.undoing", "{'mitigation':'M-1'}");
-    settle(f->loop, f->journal);
-    struct stanch_due_query query = {.noun = "approval", .after_ms = 0, .until_ms = 250, .limit = 10};
-    assert_due(f, &query, "A-2 A-4 A-5 ");
-    query.limit = 2;
-    assert_due(f, &query, "A-2 A-4 ");
-    STANCH_AUTO_JSON json_t *last = get(f, STANCH_VIEW_COMMITTED, "approval", "A-4");
-    query.after_ms = 200;
-    query.after_seq = stanch_json_int(last, "seq", 0);
-    query.until_ms = INT64_MAX;
-    assert_due(f, &query, "A-5 A-1 ");
-    assert_due(f, &(struct stanch_due_query){.noun = "approval", .after_ms = 100, .until_ms = 200, .limit = 9},
-               "A-4 A-5 ");
-    assert_due(f, &(struct stanch_due_query){.noun = "run", .after_ms = -1, .until_ms = 0, .limit = 9}, "R-1 ");
-    assert_due(f, &(struct stanch_due_query){.noun = "run", .after_ms = 0, .until_ms = 150, .limit = 9}, "R-2 ");
-    assert_due(f, &(struct stanch_due_query){.noun = "mitigation", .after_ms = -1, .until_ms = 0, .limit = 9}, "M-1 ");
 }
 
 static void ids_are_never_used_twice(void **state)
@@ -447,12 +285,6 @@ static void open_documents_are_counted(void **state)
     assert_int_equal(stanch_journal_count(f->journal, "run"), 0);
 }
 
-#define ON_BOTH(test)                                                                                                  \
-    {#test "/sqlite", test, set_up_sqlite, tear_down, NULL},                                                           \
-    {                                                                                                                  \
-#test "/memory", test, set_up_memory, tear_down, NULL                                                          \
-    }
-
 int main(void)
 {
     stanch_log_set_level(STANCH_LOG_ERROR);
@@ -461,9 +293,6 @@ int main(void)
         ON_BOTH(a_document_is_the_callers),
         ON_BOTH(commits_are_told_in_order),
         ON_BOTH(a_bad_batch_changes_nothing),
-        ON_BOTH(entries_are_read_by_chain_run_and_level),
-        ON_BOTH(documents_are_listed_newest_first),
-        ON_BOTH(what_is_due_is_found_in_order_of_its_time),
         ON_BOTH(ids_are_never_used_twice),
         ON_BOTH(bytes_are_kept_once_under_their_digest),
         ON_BOTH(what_is_cached_can_be_forgotten),
