@@ -258,6 +258,7 @@ static void ask_people(struct stanch_rehearsal *r, const char *approval)
 void stanch_cast__on_entry(void *ctx, const struct stanch_entry *entry)
 {
     struct stanch_rehearsal *r = ctx;
+    r->entries++;
     if (!r->dead && strcmp(entry->kind, "approval.requested") == 0)
         ask_people(r, stanch_json_str(entry->data, "approval", ""));
 }

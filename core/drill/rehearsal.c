@@ -157,7 +157,7 @@ static int restart(struct stanch_rehearsal *r, struct stanch_err *err)
 /* The folder, as the repository would have offered it. returns 0 | STANCH_E_INVALID it is refused */
 static int offer(struct stanch_rehearsal *r, struct stanch_err *err)
 {
-    int count = r->stage->file_count;
+    int count = r->stage->book_count;
     STANCH_AUTO_FREE struct stanch_book_file *files = stanch_alloc(((size_t)count + 1) * sizeof *files);
     for (int i = 0; i < count; i++) {
         files[i] = r->stage->files[i];
@@ -198,10 +198,9 @@ static int play(struct stanch_rehearsal *r, struct stanch_err *err)
     return 0;
 }
 
-static void judge(struct stanch_rehearsal *r)
+static void judge(struct stanch_rehearsal *r, json_t *seen)
 {
-    stanch_loop_sim_settle(r->loop);
-    stanch_scene__judge(r, stanch_seen(r));
+    stanch_scene__judge(r, seen);
     while (!r->verdict && !r->broken[0])
         stanch_loop_run_next(r->stage->loop);
 }
@@ -258,7 +257,7 @@ static void finish(struct stanch_rehearsal *r)
 int stanch_rehearse(struct stanch_stage *stage, const struct stanch_rehearsal_spec *spec, json_t **ret,
                     struct stanch_err *err)
 {
-    struct stanch_rehearsal r = {.stage = stage, .spec = spec};
+    struct stanch_rehearsal r = {.stage = stage, .spec = spec, .looked_at = -1};
     r.covered = json_object();
     r.calls = json_array();
     r.effects = json_array();
@@ -269,8 +268,10 @@ int stanch_rehearse(struct stanch_stage *stage, const struct stanch_rehearsal_sp
         rc = play(&r, err);
     }
     if (rc == 0) {
-        judge(&r);
-        *ret = result_of(&r, stanch_seen(&r));
+        stanch_loop_sim_settle(r.loop);
+        json_t *seen = stanch_seen(&r);
+        judge(&r, seen);
+        *ret = result_of(&r, seen);
     }
     finish(&r);
     return rc;

@@ -47,6 +47,8 @@ struct stanch_rehearsal {
     struct stanch_cue *cues;
     int cues_left; /* not given yet */
     int64_t began_ms;
+    int64_t entries, looked_at; /* told so far; when it was looked last whether all is quiet */
+    bool was_quiet;
 };
 
 /* rehearsal.c */
@@ -61,7 +63,7 @@ void stanch_scene__fill_world(struct stanch_rehearsal *r);
 int stanch_scene__start(struct stanch_rehearsal *r, struct stanch_err *err);
 /** The process has died: what is out comes back to nobody. */
 void stanch_scene__strand(struct stanch_rehearsal *r);
-/** Ask how it was: r->verdict is set when it has answered. */
+/** Ask how it was: r->verdict is set when it has answered. seen: shared */
 void stanch_scene__judge(struct stanch_rehearsal *r, json_t *seen);
 /** What a person says: on_said: once, later, with {"decision","after_ms"?,"note"?}; never when the process dies before. */
 void stanch_scene__ask_person(struct stanch_rehearsal *r, json_t *question,

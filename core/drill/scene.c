@@ -349,9 +349,7 @@ int stanch_scene__start(struct stanch_rehearsal *r, struct stanch_err *err)
     static const struct stanch_worker_events events = {on_scene_wants, on_scene_end};
     STANCH_AUTO_JSON json_t *input =
         json_pack("{s:s, s:i}", "path", stanch_json_str(r->spec->scenario, "file", ""), "index", r->spec->index);
-    struct stanch_worker_spec spec = {
-        .kind = "scenario", .input = input, .sources = r->stage->sources, .source_count = r->stage->file_count};
-    int rc = stanch_worker_start(r->stage->runner, &spec, &events, r, &r->scene, err);
+    int rc = stanch_stage_start(r->stage, input, &events, r, &r->scene, err);
     while (rc == 0 && r->scene && !r->scene_listens && !r->broken[0])
         stanch_loop_run_next(r->stage->loop);
     return rc == 0 && r->broken[0] ? stanch_err_set(err, STANCH_E_SCRIPT, "%s", r->broken) : rc;
@@ -519,7 +517,7 @@ void stanch_scene__ask_person(struct stanch_rehearsal *r, json_t *question,
 void stanch_scene__judge(struct stanch_rehearsal *r, json_t *seen)
 {
     struct stanch_err err;
-    STANCH_AUTO_JSON json_t *answer = json_pack("{s:{s:s, s:o}}", "ok", "ask", "judge", "seen", seen);
+    STANCH_AUTO_JSON json_t *answer = json_pack("{s:{s:s, s:O}}", "ok", "ask", "judge", "seen", seen);
     if (r->broken[0] || !r->scene)
         return;
     while (!r->scene_listens && r->scene && !r->broken[0])

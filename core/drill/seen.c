@@ -48,11 +48,14 @@ bool stanch_seen_is_quiet(struct stanch_rehearsal *r)
 {
     if (r->cues_left > 0 || r->out > 0)
         return false;
+    if (r->looked_at == r->entries) /* nothing was recorded since */
+        return r->was_quiet;
     STANCH_AUTO_JSON json_t *runs = all_of(r, "run", 1);
-    bool quiet = true;
-    for (size_t i = 0; quiet && i < json_array_size(runs); i++)
-        quiet = waits_for_nobody(json_array_get(runs, i));
-    return quiet;
+    r->looked_at = r->entries;
+    r->was_quiet = true;
+    for (size_t i = 0; r->was_quiet && i < json_array_size(runs); i++)
+        r->was_quiet = waits_for_nobody(json_array_get(runs, i));
+    return r->was_quiet;
 }
 
 /* ---- what was said ---- */

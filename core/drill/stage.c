@@ -85,9 +85,19 @@ static int read_folder(struct stanch_stage *stage, const char *root, const char 
     return rc;
 }
 
+bool stanch_stage_is_scenario(const char *path)
+{
+    static const char ending[] = "_test.lua";
+    size_t len = strlen(path), n = sizeof ending - 1;
+    return (len > n && strcmp(path + len - n, ending) == 0) || strncmp(path, "drills/", 7) == 0 ||
+           strncmp(path, "tests/", 6) == 0;
+}
+
 static int compare_files(const void *a, const void *b)
 {
-    return strcmp(((const struct stanch_book_file *)a)->path, ((const struct stanch_book_file *)b)->path);
+    const struct stanch_book_file *one = a, *other = b;
+    int later = stanch_stage_is_scenario(one->path) - stanch_stage_is_scenario(other->path);
+    return later ? later : strcmp(one->path, other->path);
 }
 
 /* What stands for the commit: the same files are the same one. */
@@ -98,6 +108,7 @@ static void name_commit(struct stanch_stage *stage)
     for (int i = 0; i < stage->file_count; i++) {
         const struct stanch_book_file *file = &stage->files[i];
         stage->sources[i] = (struct stanch_source){file->path, file->bytes, file->len};
+        stage->book_count += !stanch_stage_is_scenario(file->path);
         stanch_buf_printf(&all, "%s %s\n", file->blob_hex, file->path);
     }
     stanch_digest_hex(stanch_buf_str(&all), all.len, stage->commit);
@@ -140,6 +151,22 @@ void stanch_stage_close(struct stanch_stage *stage)
 
 /* ---- what a file declares ---- */
 
+int stanch_stage_start(struct stanch_stage *stage, const json_t *input, const struct stanch_worker_events *events,
+                       void *ctx, struct stanch_worker **ret, struct stanch_err *err)
+{
+    const char *path = stanch_json_str(input, "path", "");
+    STANCH_AUTO_FREE struct stanch_source *sources =
+        stanch_alloc(((size_t)stage->book_count + 1) * sizeof *sources);
+    int count = stage->book_count;
+    memcpy(sources, stage->sources, (size_t)count * sizeof *sources);
+    for (int i = stage->book_count; i < stage->file_count; i++)
+        if (strcmp(stage->sources[i].path, path) == 0)
+            sources[count++] = stage->sources[i];
+    struct stanch_worker_spec spec = {
+        .kind = "scenario", .input = (json_t *)(uintptr_t)input, .sources = sources, .source_count = count};
+    return stanch_worker_start(stage->runner, &spec, events, ctx, ret, err);
+}
+
 struct listing {
     bool over;
     int rc;
@@ -171,11 +198,9 @@ int stanch_stage_list(struct stanch_stage *stage, const char *path, json_t **ret
 {
     static const struct stanch_worker_events events = {on_wants, on_listed};
     STANCH_AUTO_JSON json_t *input = json_pack("{s:s, s:b}", "path", path, "list", 1);
-    struct stanch_worker_spec spec = {
-        .kind = "scenario", .input = input, .sources = stage->sources, .source_count = stage->file_count};
     struct listing listing = {0};
     struct stanch_worker *worker;
-    int rc = stanch_worker_start(stage->runner, &spec, &events, &listing, &worker, err);
+    int rc = stanch_stage_start(stage, input, &events, &listing, &worker, err);
     if (rc < 0)
         return stanch_err_wrap(err, "%s", path);
     while (!listing.over)

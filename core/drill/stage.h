@@ -12,6 +12,7 @@
 #include "run/world.h"
 #include "script/runner.h"
 #include <jansson.h>
+#include <stdbool.h>
 
 struct stanch_stage {
     struct stanch_loop *loop;     /* real: only workers are on it; borrowed */
@@ -20,9 +21,10 @@ struct stanch_stage {
     const json_t *policy;
     json_t *described;              /* instance -> what its plugin declares (plugin.h: stanch_plugins_declared) */
     char *dir;                      /* where a stop switch could be; of this process, empty */
-    struct stanch_book_file *files; /* of the folder, by path; what they point to is owned */
+    struct stanch_book_file *files; /* of the folder, by path, scenarios last; what they point to is owned */
     struct stanch_source *sources;  /* the same; borrowed from files */
     int file_count;
+    int book_count; /* of those that are no scenarios: what the repository would offer */
     char commit[65]; /* digest of all of them */
 };
 
@@ -31,6 +33,11 @@ struct stanch_stage {
 int stanch_stage_open(const char *folder, json_t *described, struct stanch_stage *ret, struct stanch_err *err);
 void stanch_stage_close(struct stanch_stage *stage);
 
+/** Is it a file of tests or drills? */
+bool stanch_stage_is_scenario(const char *path);
+/** Start a worker of kind "scenario" for a file, with what it may `require`. returns as stanch_worker_start */
+int stanch_stage_start(struct stanch_stage *stage, const json_t *input, const struct stanch_worker_events *events,
+                       void *ctx, struct stanch_worker **ret, struct stanch_err *err);
 /** What the scenarios of one file declare (scenario.lua), in order. returns 0 | STANCH_E_SCRIPT the text names file and line */
 int stanch_stage_list(struct stanch_stage *stage, const char *path, json_t **ret, struct stanch_err *err);
 

@@ -25,9 +25,7 @@ static int64_t now_us(void)
 
 static bool is_test_file(const char *path)
 {
-    static const char ending[] = "_test.lua";
-    size_t len = strlen(path), n = sizeof ending - 1;
-    return len > n && strcmp(path + len - n, ending) == 0;
+    return stanch_stage_is_scenario(path) && strncmp(path, "drills/", 7) != 0;
 }
 
 /* ---- failures ---- */
