@@ -56,7 +56,9 @@ struct stanch_worker_spec {
 
 struct stanch_worker_events {
     /** All branches are blocked. wants: borrowed array of new ones, numbered on: [{"n":1,"op":"action",
-     *  "args":{...},"file":"checkout.lua","line":31}]. May be empty. */
+     *  "args":{...},"file":"checkout.lua","line":31}]. May be empty.
+     *  With "cover" in the input its last element may be {"covered":{"checkout.lua":[3,4]}}: lines that were run and not
+     *  told before. Where that is all while nothing is to be answered, the end comes next. */
     void (*on_wants)(void *ctx, const json_t *wants);
     /** The end, exactly once; the worker is gone afterwards (the handle is freed).
      *  rc 0: result is what the activation returned (borrowed).
@@ -73,7 +75,7 @@ int stanch_worker_start(struct stanch_runner *runner, const struct stanch_worker
                         const struct stanch_worker_events *events, void *ctx, struct stanch_worker **ret,
                         struct stanch_err *err);
 /** Answer want `n`. answer: borrowed: {"ok":value} or {"error":{"kind","text",...}}; travels as canonical JSON
- *  in the attachment. Only one answer between two on_wants (inside on_wants, or later).
+ *  in the attachment. Only one answer between two on_wants (inside on_wants, or later), and only while one is owed.
  *  returns 0 | STANCH_E_CRASHED (gone; on_end comes) | STANCH_E_INVALID (not JSON that can be kept) |
  *  STANCH_E_TOO_LARGE | STANCH_E_INTERNAL (a second answer) */
 int stanch_worker_answer(struct stanch_worker *worker, int64_t n, const json_t *answer, struct stanch_err *err);

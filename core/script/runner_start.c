@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "script/runner_worker.h"
 #include "wire/frame.h"
+#include <string.h>
 
 #define MAX_WORKERS     96 /* core runs 64; some are on their way out, and the daemon itself asks for a few */
 #define START_MAX_BYTES (8u << 20)
@@ -60,6 +61,7 @@ int stanch_worker_start(struct stanch_runner *runner, const struct stanch_worker
     worker->id = ++runner->last_id;
     worker->events = *events;
     worker->ctx = ctx;
+    worker->covers = strcmp(spec->kind, "run") == 0 && json_is_true(json_object_get(spec->input, "cover"));
     stanch_worker__link(runner, worker);
     rc = encode_start(worker, spec, err);
     if (rc == 0) {

@@ -165,14 +165,34 @@ static void break_off(struct stanch_worker *worker, const char *what)
     tell_end(worker, &err, NULL);
 }
 
-static bool are_wants(const json_t *wants)
+/* {"covered":{"checkout.lua":[3,4]}} */
+static bool is_covered(const json_t *item)
 {
-    const json_t *want;
+    json_t *files = json_object_get(item, "covered"), *lines, *line;
+    const char *path;
     size_t i;
-    if (!json_is_array(wants) || json_array_size(wants) > MAX_WANTS)
+    if (!json_is_object(files) || json_object_size(item) != 1)
         return false;
-    json_array_foreach(wants, i, want)
+    json_object_foreach(files, path, lines)
     {
+        if (!json_is_array(lines))
+            return false;
+        json_array_foreach(lines, i, line)
+        {
+            if (!json_is_integer(line) || json_integer_value(line) < 1)
+                return false;
+        }
+    }
+    return true;
+}
+
+/* count: without the lines at their end. */
+static bool are_wants(const json_t *wants, size_t count)
+{
+    if (!json_is_array(wants) || count > MAX_WANTS)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        const json_t *want = json_array_get(wants, i);
         if (stanch_json_int(want, "n", 0) < 1 || !stanch_json_str(want, "op", NULL) ||
             !json_is_object(json_object_get(want, "args")))
             return false;
@@ -182,13 +202,21 @@ static bool are_wants(const json_t *wants)
 
 static void take_wants(struct stanch_worker *worker, const json_t *wants)
 {
-    if (worker->listens || !are_wants(wants) || (json_array_size(wants) == 0 && worker->owed == 0)) {
+    size_t count = json_array_size(wants);
+    bool tells_lines = worker->covers && count > 0 && is_covered(json_array_get(wants, count - 1));
+    if (tells_lines)
+        count--;
+    bool is_last = tells_lines && count == 0 && worker->owed == 0;
+    if (worker->listens || worker->told_last || !are_wants(wants, count) ||
+        (count == 0 && worker->owed == 0 && !is_last)) {
         break_off(worker, "wants of an unknown form");
         return;
     }
-    worker->owed += (int)json_array_size(wants);
-    worker->listens = true;
-    stanch_timer_stop(worker->runner->loop, &worker->wall);
+    worker->owed += (int)count;
+    worker->told_last = is_last;
+    worker->listens = !is_last;
+    if (!is_last)
+        stanch_timer_stop(worker->runner->loop, &worker->wall);
     worker->events.on_wants(worker->ctx, wants);
 }
 

@@ -40,6 +40,8 @@ struct stanch_worker {
     struct stanch_timer *confirm; /* runs while a kill is not confirmed */
     int owed;                     /* wants that core has not answered */
     bool listens;                 /* it sent wants and got no answer since */
+    bool covers;                  /* it was asked which lines it runs */
+    bool told_last;               /* its last lines came: only its end may follow */
     bool told;                    /* on_end was called, or the owner does not want it */
     bool doomed;                  /* its runner died */
     bool channel_over;

@@ -5,6 +5,7 @@
  * allocation that fails makes Debian 12's Lua corrupt its heap (M3). Both end the activation on the spot. */
 #include "script/vm.h"
 #include "base/mem.h"
+#include "script/cover.h"
 #include "script/sandbox.h"
 #include "script/prelude_lua.h"
 #include "script/value.h"
@@ -51,11 +52,12 @@ static int64_t cpu_used_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-static void on_count(lua_State *L, lua_Debug *ar)
+static void on_hook(lua_State *L, lua_Debug *ar)
 {
-    (void)ar;
     struct stanch_vm *vm = stanch_vm_of(L);
-    if (vm->cpu_ms && cpu_used_ms() >= vm->cpu_ms)
+    if (ar->event == LUA_HOOKLINE)
+        stanch_cover_mark(vm, L, ar);
+    else if (vm->cpu_ms && cpu_used_ms() >= vm->cpu_ms)
         end_at_limit(vm, L, "cpu", "the runbook computed for longer than a run may (does it loop?)");
 }
 
@@ -90,7 +92,7 @@ struct stanch_vm *stanch_vm_new(void)
     lua_atpanic(vm->L, on_panic);
     *(struct stanch_vm **)lua_getextraspace(vm->L) = vm;
     lua_gc(vm->L, LUA_GCINC, 130, 200, 0);
-    lua_sethook(vm->L, on_count, LUA_MASKCOUNT, HOOK_COUNT);
+    lua_sethook(vm->L, on_hook, LUA_MASKCOUNT, HOOK_COUNT);
     lua_pushcfunction(vm->L, open_all);
     lua_call(vm->L, 0, 0); /* a defect of our own prelude panics at start, in every test */
     return vm;

@@ -34,8 +34,9 @@ struct stanch_vm {
     int64_t cpu_ms;   /* limit; 0: none. Looked at by the count hook; the kernel's limit stands behind it */
     int64_t max_uniq; /* last number given by tostring */
     uint64_t random[4];
-    void *sched; /* of sched.c */
-    void *owner; /* of on_limit: the allocator must not touch the state to find it */
+    void *sched;                /* of sched.c */
+    struct stanch_cover *cover; /* of cover.c; NULL: nobody asks which lines are run */
+    void *owner;                /* of on_limit: the allocator must not touch the state to find it */
     /** Called when a limit inside the VM is hit ("memory", "cpu"); must not return. */
     void (*on_limit)(struct stanch_vm *vm, lua_State *L, const char *kind, const char *text);
 };

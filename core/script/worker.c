@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "script/action.h"
+#include "script/cover.h"
 #include "script/declare.h"
 #include "script/scenario.h"
 #include "script/sched.h"
@@ -24,11 +25,35 @@ struct worker {
     json_t *input;
     json_t *result; /* of the activation */
     json_t *error;  /* why there is none */
+    int owed;       /* wants that core has not answered */
 };
+
+/* {"covered":{...}} at the end of the wants: the lines that were run since the last time */
+static void add_covered(const struct worker *w, json_t *wants)
+{
+    json_t *covered = stanch_cover_take(w->vm);
+    if (covered)
+        json_array_append_new(wants, json_pack("{s:o}", "covered", covered));
+}
+
+/* While core owes an answer it would take this for a turn of its own; then the last lines are not told. */
+static void tell_last_lines(const struct worker *w)
+{
+    struct stanch_err ignored;
+    json_t *wants = json_array();
+    if (w->owed == 0)
+        add_covered(w, wants);
+    json_t *head = json_pack("{s:s, s:O}", "t", "wants", "wants", wants);
+    if (json_array_size(wants) > 0)
+        (void)stanch_frame_send(w->fd, head, NULL, 0, &ignored);
+    json_decref(head);
+    json_decref(wants);
+}
 
 static _Noreturn void leave(const struct worker *w, json_t *head, const char *attachment, size_t len)
 {
     struct stanch_err err;
+    tell_last_lines(w);
     if (stanch_frame_send(w->fd, head, attachment, len, &err) == STANCH_E_TOO_LARGE) {
         json_t *text = json_pack("{s:s, s:b, s:s, s:s}", "t", "end", "ok", 0, "kind", "too-large", "text", err.text);
         (void)stanch_frame_send(w->fd, text, NULL, 0, &err);
@@ -163,16 +188,20 @@ static int exchange(void *ctx, const json_t *wants, int64_t *ret_n, json_t **ret
 {
     struct worker *w = ctx;
     struct stanch_frame frame;
-    json_t *head = json_pack("{s:s, s:O}", "t", "wants", "wants", wants);
+    json_t *told = json_copy((json_t *)(uintptr_t)wants);
+    add_covered(w, told);
+    json_t *head = json_pack("{s:s, s:o}", "t", "wants", "wants", told);
     int rc = stanch_frame_send(w->fd, head, NULL, 0, err);
     json_decref(head);
     if (rc < 0)
         return rc;
+    w->owed += (int)json_array_size(wants);
     rc = stanch_frame_receive(w->fd, &w->reader, &frame, err);
     if (rc == 0)
         _exit(0); /* core let go: the run waits in the journal */
     if (rc < 0)
         return rc;
+    w->owed--;
     *ret_n = stanch_json_int(frame.head, "n", 0);
     rc = stanch_json_parse(frame.attachment, frame.attachment_len, &stanch_json_own_limits, ret_answer, err);
     stanch_frame_done(&frame);
@@ -267,6 +296,9 @@ static int serve(lua_State *L)
     else
         stanch_declare_install(L, w->kind, w->input);
     stanch_vm_close_globals(w->vm);
+    bool covers = json_is_true(json_object_get(w->input, "cover"));
+    if (covers && strcmp(w->kind, "run") == 0)
+        stanch_cover_start(w->vm);
     int count = evaluate_files(w);
     if (count < 0)
         return 0;
@@ -274,6 +306,10 @@ static int serve(lua_State *L)
         if (stanch_declare_result(L, w->kind, w->input, &w->result, &err) < 0) {
             fail(w, &err);
             json_object_update_missing(w->error, w->result); /* all of the mistakes, not only the first */
+        } else if (covers && strcmp(w->kind, "load") == 0) {
+            json_t *lines = stanch_cover_lines(w->vm);
+            if (lines)
+                json_object_set_new(w->result, "lines", lines);
         }
     } else if (count == 0) {
         stanch_err_set(&err, STANCH_E_NOT_FOUND, "there is no file %s in this commit",

@@ -26,6 +26,7 @@ PARSERS = {
     "core_frame": {"core/wire/frame.c": ("stanch_frame_send", "stanch_frame_receive")},  # they wait on a descriptor
     "core_json": {"core/base/json.c": ("stanch_json_str", "stanch_json_int", "stanch_json_real", "stanch_json_bool",
                                        "stanch_json_set_str")},  # they look at what was parsed
+    "core_mutate": {"core/drill/mutate.c": (), "core/drill/tokens.c": ()},
     "core_names": {"core/book/names.c": ("stanch_names_is_lua", "compare_names", "stanch_names_find_clash")},
     "core_place": {"core/plugin/host_place.c": ()},
     "core_rule": {"core/rule/match.c": (), "core/rule/params.c": (), "core/rule/pattern.c": (), "core/rule/range.c": ()},
