@@ -87,6 +87,7 @@ static int set_stage(struct rehearse *self, struct stanch_err *err)
                                       &described, err);
     if (rc < 0)
         return stanch_err_wrap(err, "%s", self->config_path);
+    json_object_del(self->config, "runbooks"); /* else flow would follow the repository */
     self->stage.loop = self->loop;
     self->stage.runner = self->runner;
     self->stage.config = self->config;
@@ -100,6 +101,7 @@ static int run_tests(struct rehearse *self, struct stanch_err *err)
                                                  .faults = self->faults,
                                                  .crash = self->crash,
                                                  .cover = self->cover,
+                                                 .mutate = self->mutate,
                                                  .slice = self->slice ? atoi(self->slice) : 0,
                                                  .slices = self->slices ? atoi(self->slices) : 1};
     STANCH_AUTO_JSON json_t *report = NULL;

@@ -93,6 +93,8 @@ static void merge(json_t *all, const json_t *one)
     const char *path;
     json_t *lines, *covered = json_object_get(all, "covered");
     merge_list(json_object_get(all, "tests"), json_object_get(one, "tests"));
+    if (json_object_get(all, "mutants"))
+        merge_list(json_object_get(all, "mutants"), json_object_get(one, "mutants"));
     json_object_foreach(json_object_get(one, "covered"), path, lines)
     {
         json_t *known = json_object_get(covered, path);

@@ -21,6 +21,7 @@ struct stanch_actor {
     struct stanch_worker_events events;
     void *ctx;
     bool computes;
+    int open; /* wants that were not answered */
 };
 
 struct stanch_ask {
@@ -76,21 +77,23 @@ static void note_covered(struct stanch_rehearsal *r, const json_t *covered)
     }
 }
 
-/* The last of the wants may be which lines were run since: that is for us, not for the engine. */
+/* The last of the wants may be which lines were run since: that is for us, not for the engine. With nothing else in it, and
+ * nothing asked, it is a worker's last word before its end. */
 static void on_wants(void *ctx, const json_t *wants)
 {
     struct stanch_actor *actor = ctx;
     size_t count = json_array_size(wants);
     const json_t *covered = count ? json_object_get(json_array_get(wants, count - 1), "covered") : NULL;
-    actor->computes = false;
-    if (!covered) {
-        actor->events.on_wants(actor->ctx, wants);
-        return;
+    STANCH_AUTO_JSON json_t *rest = covered ? json_copy((json_t *)(uintptr_t)wants) : NULL;
+    if (covered) {
+        note_covered(actor->r, covered);
+        json_array_remove(rest, count - 1);
     }
-    note_covered(actor->r, covered);
-    STANCH_AUTO_JSON json_t *rest = json_copy((json_t *)(uintptr_t)wants);
-    json_array_remove(rest, count - 1);
-    actor->events.on_wants(actor->ctx, rest);
+    actor->open += (int)json_array_size(covered ? rest : wants);
+    if (covered && actor->open == 0)
+        return;
+    actor->computes = false;
+    actor->events.on_wants(actor->ctx, covered ? rest : wants);
 }
 
 static void on_end(void *ctx, int rc, const struct stanch_err *err, const json_t *result)
@@ -98,7 +101,6 @@ static void on_end(void *ctx, int rc, const struct stanch_err *err, const json_t
     struct stanch_actor *actor = ctx;
     struct stanch_worker_events events = actor->events;
     void *events_ctx = actor->ctx;
-    note_covered(actor->r, json_object_get(result, "covered"));
     drop_actor(actor);
     events.on_end(events_ctx, rc, err, result);
 }
@@ -136,6 +138,7 @@ static int worker_answer(void *ctx, struct stanch_worker *handle, int64_t n, con
     (void)ctx;
     int rc = stanch_worker_answer(actor->worker, n, answer, err);
     actor->computes = rc == 0 || actor->computes;
+    actor->open -= rc == 0;
     return rc;
 }
 

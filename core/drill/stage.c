@@ -93,6 +93,13 @@ bool stanch_stage_is_scenario(const char *path)
            strncmp(path, "tests/", 6) == 0;
 }
 
+bool stanch_stage_is_runbook(const char *path)
+{
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    return !stanch_stage_is_scenario(path) && strcmp(name, "policy.lua") != 0 && strcmp(name, "stanch.lua") != 0 &&
+           strcmp(name, "people.lua") != 0;
+}
+
 static int compare_files(const void *a, const void *b)
 {
     const struct stanch_book_file *one = a, *other = b;
@@ -155,8 +162,7 @@ int stanch_stage_start(struct stanch_stage *stage, const json_t *input, const st
                        void *ctx, struct stanch_worker **ret, struct stanch_err *err)
 {
     const char *path = stanch_json_str(input, "path", "");
-    STANCH_AUTO_FREE struct stanch_source *sources =
-        stanch_alloc(((size_t)stage->book_count + 1) * sizeof *sources);
+    STANCH_AUTO_FREE struct stanch_source *sources = stanch_alloc(((size_t)stage->book_count + 1) * sizeof *sources);
     int count = stage->book_count;
     memcpy(sources, stage->sources, (size_t)count * sizeof *sources);
     for (int i = stage->book_count; i < stage->file_count; i++)
@@ -194,19 +200,44 @@ static void on_listed(void *ctx, int rc, const struct stanch_err *err, const jso
         listing->err = *err;
 }
 
+static const struct stanch_worker_events listing_events = {on_wants, on_listed};
+
+static int await_listing(struct stanch_stage *stage, struct listing *listing, struct stanch_err *err)
+{
+    while (!listing->over)
+        stanch_loop_run_next(stage->loop);
+    if (listing->rc < 0)
+        *err = listing->err;
+    return listing->rc;
+}
+
 int stanch_stage_list(struct stanch_stage *stage, const char *path, json_t **ret, struct stanch_err *err)
 {
-    static const struct stanch_worker_events events = {on_wants, on_listed};
     STANCH_AUTO_JSON json_t *input = json_pack("{s:s, s:b}", "path", path, "list", 1);
     struct listing listing = {0};
     struct stanch_worker *worker;
-    int rc = stanch_stage_start(stage, input, &events, &listing, &worker, err);
+    int rc = stanch_stage_start(stage, input, &listing_events, &listing, &worker, err);
     if (rc < 0)
         return stanch_err_wrap(err, "%s", path);
-    while (!listing.over)
-        stanch_loop_run_next(stage->loop);
+    rc = await_listing(stage, &listing, err);
     *ret = listing.list;
-    if (listing.rc < 0)
-        *err = listing.err;
-    return listing.rc;
+    return rc;
+}
+
+int stanch_stage_lines(struct stanch_stage *stage, json_t **ret, struct stanch_err *err)
+{
+    STANCH_AUTO_JSON json_t *input = json_pack("{s:O, s:b}", "instances", stage->described, "cover", 1);
+    struct stanch_worker_spec spec = {
+        .kind = "load", .input = input, .sources = stage->sources, .source_count = stage->book_count};
+    struct listing listing = {0};
+    struct stanch_worker *worker;
+    int rc = stanch_worker_start(stage->runner, &spec, &listing_events, &listing, &worker, err);
+    rc = rc ? rc : await_listing(stage, &listing, err);
+    json_t *lines = json_object_get(listing.list, "lines");
+    *ret = json_object();
+    const char *path;
+    json_t *of_file;
+    json_object_foreach(lines, path, of_file) if (stanch_stage_is_runbook(path)) json_object_set(*ret, path, of_file);
+    json_decref(listing.list);
+    return rc;
 }

@@ -24,7 +24,7 @@ struct stanch_stage {
     struct stanch_book_file *files; /* of the folder, by path, scenarios last; what they point to is owned */
     struct stanch_source *sources;  /* the same; borrowed from files */
     int file_count;
-    int book_count; /* of those that are no scenarios: what the repository would offer */
+    int book_count;  /* of those that are no scenarios: what the repository would offer */
     char commit[65]; /* digest of all of them */
 };
 
@@ -35,6 +35,10 @@ void stanch_stage_close(struct stanch_stage *stage);
 
 /** Is it a file of tests or drills? */
 bool stanch_stage_is_scenario(const char *path);
+/** Is it a file that runs come from: neither of scenarios, nor policy, nor configuration? */
+bool stanch_stage_is_runbook(const char *path);
+/** Which lines of each file hold code that a run could run: {path:[line]}. ret: new. returns 0 | what the runner says */
+int stanch_stage_lines(struct stanch_stage *stage, json_t **ret, struct stanch_err *err);
 /** Start a worker of kind "scenario" for a file, with what it may `require`. returns as stanch_worker_start */
 int stanch_stage_start(struct stanch_stage *stage, const json_t *input, const struct stanch_worker_events *events,
                        void *ctx, struct stanch_worker **ret, struct stanch_err *err);

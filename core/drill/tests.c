@@ -2,7 +2,7 @@
 #include "drill/tests.h"
 #include "base/json.h"
 #include "base/mem.h"
-#include "base/times.h"
+#include "drill/mutants.h"
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -262,14 +262,55 @@ static void run_file(struct tests *tests, const char *path)
     }
 }
 
+json_t *stanch_tests_list(struct stanch_stage *stage, const char *filter)
+{
+    const struct stanch_tests_options options = {.filter = filter};
+    const struct tests tests = {.stage = stage, .options = &options};
+    json_t *all = json_array();
+    for (int i = stage->book_count; i < stage->file_count; i++) {
+        STANCH_AUTO_JSON json_t *list = NULL;
+        struct stanch_err err;
+        const char *path = stage->files[i].path;
+        if (!is_test_file(path) || stanch_stage_list(stage, path, &list, &err) < 0)
+            continue;
+        for (size_t k = 0; k < json_array_size(list); k++) {
+            json_t *scenario = json_array_get(list, k);
+            json_object_set_new(scenario, "index", json_integer((json_int_t)k + 1));
+            if (is_wanted(&tests, path, stanch_json_str(scenario, "name", "")))
+                json_array_append(all, scenario);
+        }
+    }
+    return all;
+}
+
+static bool all_passed(const json_t *list)
+{
+    for (size_t i = 0; i < json_array_size(list); i++)
+        if (!stanch_json_bool(json_array_get(list, i), "ok", false))
+            return false;
+    return true;
+}
+
 int stanch_tests_run(struct stanch_stage *stage, const struct stanch_tests_options *options, json_t **ret,
                      struct stanch_err *err)
 {
     struct tests tests = {.stage = stage, .options = options, .list = json_array(), .covered = json_object()};
-    (void)err;
+    int rc = 0;
     for (int i = 0; i < stage->file_count; i++)
         if (is_test_file(stage->files[i].path))
             run_file(&tests, stage->files[i].path);
     *ret = json_pack("{s:o, s:o}", "tests", tests.list, "covered", tests.covered);
-    return 0;
+    json_t *lines = NULL, *mutants = NULL;
+    if (options->cover)
+        rc = stanch_stage_lines(stage, &lines, err);
+    if (rc == 0 && options->mutate && all_passed(tests.list)) {
+        STANCH_AUTO_JSON json_t *scenarios = stanch_tests_list(stage, options->filter);
+        rc = stanch_mutants_try(stage, scenarios, options->slice, options->slices > 0 ? options->slices : 1, &mutants,
+                                err);
+    }
+    if (lines)
+        json_object_set_new(*ret, "lines", lines);
+    if (mutants)
+        json_object_set_new(*ret, "mutants", mutants);
+    return rc;
 }

@@ -11,11 +11,15 @@
 
 struct stanch_tests_options {
     const char *filter; /* only tests whose path or name has this in it; NULL: all */
-    bool faults, crash, cover;
+    bool faults, crash, cover, mutate;
     int slice, slices; /* of the tests that match, those whose number modulo slices is slice */
 };
 
-/** ret: new: {"tests":[{"number","path","line","name","ok":bool,"failures":[text],"took_us","plays":n}], "covered":{path:{line:true}}}
+/** All tests that match the filter, as their files declare them, with "index": their number in the file. Files that cannot be read are
+ *  left out. ret: new */
+json_t *stanch_tests_list(struct stanch_stage *stage, const char *filter);
+/** ret: new: {"tests":[{"number","path","line","name","ok":bool,"failures":[text],"took_us","plays":n}], "covered":{path:{line:true}},
+ *  "lines"?:{path:[line]} with cover, "mutants"?:[...as mutants.h] with mutate, when no test failed}
  *  returns 0 (also when some failed) | what could not be begun at all */
 int stanch_tests_run(struct stanch_stage *stage, const struct stanch_tests_options *options, json_t **ret,
                      struct stanch_err *err);

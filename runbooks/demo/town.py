@@ -112,7 +112,7 @@ class Town:
         """The runbooks of this source tree, as a git repository of their own."""
         repo = self.run / "runbooks.git"
         repo.mkdir()
-        shutil.copy(HERE.parent / "checkout.lua", repo)  # the other examples need other instances
+        shutil.copy(HERE.parent / "checkout/checkout.lua", repo)  # the other examples need other instances
         env = {"PATH": os.environ["PATH"], "HOME": str(self.run), "GIT_CONFIG_GLOBAL": "/dev/null",
                "GIT_CONFIG_SYSTEM": "/dev/null", "GIT_AUTHOR_NAME": "team-checkout", "GIT_AUTHOR_EMAIL": "checkout@example.org",
                "GIT_COMMITTER_NAME": "team-checkout", "GIT_COMMITTER_EMAIL": "checkout@example.org"}

@@ -9,7 +9,7 @@ from harness import BUILD, STANCH
 
 CONFIG = '''stanch {
   state_dir = "/nonexistent", socket = "/nonexistent/s", listen = false, plugin_dir = "%s",
-  policy = "policy.lua",
+  policy = "policy.lua", runbooks = { url = "https://git.invalid/runbooks.git" },
   instances = {
     prometheus "main" { url = "https://prometheus.example", environment = "prod" },
     haproxy "edge" { socket = "unix:/nonexistent", backends = { "shop" }, environment = "prod" },

@@ -107,7 +107,7 @@ def test_the_example_runbook_fits_the_plugin(world, tmp_path):  # noqa: F811
     prometheus = f'prometheus "main" {{ url = "http://127.0.0.1:{free_port()}" }}'
     daemon = world.daemon(default_config(world, policy=POLICY, instances=[f'gitops "deploy" {settings}', prometheus]))
     daemon.start()
-    shutil.copy(SOURCE / "runbooks/rollback.lua", tmp_path)
+    shutil.copy(SOURCE / "runbooks/rollback/rollback.lua", tmp_path)
     daemon.cli("runbook", "lint", tmp_path)
 
 

@@ -189,7 +189,7 @@ static void record_all(void)
         (void)snprintf(path, sizeof path, "%s/%s.lua", golden_dir(), names[i]);
         record(path, names[i]);
     }
-    (void)snprintf(path, sizeof path, "%s/../../runbooks/checkout.lua", golden_dir());
+    (void)snprintf(path, sizeof path, "%s/../../runbooks/checkout/checkout.lua", golden_dir());
     record(path, "checkout-errors");
 }
 
