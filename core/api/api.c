@@ -92,6 +92,7 @@ void stanch_api_free(struct stanch_api *api)
     if (!api)
         return;
     stanch_api__live_end_all(api);
+    stanch_api__readings_end_all(api);
     stanch_http_free(api->http);
     free(api);
 }

@@ -39,6 +39,8 @@ struct stanch_api {
     bool draining;
     struct stanch_api__live *live; /* streams, a list */
     int live_count;
+    struct stanch_api__reading *readings; /* reports in the making, a list */
+    int reading_count;
 };
 
 struct stanch_api__call {
@@ -86,6 +88,7 @@ json_t *stanch_api__find(struct stanch_api__call *call, const char *noun);
 void stanch_api__get_run(struct stanch_api__call *call);
 void stanch_api__runs_of(struct stanch_api__call *call);
 void stanch_api__timeline(struct stanch_api__call *call);
+void stanch_api__report(struct stanch_api__call *call);
 void stanch_api__runbooks(struct stanch_api__call *call);
 void stanch_api__runbook(struct stanch_api__call *call);
 void stanch_api__plugins(struct stanch_api__call *call);
@@ -101,6 +104,9 @@ void stanch_api__stream(struct stanch_api__call *call);
 
 /* live.c */
 void stanch_api__live_end_all(struct stanch_api *api);
+
+/* report.c: the server ends, reports in the making are dropped */
+void stanch_api__readings_end_all(struct stanch_api *api);
 
 /* generated from openapi.json */
 extern const char stanch_api__openapi_text[];

@@ -32,6 +32,7 @@ static const struct stanch_api__route table[] = {
     CHANGE("PATCH", "/v1/incidents/{id}", RESPOND, stanch_api__patch_incident, NULL, "incident",
            "title:s severity:s state:s roles:o reason:s", 200),
     READ("/v1/incidents/{id}/timeline", stanch_api__timeline, NULL),
+    READ("/v1/incidents/{id}/report", stanch_api__report, NULL),
     CHANGE("POST", "/v1/incidents/{id}/timeline", RESPOND, stanch_api__add_entry, NULL, "incident", "kind:s! text:s!",
            201),
     CHANGE("POST", "/v1/incidents/{id}/merge", RESPOND, stanch_api__change, "incident.merge", "incident", "into:s!",

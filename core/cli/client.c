@@ -129,8 +129,9 @@ static int read_answer(struct stanch_cli *cli, long status, const struct stanch_
     return 0;
 }
 
+/* ret_text: the answer as it came, when it is no problem; NULL: it is JSON, into ret. */
 static int exchange(struct stanch_cli *cli, const char *method, const char *path, const char *body, size_t len,
-                    json_t **ret)
+                    struct stanch_buf *ret_text, json_t **ret)
 {
     STANCH_AUTO_BUF struct stanch_buf answer = {0};
     char detail[CURL_ERROR_SIZE] = "";
@@ -152,7 +153,12 @@ static int exchange(struct stanch_cli *cli, const char *method, const char *path
     }
     CURLcode code = curl_easy_perform(curl);
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
-    rc = code == CURLE_OK ? read_answer(cli, status, &answer, ret) : say_unreachable(cli, curl, code, detail);
+    if (code != CURLE_OK)
+        rc = say_unreachable(cli, curl, code, detail);
+    else if (ret_text && status < 400)
+        stanch_buf_add(ret_text, stanch_buf_str(&answer), answer.len);
+    else
+        rc = read_answer(cli, status, &answer, ret);
 done:
     curl_slist_free_all(headers);
     curl_easy_cleanup(curl);
@@ -161,7 +167,12 @@ done:
 
 int stanch_cli__get(struct stanch_cli *cli, const char *path, json_t **ret)
 {
-    return exchange(cli, "GET", path, NULL, 0, ret);
+    return exchange(cli, "GET", path, NULL, 0, NULL, ret);
+}
+
+int stanch_cli__get_text(struct stanch_cli *cli, const char *path, struct stanch_buf *ret)
+{
+    return exchange(cli, "GET", path, NULL, 0, ret, NULL);
 }
 
 int stanch_cli__send(struct stanch_cli *cli, const char *method, const char *path, const json_t *body, json_t **ret)
@@ -171,10 +182,10 @@ int stanch_cli__send(struct stanch_cli *cli, const char *method, const char *pat
         stanch_json_write(body, &text);
     else
         stanch_buf_text(&text, "{}");
-    return exchange(cli, method, path, stanch_buf_str(&text), text.len, ret);
+    return exchange(cli, method, path, stanch_buf_str(&text), text.len, NULL, ret);
 }
 
 int stanch_cli__send_raw(struct stanch_cli *cli, const char *path, const char *body, size_t len, json_t **ret)
 {
-    return exchange(cli, "POST", path, body, len, ret);
+    return exchange(cli, "POST", path, body, len, NULL, ret);
 }

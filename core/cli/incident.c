@@ -1,4 +1,5 @@
-/* incident.c: incident list | show | declare | set | take | handoff | assign | note | decide | merge | resolve. */
+/* incident.c: incident list | show | declare | set | take | handoff | assign | note | decide | merge | resolve | report.
+ */
 #include "cli/room.h"
 #include "base/json.h"
 #include "base/mem.h"
@@ -133,6 +134,31 @@ static int run_resolve(struct stanch_cli *cli)
     return change(cli, "PATCH", path, body);
 }
 
+/* Markdown as it comes, line by line, each made safe for a terminal. */
+static void say_lines(const struct stanch_cli *cli, const char *text)
+{
+    while (*text) {
+        size_t len = strcspn(text, "\n");
+        STANCH_AUTO_FREE char *line = stanch_strndup(text, len);
+        STANCH_AUTO_BUF struct stanch_buf clean = {0};
+        stanch_cli__clean(line, &clean);
+        stanch_cli__say(cli, "%s\n", stanch_buf_str(&clean));
+        text += len + (text[len] == '\n');
+    }
+}
+
+static int run_report(struct stanch_cli *cli)
+{
+    STANCH_AUTO_FREE char *path = stanch_cli__path(
+        cli->json ? "/v1/incidents/%s/report" : "/v1/incidents/%s/report?format=markdown", cli->args[0]);
+    STANCH_AUTO_JSON json_t *report = NULL;
+    STANCH_AUTO_BUF struct stanch_buf text = {0};
+    int rc = cli->json ? stanch_cli__get(cli, path, &report) : stanch_cli__get_text(cli, path, &text);
+    if (rc == 0 && !stanch_cli__said_json(cli, report))
+        say_lines(cli, stanch_buf_str(&text));
+    return rc;
+}
+
 const struct stanch_cli__command stanch_cli__incident_commands[] = {
     {"incident", "list", "", 0, 0, "all limit", "what is open; --all: all", run_list},
     {"incident", "show", "INC", 1, 1, "", "one incident", run_show},
@@ -146,5 +172,6 @@ const struct stanch_cli__command stanch_cli__incident_commands[] = {
     {"incident", "decide", "INC TEXT", 2, 2, "", "add a decision to its timeline", run_decide},
     {"incident", "merge", "INC INTO", 2, 2, "", "merge it into another one", run_merge},
     {"incident", "resolve", "INC", 1, 1, "reason", "it is over", run_resolve},
+    {"incident", "report", "INC", 1, 1, "", "the draft of its postmortem: Markdown, or --json", run_report},
     {0},
 };

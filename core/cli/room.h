@@ -108,6 +108,8 @@ void stanch_cli__write_help(const struct stanch_cli *cli, FILE *out);
 /* client.c: one exchange. path: with its query. ret: new; may be NULL. Errors carry the problem document's text.
  * returns 0 | STANCH_E_UNREACHABLE no daemon answers | the code of the problem */
 int stanch_cli__get(struct stanch_cli *cli, const char *path, json_t **ret);
+/* What is no JSON. ret: appended to, as it came: not yet clean */
+int stanch_cli__get_text(struct stanch_cli *cli, const char *path, struct stanch_buf *ret);
 int stanch_cli__send(struct stanch_cli *cli, const char *method, const char *path, const json_t *body, json_t **ret);
 int stanch_cli__send_raw(struct stanch_cli *cli, const char *path, const char *body, size_t len, json_t **ret);
 /* A whole file, "-" is stdin. ret: appended to. returns 0 | STANCH_E_INVALID (event.c) */

@@ -15,6 +15,7 @@ static const char *const expected[] = {
     "read GET /v1/incidents/{id}",
     "respond PATCH /v1/incidents/{id}",
     "read GET /v1/incidents/{id}/timeline",
+    "read GET /v1/incidents/{id}/report",
     "respond POST /v1/incidents/{id}/timeline",
     "respond POST /v1/incidents/{id}/merge",
     "respond POST /v1/incidents/{id}/roles",

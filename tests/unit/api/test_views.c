@@ -95,6 +95,27 @@ static void the_timeline_comes_as_json_and_as_lines(void **state)
     assert_int_equal(call(true, "GET", "/v1/incidents/INC-9/timeline", NULL, NULL, NULL), 404);
 }
 
+/* Page after page, at a turn of the loop each; what is asked for decides on the form. */
+static void the_report_comes_as_json_and_as_markdown(void **state)
+{
+    STANCH_AUTO_JSON json_t *report = NULL;
+    (void)state;
+    put_doc("incident/INC-1", json_pack("{s:s, s:s}", "id", "INC-1", "title", "it burns"));
+    for (int i = 0; i < 600; i++)
+        commit_one(chain_one);
+    commit_one(chain_two);
+    assert_int_equal(call(true, "GET", "/v1/incidents/INC-1/report", NULL, NULL, &report), 200);
+    assert_int_equal(json_array_size(json_object_get(report, "timeline")), 600);
+    int fd = dial_local(&the->client);
+    say(fd, "GET /v1/incidents/INC-1/report HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAccept: text/markdown\r\n\r\n");
+    STANCH_AUTO_FREE char *text = hear(fd, NULL);
+    close(fd);
+    assert_non_null(strstr(text, "text/markdown"));
+    assert_non_null(strstr(text, "# INC-1: it burns\n"));
+    assert_int_equal(call(true, "GET", "/v1/incidents/INC-1/report?format=pdf", NULL, NULL, NULL), 400);
+    assert_int_equal(call(true, "GET", "/v1/incidents/INC-9/report", NULL, NULL, NULL), 404);
+}
+
 static void says_how_things_stand(void **state)
 {
     STANCH_AUTO_JSON json_t *ready = NULL, *status = NULL, *book = NULL, *one = NULL;
@@ -171,6 +192,7 @@ int main(void)
         TEST(a_run_shows_its_steps_in_order),
         TEST(what_cannot_be_read_is_not_missing),
         TEST(the_timeline_comes_as_json_and_as_lines),
+        TEST(the_report_comes_as_json_and_as_markdown),
         TEST(says_how_things_stand),
         TEST(figures_are_in_the_form_of_prometheus),
         TEST(the_stream_resumes_where_it_was_and_follows),
