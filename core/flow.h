@@ -10,6 +10,7 @@
  */
 #ifndef STANCH_FLOW_H
 #define STANCH_FLOW_H
+#include "base/err.h"
 #include "base/loop.h"
 #include <jansson.h>
 #include <stdbool.h>
@@ -93,6 +94,16 @@ void stanch_flow_note_refused(struct stanch_flow *flow, const char *by, const ch
  *   "calendars"?:[{"name","state":"read"|"away"|"none","now":[summary]|null,"read"?,"why"?}],
  *   "paging"?:{"waiting","failing","told","failures","via":[{"instance","state","why"?,...}]},"check":{"state":"none"|"running"|"good"|"damaged"|"failed","damaged":bool,"at"?,"verdict"?}} */
 json_t *stanch_flow_status(struct stanch_flow *flow);
+/** Which runbooks were considered for an event, and what became of each; the reasons are those that were recorded when it
+ *  was decided. ret: new:
+ *  {"event","name","state","source","received_ms","incident"?,"count"?,"says":sentences,"commit"?,"accepted_ms"?,"in_use":bool,
+ *   "considered":[{"runbook","outcome":"no match"|"held"|"started"|"joined"|"queued"|"asking"|"matched","why"?,"run"?,
+ *                  "run_state"?,"autonomy"?}],
+ *   "now"?:{"commit","accepted_ms"?,"considered":[{"runbook","outcome":"no match"|"refused"|"would match","why"?}]}}
+ *  matched: it is of an earlier release, which did not record what became of it. now: the triggers of the runbooks that are
+ *  in use, when those are others than then, asked as if the event came now as it came then; limits are not asked again.
+ *  returns 0 | STANCH_E_NOT_FOUND | STANCH_E_STORE | STANCH_E_CORRUPT */
+int stanch_flow_why(struct stanch_flow *flow, const char *event, json_t **ret, struct stanch_err *err);
 /** The loaded runbooks with their declarations: [{"name","path","commit","digest","summary","owner","on":[...],
  *  "uses":[...],"params":{},"limits":{},"symptom":{},
  *  "autonomy":{"mode","accepted","asks","why"}}], new. */

@@ -115,11 +115,37 @@ const json_t *stanch_flow__start_run(struct stanch_flow *flow, const struct stan
     return data; /* began holds it */
 }
 
-static void hold_run(struct stanch_flow *flow, const struct stanch_runbook *runbook, const json_t *event,
-                     const char *incident, const char *why, struct stanch_batch *batch)
+/* A runbook that matched: what `event.matched` tells of it, which stands in the batch already. */
+struct match {
+    const struct stanch_runbook *runbook;
+    json_t *considered; /* its row, borrowed */
+};
+
+/* What became of a match, and why. why: may be NULL */
+static void note_outcome(const struct match *match, const char *outcome, const char *run, const char *why)
+{
+    stanch_json_set_str(match->considered, "outcome", outcome);
+    stanch_json_set_str(match->considered, "run", run);
+    stanch_json_set_str(match->considered, "why", why ? why : "");
+}
+
+/* A run that may do less than all of its own says so from the beginning. */
+static void note_autonomy(struct stanch_flow *flow, const struct match *match)
+{
+    const json_t *declared = match->runbook->declared;
+    STANCH_AUTO_JSON json_t *autonomy = stanch_engine_autonomy(flow->engine, stanch_json_str(declared, "name", ""),
+                                                               stanch_json_str(declared, "digest", ""));
+    if (strcmp(stanch_json_str(autonomy, "mode", "auto"), "auto") != 0 || stanch_json_bool(autonomy, "asks", false))
+        stanch_json_set_str(match->considered, "autonomy", stanch_json_str(autonomy, "why", NULL));
+}
+
+static void hold_run(struct stanch_flow *flow, const struct match *match, const json_t *event, const char *incident,
+                     const char *why, struct stanch_batch *batch)
 {
     char id[32];
+    const struct stanch_runbook *runbook = match->runbook;
     stanch_journal_next_id(flow->journal, "R", id);
+    note_outcome(match, "held", id, why);
     stanch_flow__count(flow, "runs_held");
     stanch_batch_add(batch, incident, "run.held", STANCH_BY_STANCH, id,
                      json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "run", id, "runbook",
@@ -145,26 +171,30 @@ static bool ran_already(struct stanch_flow *flow, const char *event_key, const c
 }
 
 /* An alert's run: it joins another one, starts, waits, or is held back. */
-static void start_or_hold(struct stanch_flow *flow, const struct stanch_runbook *runbook, const json_t *event,
+static void start_or_hold(struct stanch_flow *flow, const struct match *match, const json_t *event,
                           const char *incident, struct stanch_batch *batch, json_t *ret_runs, json_t *began)
 {
+    const struct stanch_runbook *runbook = match->runbook;
     char why[200] = "", group[65], id[32];
     struct stanch_err err;
     STANCH_AUTO_JSON json_t *params = NULL;
     STANCH_AUTO_FREE char *stopped = stanch_flow__stopped(flow, stanch_json_str(runbook->declared, "name", ""));
     if (stopped) {
         STANCH_AUTO_FREE char *held = stanch_asprintf("%s; it does not start by itself at resume", stopped);
-        hold_run(flow, runbook, event, incident, held, batch);
+        hold_run(flow, match, event, incident, held, batch);
         return;
     }
     if (stanch_params_resolve(json_object_get(runbook->declared, "params"), event, NULL, &params, &err) < 0) {
-        hold_run(flow, runbook, event, incident, err.text, batch);
+        hold_run(flow, match, event, incident, err.text, batch);
         return;
     }
-    if (stanch_flow__join(flow, runbook, event, params, incident, batch, ret_runs, began, group))
+    note_autonomy(flow, match);
+    if (stanch_flow__join(flow, runbook, event, params, incident, batch, ret_runs, began, group)) {
+        note_outcome(match, "joined", json_string_value(json_array_get(ret_runs, json_array_size(ret_runs) - 1)), NULL);
         return;
+    }
     if (stanch_flow__is_over_limit(flow, runbook->declared, why)) {
-        hold_run(flow, runbook, event, incident, why, batch);
+        hold_run(flow, match, event, incident, why, batch);
         return;
     }
     stanch_journal_next_id(flow->journal, "R", id);
@@ -173,35 +203,52 @@ static void start_or_hold(struct stanch_flow *flow, const struct stanch_runbook 
     const char *kind = stanch_flow__turn(flow, runbook, event, incident, began, data, why);
     if (!kind) {
         json_decref(data);
-        hold_run(flow, runbook, event, incident, why, batch);
+        hold_run(flow, match, event, incident, why, batch);
         return;
     }
+    note_outcome(match, kind + strlen("run."), id, why);
     put_run(flow, kind, incident, STANCH_BY_STANCH, data, batch, began);
     json_array_append_new(ret_runs, json_string(id));
 }
 
+bool stanch_flow__triggers(const struct stanch_runbook *runbook, const json_t *event, int64_t now_ms, char why[256])
+{
+    (void)snprintf(why, 256, "it has no trigger: only a person starts it");
+    return runbook->triggers && stanch_triggers_match(runbook->triggers, event, now_ms, why) == STANCH_MATCH;
+}
+
 /* Which of them match; the others with the first condition that did not hold. */
-static int find_matches(struct stanch_flow *flow, const json_t *event, const struct stanch_runbook **ret,
-                        json_t *considered)
+static int find_matches(struct stanch_flow *flow, const json_t *event, struct match *ret, json_t *considered)
 {
     int count = 0;
     for (int i = 0; flow->catalogue && i < flow->catalogue->count; i++) {
         const struct stanch_runbook *runbook = &flow->catalogue->runbooks[i];
         const char *name = stanch_json_str(runbook->declared, "name", "");
         const char *path = stanch_json_str(runbook->declared, "path", "");
-        char why[256] = "it has no trigger: only a person starts it";
-        bool match = runbook->triggers &&
-                     stanch_triggers_match(runbook->triggers, event, stanch_flow__now(flow), why) == STANCH_MATCH;
+        char why[256];
+        bool match = stanch_flow__triggers(runbook, event, stanch_flow__now(flow), why);
         if (match && ran_already(flow, stanch_json_str(event, "key", ""), path)) {
             match = false;
             (void)snprintf(why, sizeof why, "it ran for this event already");
         }
+        json_t *row = json_pack("{s:s, s:b, s:s}", "runbook", name, "match", match, "why", match ? "" : why);
         if (match)
-            ret[count++] = runbook;
-        json_array_append_new(considered,
-                              json_pack("{s:s, s:b, s:s}", "runbook", name, "match", match, "why", match ? "" : why));
+            ret[count++] = (struct match){runbook, row};
+        json_array_append_new(considered, row);
     }
     return count;
+}
+
+/* Every reason is kept with the event, and by which runbooks: what they say later is another matter (flow_why.c). What is
+ * still open when it goes into the batch, the runs and what became of each match, is filled in before that is appended. */
+static json_t *matched_data(const struct stanch_flow *flow, const json_t *event, json_t *considered, json_t *runs)
+{
+    json_t *data =
+        json_pack("{s:s, s:O, s:b, s:s, s:O}", "event", stanch_json_str(event, "id", ""), "considered", considered,
+                  "matched", flow->catalogue != NULL, "name", stanch_json_str(event, "name", ""), "runs", runs);
+    if (flow->catalogue)
+        json_object_set_new(data, "commit", json_string(flow->catalogue->commit));
+    return data;
 }
 
 void stanch_flow__take(struct stanch_flow *flow, json_t *event, struct stanch_batch *batch, json_t *began, json_t *told)
@@ -209,21 +256,19 @@ void stanch_flow__take(struct stanch_flow *flow, json_t *event, struct stanch_ba
     const char *id = stanch_json_str(event, "id", "");
     STANCH_AUTO_JSON json_t *considered = json_array();
     int known = flow->catalogue ? flow->catalogue->count : 0;
-    STANCH_AUTO_FREE const struct stanch_runbook **matches = stanch_alloc((size_t)(known + 1) * sizeof *matches);
+    STANCH_AUTO_FREE struct match *matches = stanch_alloc((size_t)(known + 1) * sizeof *matches);
     int count = find_matches(flow, event, matches, considered);
     char incident[64];
     stanch_batch_add(batch, STANCH_CHAIN_NONE, "event.received", STANCH_BY_STANCH, NULL, json_incref(event));
     stanch_incident_for_event(flow->incidents, event, stanch_flow__now(flow), count > 0, batch, incident);
     const char *chain = *incident ? incident : STANCH_CHAIN_NONE;
     json_t *runs = json_array();
-    json_t *matched = json_pack("{s:s, s:O, s:b, s:s, s:O}", "event", id, "considered", considered, "matched",
-                                flow->catalogue != NULL, "name", stanch_json_str(event, "name", ""), "runs",
-                                runs); /* filled below: who hears of it when the alert resolves */
+    json_t *matched = matched_data(flow, event, considered, runs); /* who hears of it when the alert resolves */
     if (*incident)
         json_object_set_new(matched, "incident", json_string(incident));
     stanch_batch_add(batch, chain, "event.matched", STANCH_BY_STANCH, NULL, matched);
     for (int i = 0; i < count; i++)
-        start_or_hold(flow, matches[i], event, chain, batch, runs, began);
+        start_or_hold(flow, &matches[i], event, chain, batch, runs, began);
     json_array_append_new(told,
                           json_pack("{s:s, s:O, s:b, s:s?, s:o}", "id", id, "state", json_object_get(event, "state"),
                                     "repeat", 0, "incident", *incident ? incident : NULL, "runs", runs));
@@ -263,8 +308,7 @@ static int match_late(struct stanch_flow *flow, json_t *event, struct stanch_err
     STANCH_AUTO_JSON json_t *considered = json_array();
     STANCH_AUTO_JSON json_t *began = json_array();
     STANCH_AUTO_JSON json_t *runs = json_array();
-    STANCH_AUTO_FREE const struct stanch_runbook **matches =
-        stanch_alloc((size_t)(flow->catalogue->count + 1) * sizeof *matches);
+    STANCH_AUTO_FREE struct match *matches = stanch_alloc((size_t)(flow->catalogue->count + 1) * sizeof *matches);
     int count = find_matches(flow, event, matches, considered);
     struct stanch_batch *batch = stanch_batch_new();
     char incident[64];
@@ -274,10 +318,9 @@ static int match_late(struct stanch_flow *flow, json_t *event, struct stanch_err
         stanch_incident_for_event(flow->incidents, event, stanch_flow__now(flow), true, batch, incident);
     const char *chain = *incident ? incident : STANCH_CHAIN_NONE;
     stanch_batch_add(batch, chain, "event.matched", STANCH_BY_STANCH, NULL,
-                     json_pack("{s:s, s:O, s:b, s:s, s:O}", "event", stanch_json_str(event, "id", ""), "considered",
-                               considered, "matched", 1, "name", stanch_json_str(event, "name", ""), "runs", runs));
+                     matched_data(flow, event, considered, runs));
     for (int m = 0; m < count; m++)
-        start_or_hold(flow, matches[m], event, chain, batch, runs, began);
+        start_or_hold(flow, &matches[m], event, chain, batch, runs, began);
     int rc = stanch_journal_append(flow->journal, batch, NULL, NULL, err);
     if (rc == 0)
         stanch_flow__begin_all(flow, began);

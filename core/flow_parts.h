@@ -1,5 +1,5 @@
 /* flow_parts.h: the sentence's own parts, as its files share them. Doors include flow.h only.
- * Files    flow.c (events in), flow_match.c, flow_turn.c and flow_storm.c (runs begin), flow_door.c (webhooks), flow_book.c
+ * Files    flow.c (events in), flow_match.c, flow_turn.c and flow_storm.c (runs begin), flow_why.c (why they did not), flow_door.c (webhooks), flow_book.c
  *          (commits), flow_command.c (what people ask for), flow_wait.c (who waits for a commit), flow_calendar.c (who is on call, what is frozen), flow_count.c (what is counted), flow_status.c (how
  *          things stand), flow_stop.c (the switch and its levels), flow_life.c (from new to free, and every second).
  * Thread   loop thread.
@@ -218,6 +218,8 @@ void stanch_flow__take(struct stanch_flow *flow, json_t *event, struct stanch_ba
 const json_t *stanch_flow__start_run(struct stanch_flow *flow, const struct stanch_runbook *runbook,
                                      const json_t *given, const char *incident, const char *by,
                                      struct stanch_batch *batch, json_t *began, struct stanch_err *err);
+/** Does one of the runbook's triggers match? now_ms: when it is asked. why: the first condition that does not hold. */
+bool stanch_flow__triggers(const struct stanch_runbook *runbook, const json_t *event, int64_t now_ms, char why[256]);
 /** Match what came in before there was a commit: what is committed; what could not be is left for the next tick. */
 void stanch_flow__match_waiting(struct stanch_flow *flow);
 /** The same, once all that was appended until now is committed, and so can be found. Once in a life. */

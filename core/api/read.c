@@ -129,6 +129,17 @@ void stanch_api__runs_of(struct stanch_api__call *call)
     answer_list(call, &query);
 }
 
+void stanch_api__why(struct stanch_api__call *call)
+{
+    STANCH_AUTO_JSON json_t *told = NULL;
+    struct stanch_err err = {0};
+    int rc = stanch_flow_why(call->api->flow, call->parts[0], &told, &err);
+    if (rc < 0)
+        stanch_api__fail(call, &err, rc == STANCH_E_NOT_FOUND ? "path" : NULL);
+    else
+        stanch_api__answer(call, told);
+}
+
 static json_t *steps_of(const struct stanch_api__call *call, struct stanch_err *err)
 {
     STANCH_AUTO_FREE char *prefix = stanch_asprintf("%s/", call->parts[0]);

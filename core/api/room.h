@@ -87,6 +87,7 @@ void stanch_api__get(struct stanch_api__call *call);
 json_t *stanch_api__find(struct stanch_api__call *call, const char *noun);
 void stanch_api__get_run(struct stanch_api__call *call);
 void stanch_api__runs_of(struct stanch_api__call *call);
+void stanch_api__why(struct stanch_api__call *call);
 void stanch_api__timeline(struct stanch_api__call *call);
 void stanch_api__report(struct stanch_api__call *call);
 void stanch_api__runbooks(struct stanch_api__call *call);

@@ -22,6 +22,7 @@ static const struct stanch_api__route table[] = {
     {"POST", "/v1/events/{source}", STANCH_MAY_NOTHING, true, stanch_api__receive, NULL, NULL, NULL, 202},
     READ("/v1/events", stanch_api__list, "event"),
     READ("/v1/events/{id}", stanch_api__get, "event"),
+    READ("/v1/events/{id}/why", stanch_api__why, NULL),
     READ("/v1/changes", stanch_api__list, "change"),
     READ("/v1/changes/{id}", stanch_api__get, "change"),
     CHANGE("POST", "/v1/sources/{name}/test", RESPOND, stanch_api__test_source, NULL, NULL, NULL, 200),

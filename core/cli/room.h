@@ -76,7 +76,7 @@ extern const struct stanch_cli__command stanch_cli__event_commands[], stanch_cli
     stanch_cli__switch_commands[], stanch_cli__config_commands[], stanch_cli__completion_commands[],
     stanch_cli__store_commands[], stanch_cli__source_commands[], stanch_cli__change_commands[],
     stanch_cli__policy_commands[], stanch_cli__people_commands[], stanch_cli__hold_commands[],
-    stanch_cli__breaker_commands[];
+    stanch_cli__breaker_commands[], stanch_cli__why_commands[];
 
 struct stanch_cli {
     FILE *out;

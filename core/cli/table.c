@@ -4,6 +4,7 @@
 
 static const struct stanch_cli__command *const nouns[] = {
     stanch_cli__event_commands,
+    stanch_cli__why_commands,
     stanch_cli__source_commands,
     stanch_cli__change_commands,
     stanch_cli__incident_commands,

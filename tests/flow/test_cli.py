@@ -281,7 +281,7 @@ def test_completion_knows_every_noun(shell, tmp_path):
     for word in ("incident", "declare", "approvals", "mitigations", "timeline", "socket"):
         assert word in text
     if shell == "bash":
-        script = text + '\nCOMP_WORDS=(stanch incident re) COMP_CWORD=2; _stanch; echo "${COMPREPLY[@]}"'
+        script = text + '\nCOMP_WORDS=(stanch incident res) COMP_CWORD=2; _stanch; echo "${COMPREPLY[@]}"'
         done = subprocess.run(["bash", "-c", script], capture_output=True, text=True)
         assert (done.stdout, done.stderr) == ("resolve\n", "")
 

@@ -98,6 +98,15 @@ json_t *stanch_flow_status(struct stanch_flow *flow)
                      "book", "state", "none", "plugins", "name", "ed\"ge", "state", "up", "uptime_ms", 1500);
 }
 
+int stanch_flow_why(struct stanch_flow *flow, const char *event, json_t **ret, struct stanch_err *err)
+{
+    (void)flow;
+    if (strcmp(event, "E-1") != 0)
+        return stanch_err_set(err, STANCH_E_NOT_FOUND, "no event %s", event);
+    *ret = json_pack("{s:s, s:[]}", "event", event, "considered");
+    return 0;
+}
+
 json_t *stanch_flow_runbooks(struct stanch_flow *flow)
 {
     (void)flow;

@@ -7,6 +7,7 @@ static const char *const expected[] = {
     "nothing POST /v1/events/{source}",
     "read GET /v1/events",
     "read GET /v1/events/{id}",
+    "read GET /v1/events/{id}/why",
     "read GET /v1/changes",
     "read GET /v1/changes/{id}",
     "respond POST /v1/sources/{name}/test",

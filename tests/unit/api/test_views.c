@@ -95,6 +95,15 @@ static void the_timeline_comes_as_json_and_as_lines(void **state)
     assert_int_equal(call(true, "GET", "/v1/incidents/INC-9/timeline", NULL, NULL, NULL), 404);
 }
 
+static void why_is_told_of_an_event(void **state)
+{
+    STANCH_AUTO_JSON json_t *why = NULL;
+    (void)state;
+    assert_int_equal(call(true, "GET", "/v1/events/E-1/why", NULL, NULL, &why), 200);
+    assert_string_equal(stanch_json_str(why, "event", ""), "E-1");
+    assert_int_equal(call(true, "GET", "/v1/events/E-9/why", NULL, NULL, NULL), 404);
+}
+
 /* Page after page, at a turn of the loop each; what is asked for decides on the form. */
 static void the_report_comes_as_json_and_as_markdown(void **state)
 {
@@ -192,6 +201,7 @@ int main(void)
         TEST(a_run_shows_its_steps_in_order),
         TEST(what_cannot_be_read_is_not_missing),
         TEST(the_timeline_comes_as_json_and_as_lines),
+        TEST(why_is_told_of_an_event),
         TEST(the_report_comes_as_json_and_as_markdown),
         TEST(says_how_things_stand),
         TEST(figures_are_in_the_form_of_prometheus),
