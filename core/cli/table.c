@@ -3,26 +3,16 @@
 #include <string.h>
 
 static const struct stanch_cli__command *const nouns[] = {
-    stanch_cli__event_commands,
-    stanch_cli__why_commands,
-    stanch_cli__source_commands,
-    stanch_cli__change_commands,
-    stanch_cli__incident_commands,
-    stanch_cli__run_commands,
-    stanch_cli__approval_commands,
-    stanch_cli__mitigation_commands,
-    stanch_cli__runbook_commands,
-    stanch_cli__timeline_commands,
-    stanch_cli__plugin_commands,
-    stanch_cli__switch_commands,
-    stanch_cli__config_commands,
-    stanch_cli__hold_commands,
-    stanch_cli__policy_commands,
-    stanch_cli__people_commands,
-    stanch_cli__breaker_commands,
-    stanch_cli__store_commands,
-    stanch_cli__completion_commands,
-    NULL,
+    stanch_cli__event_commands,      stanch_cli__why_commands,
+    stanch_cli__source_commands,     stanch_cli__change_commands,
+    stanch_cli__incident_commands,   stanch_cli__run_commands,
+    stanch_cli__approval_commands,   stanch_cli__mitigation_commands,
+    stanch_cli__runbook_commands,    stanch_cli__timeline_commands,
+    stanch_cli__plugin_commands,     stanch_cli__switch_commands,
+    stanch_cli__config_commands,     stanch_cli__hold_commands,
+    stanch_cli__policy_commands,     stanch_cli__people_commands,
+    stanch_cli__breaker_commands,    stanch_cli__store_commands,
+    stanch_cli__completion_commands, NULL,
 };
 
 const struct stanch_cli__command *stanch_cli__command_at(int step)
