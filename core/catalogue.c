@@ -7,6 +7,8 @@
 
 struct check {
     char commit[72];
+    const struct stanch_policy *policy;
+    json_t *instances;
     void (*on_checked)(void *ctx, struct stanch_catalogue *catalogue, const json_t *errors, const json_t *warnings);
     void *ctx;
 };
@@ -48,6 +50,55 @@ static void check_range(const json_t *declared, const char *member, json_t *erro
     }
 }
 
+/* ---- what is right, and does not do what it seems to ---- */
+
+static void add_warning(json_t *warnings, const json_t *declared, const char *key, const char *text)
+{
+    const char *name = stanch_json_str(declared, "name", "");
+    json_array_append_new(warnings, json_pack("{s:s, s:I, s:o, s:o}", "path", stanch_json_str(declared, "path", ""),
+                                              "line", (json_int_t)stanch_json_int(declared, "line", 0), "key",
+                                              json_sprintf("runbook \"%s\": %s", name, key), "text",
+                                              json_sprintf("runbook \"%s\": %s: %s", name, key, text)));
+}
+
+static void warn_of_triggers(const struct stanch_runbook *runbook, json_t *warnings)
+{
+    size_t count = json_array_size(json_object_get(runbook->declared, "on"));
+    char why[256], key[32];
+    for (size_t i = 0; runbook->triggers && i < count; i++) {
+        if (!stanch_triggers_never(runbook->triggers, i, why))
+            continue;
+        (void)snprintf(key, sizeof key, count > 1 ? "on[%zu]" : "on", i + 1);
+        add_warning(warnings, runbook->declared, key, why);
+    }
+}
+
+static void warn_of_policy(const struct check *check, const json_t *declared, json_t *warnings)
+{
+    const json_t *uses = json_object_get(declared, "uses");
+    char why[256];
+    for (size_t i = 0; check->policy && i < json_array_size(uses); i++) {
+        const json_t *use = json_array_get(uses, i);
+        const char *instance = stanch_json_str(use, "instance", ""), *action = stanch_json_str(use, "action", "");
+        const json_t *described = json_object_get(check->instances, instance);
+        const json_t *act = json_object_get(json_object_get(described, "actions"), action);
+        const struct stanch_policy_question question = {.plugin = stanch_json_str(described, "plugin", ""),
+                                                        .instance = instance,
+                                                        .action = action,
+                                                        .effect = "mitigate",
+                                                        .environment = stanch_json_str(described, "environment", ""),
+                                                        .runbook = stanch_json_str(declared, "name", "")};
+        if (strcmp(stanch_json_str(act, "effect", ""), "mitigate") != 0 ||
+            !stanch_policy_never_allows(check->policy, &question, why))
+            continue;
+        STANCH_AUTO_FREE char *text =
+            stanch_asprintf("%.60s.%.60s is refused whenever it is asked for: %s; use another "
+                            "action, or change the policy",
+                            instance, action, why);
+        add_warning(warnings, declared, "uses", text);
+    }
+}
+
 static struct stanch_catalogue *compile(const struct check *check, const json_t *result, json_t *errors)
 {
     const json_t *list = json_object_get(result, "runbooks");
@@ -66,8 +117,12 @@ static struct stanch_catalogue *compile(const struct check *check, const json_t 
         check_range(runbook->declared, "good", errors);
         check_range(runbook->declared, "bad", errors);
     }
-    json_t *warnings = json_object_get(result, "warnings");
-    catalogue->warnings = warnings ? json_deep_copy(warnings) : json_array();
+    const json_t *found = json_object_get(result, "warnings");
+    catalogue->warnings = found ? json_deep_copy(found) : json_array();
+    for (int i = 0; i < catalogue->count; i++) {
+        warn_of_triggers(&catalogue->runbooks[i], catalogue->warnings);
+        warn_of_policy(check, catalogue->runbooks[i].declared, catalogue->warnings);
+    }
     return catalogue;
 }
 
@@ -88,8 +143,12 @@ static void on_end(void *ctx, int rc, const struct stanch_err *err, const json_t
         stanch_catalogue_free(catalogue);
         catalogue = NULL;
     }
-    const json_t *warnings = json_object_get(result, "warnings");
-    check->on_checked(check->ctx, catalogue, errors, warnings ? warnings : no_warnings);
+    json_t *found_warnings = json_object_get(result, "warnings");
+    STANCH_AUTO_JSON json_t *warnings = json_incref(catalogue        ? catalogue->warnings
+                                                    : found_warnings ? found_warnings
+                                                                     : no_warnings);
+    check->on_checked(check->ctx, catalogue, errors, warnings);
+    json_decref(check->instances);
     free(check);
 }
 
@@ -99,8 +158,8 @@ static void on_wants(void *ctx, const json_t *wants)
     (void)wants; /* a declaration may not want anything; the worker's own deadline ends it */
 }
 
-int stanch_catalogue_check(struct stanch_world *world, const char *commit, const struct stanch_source *sources,
-                           int source_count, const json_t *instances,
+int stanch_catalogue_check(struct stanch_world *world, const struct stanch_policy *policy, const char *commit,
+                           const struct stanch_source *sources, int source_count, json_t *instances,
                            void (*on_checked)(void *ctx, struct stanch_catalogue *catalogue, const json_t *errors,
                                               const json_t *warnings),
                            void *ctx, struct stanch_err *err)
@@ -110,11 +169,15 @@ int stanch_catalogue_check(struct stanch_world *world, const char *commit, const
     (void)snprintf(check->commit, sizeof check->commit, "%s", commit);
     check->on_checked = on_checked;
     check->ctx = ctx;
+    check->policy = policy;
+    check->instances = json_incref(instances);
     STANCH_AUTO_JSON json_t *input = json_pack("{s:O}", "instances", instances);
     struct stanch_worker_spec spec = {.kind = "load", .input = input, .sources = sources, .source_count = source_count};
     struct stanch_worker *worker;
     int rc = world->worker_start(world->ctx, &spec, &events, check, &worker, err);
-    if (rc < 0)
+    if (rc < 0) {
+        json_decref(check->instances);
         free(check);
+    }
     return rc;
 }

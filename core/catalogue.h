@@ -5,6 +5,7 @@
 #ifndef STANCH_CATALOGUE_H
 #define STANCH_CATALOGUE_H
 #include "rule/match.h"
+#include "rule/policy.h"
 #include "run/world.h"
 #include <stdbool.h>
 
@@ -19,11 +20,12 @@ struct stanch_catalogue {
     json_t *warnings;
 };
 
-/** Evaluate and check. sources: borrowed for the time of the call. on_checked: once, later. catalogue: new,
+/** Evaluate and check. policy: whose rules the warnings go by; NULL: none; must outlive the check. sources: borrowed for the
+ *  time of the call; instances: shared. on_checked: once, later. catalogue: new,
  * or NULL when something is wrong; then errors says what: [{"path","line","text"}], borrowed. returns 0 | as
  * stanch_worker_start */
-int stanch_catalogue_check(struct stanch_world *world, const char *commit, const struct stanch_source *sources,
-                           int source_count, const json_t *instances,
+int stanch_catalogue_check(struct stanch_world *world, const struct stanch_policy *policy, const char *commit,
+                           const struct stanch_source *sources, int source_count, json_t *instances,
                            void (*on_checked)(void *ctx, struct stanch_catalogue *catalogue, const json_t *errors,
                                               const json_t *warnings),
                            void *ctx, struct stanch_err *err);

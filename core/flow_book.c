@@ -139,8 +139,8 @@ static void check_candidate(void *ctx)
         candidate_sources(json_object_get(flow->candidate, "files"), &count);
     STANCH_AUTO_JSON json_t *instances = stanch_flow__instances(flow);
     struct stanch_err err;
-    int rc = stanch_catalogue_check(flow->world, stanch_json_str(flow->candidate, "commit", ""), sources, count,
-                                    instances, on_checked, flow, &err);
+    int rc = stanch_catalogue_check(flow->world, flow->policy, stanch_json_str(flow->candidate, "commit", ""), sources,
+                                    count, instances, on_checked, flow, &err);
     if (rc == STANCH_E_UNAVAILABLE || rc == STANCH_E_BUSY) {
         stanch_timer_start(flow->loop, CHECK_AGAIN_MS, check_candidate, flow);
     } else if (rc < 0) {
@@ -283,8 +283,8 @@ int stanch_flow__follow(struct stanch_flow *flow, struct stanch_err *err)
     if (rc < 0)
         return rc;
     STANCH_AUTO_JSON json_t *instances = stanch_flow__instances(flow);
-    rc = stanch_catalogue_check(flow->world, kept->commit, kept->sources, kept->count, instances, on_kept_checked, flow,
-                                err);
+    rc = stanch_catalogue_check(flow->world, flow->policy, kept->commit, kept->sources, kept->count, instances,
+                                on_kept_checked, flow, err);
     stanch_revision_free(kept);
     return rc;
 }
@@ -385,7 +385,7 @@ int stanch_flow__lint(struct stanch_flow *flow, const json_t *input, stanch_flow
     struct lint *lint = STANCH_NEW(struct lint);
     lint->done = done;
     lint->ctx = ctx;
-    int rc = stanch_catalogue_check(flow->world, "lint", sources, count, instances, on_linted, lint, err);
+    int rc = stanch_catalogue_check(flow->world, flow->policy, "lint", sources, count, instances, on_linted, lint, err);
     if (rc < 0)
         free(lint);
     return rc;

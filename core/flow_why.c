@@ -93,7 +93,9 @@ static char *says(const struct stanch_flow *flow, const json_t *event, bool in_u
     stanch_time_text(since_ms, since);
     return stanch_asprintf("By the runbooks of commit %.12s%s%s, which were in use when it came%s.", commit,
                            since_ms ? ", accepted " : "", since_ms ? since : "",
-                           in_use ? " and are now" : "; others are now");
+                           in_use            ? " and are now"
+                           : flow->catalogue ? "; others are now"
+                                             : "");
 }
 
 int stanch_flow_why(struct stanch_flow *flow, const char *event, json_t **ret, struct stanch_err *err)

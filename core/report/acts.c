@@ -115,7 +115,9 @@ static void on_applied(struct stanch_report *report, const struct stanch_entry *
     static const char *const members[] = {"mitigation", "step", "instance", "action",  "args",          "targets",
                                           "from",       "to",   "impact",   "because", "lease_ends_ms", "undo_by_hand"};
     const char *step = stanch_json_str(entry->data, "step", ""), *id = stanch_json_str(entry->data, "mitigation", "");
-    json_t *act = stanch_report__track(report, report->acts, step);
+    json_t *act = act_of_step(report, entry);
+    if (!act && json_object_size(report->acts) < STANCH_REPORT__LIST) /* else it is counted already */
+        act = stanch_report__track(report, report->acts, step);
     if (!act)
         return;
     stanch_report__take(act, entry->data, members, sizeof members / sizeof *members);

@@ -222,6 +222,18 @@ static struct stanch_report__source *next_source(struct stanch_report *report, s
     return next;
 }
 
+/* What is said of the incident as a whole is as new as its last entry. */
+static int end_reading(struct stanch_report *report, struct stanch_err *err)
+{
+    json_t *doc = NULL;
+    int rc = stanch_journal_find(report->journal, "incident", report->incident, &doc, err);
+    if (rc < 0)
+        return rc;
+    json_decref(report->doc);
+    report->doc = doc;
+    return 0;
+}
+
 int stanch_report_read(struct stanch_report *report, struct stanch_err *err)
 {
     struct stanch_report__source *empty, *next;
@@ -229,7 +241,7 @@ int stanch_report_read(struct stanch_report *report, struct stanch_err *err)
         return look_for_merged(report, err);
     while ((next = next_source(report, &empty)) && !empty)
         take_entry(report, &next->page[next->at++]);
-    return empty ? fill(report, empty, err) : 0;
+    return empty ? fill(report, empty, err) : end_reading(report, err);
 }
 
 int stanch_report_make(struct stanch_journal *journal, const char *incident, int64_t now_ms, json_t **ret,

@@ -3,16 +3,20 @@
 
 #define PARKED_MAX 20
 
-static json_t *track(struct stanch_report *report, const struct stanch_entry *entry)
+static const char *id_of(const struct stanch_entry *entry)
 {
-    return stanch_report__track(report, report->runs,
-                                stanch_json_str(entry->data, "run", entry->run ? entry->run : ""));
+    return stanch_json_str(entry->data, "run", entry->run ? entry->run : "");
+}
+
+static json_t *find(const struct stanch_report *report, const struct stanch_entry *entry)
+{
+    return json_object_get(report->runs, id_of(entry));
 }
 
 static void on_first(struct stanch_report *report, const struct stanch_entry *entry)
 {
     static const char *const members[] = {"run", "runbook", "path", "commit", "because", "why"};
-    json_t *run = track(report, entry);
+    json_t *run = stanch_report__track(report, report->runs, id_of(entry));
     if (!run)
         return;
     stanch_report__take(run, entry->data, members, sizeof members / sizeof *members);
@@ -26,7 +30,7 @@ static void on_first(struct stanch_report *report, const struct stanch_entry *en
 
 static void on_parked(struct stanch_report *report, const struct stanch_entry *entry)
 {
-    json_t *run = track(report, entry);
+    json_t *run = find(report, entry);
     if (!run)
         return;
     json_t *parked = json_object_get(run, "parked");
@@ -42,14 +46,14 @@ static void on_parked(struct stanch_report *report, const struct stanch_entry *e
 
 static void on_resumed(struct stanch_report *report, const struct stanch_entry *entry)
 {
-    json_t *run = track(report, entry);
+    json_t *run = find(report, entry);
     if (run)
         stanch_json_set_str(run, "state", "running");
 }
 
 static void on_ended(struct stanch_report *report, const struct stanch_entry *entry)
 {
-    json_t *run = track(report, entry);
+    json_t *run = find(report, entry);
     if (!run)
         return;
     STANCH_AUTO_FREE char *who = stanch_report__who(report, entry->chain, entry->by);

@@ -242,3 +242,61 @@ int64_t stanch_triggers_fresh_until(const struct stanch_triggers *triggers, cons
     }
     return until_ms;
 }
+
+/* ---- what can never match ---- */
+
+/* A `^` or `$` in the middle of what are else plain letters: nothing can stand there. */
+static bool is_torn(const char *expression)
+{
+    size_t len = strlen(expression);
+    if (strpbrk(expression, "\\.[](){}*+?|"))
+        return false;
+    for (size_t i = 0; i < len; i++)
+        if ((expression[i] == '^' && i > 0) || (expression[i] == '$' && i + 1 < len))
+            return true;
+    return false;
+}
+
+static bool is_vain(const struct matcher *matcher, char why[256])
+{
+    char label[48], wanted[64];
+    bool excludes_all = matcher->op == OP_NOT_MATCHING && strcmp(matcher->value, ".*") == 0;
+    if (!excludes_all && !(matcher->op == OP_MATCHES && is_torn(matcher->value)))
+        return false;
+    stanch_rule__clip(matcher->label, label, sizeof label);
+    stanch_rule__clip(matcher->value, wanted, sizeof wanted);
+    (void)snprintf(why, 256,
+                   excludes_all ? "label %s: \"%s\" excludes every value, so no event can match; leave it out"
+                                : "label %s: \"%s\" matches nothing, for ^ or $ stands in its middle; expressions are "
+                                  "anchored at both ends anyway",
+                   label, wanted);
+    return true;
+}
+
+/* One label that must have a value, and another condition of the same label that this value does not meet. */
+static bool contradicts(const struct matcher *equal, const struct matcher *other, char why[256])
+{
+    char label[48], value[64], wanted[64];
+    if (equal == other || equal->op != OP_EQUAL || strcmp(equal->label, other->label) != 0 ||
+        matcher_holds(other, equal->value) != 0)
+        return false;
+    stanch_rule__clip(equal->label, label, sizeof label);
+    stanch_rule__clip(equal->value, value, sizeof value);
+    stanch_rule__clip(other->value, wanted, sizeof wanted);
+    (void)snprintf(why, 256, "label %s must be \"%s\", %s \"%s\": no event can match; leave one of the two out", label,
+                   value, ops[other->op].is_not, wanted);
+    return true;
+}
+
+bool stanch_triggers_never(const struct stanch_triggers *triggers, size_t n, char why[256])
+{
+    const struct trigger *trigger = n < triggers->count ? &triggers->items[n] : NULL;
+    for (size_t i = 0; trigger && i < trigger->count; i++) {
+        if (is_vain(&trigger->matchers[i], why))
+            return true;
+        for (size_t k = 0; k < trigger->count; k++)
+            if (contradicts(&trigger->matchers[i], &trigger->matchers[k], why))
+                return true;
+    }
+    return false;
+}

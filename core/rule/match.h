@@ -12,6 +12,8 @@
 #define STANCH_RULE_MATCH_H
 #include "base/err.h"
 #include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct stanch_triggers;
@@ -30,6 +32,10 @@ enum stanch_match stanch_triggers_match(const struct stanch_triggers *triggers, 
 
 /** Until when the event is young enough to start this runbook: the latest of the triggers that it fits. 0: it fits none. */
 int64_t stanch_triggers_fresh_until(const struct stanch_triggers *triggers, const json_t *event);
+
+/** Can the n-th trigger (from 0) match no event at all? Only where that is certain: two conditions of one label that
+ *  exclude each other, an expression that matches nothing or excludes everything. why: which, and what to do */
+bool stanch_triggers_never(const struct stanch_triggers *triggers, size_t n, char why[256]);
 
 /** Parameters of a run out of its event. params: as declared
  *  {"server":{"type":"string"|"integer"|"number"|"boolean"|"duration","from_label":"instance"?,"one_of":[...]?,

@@ -244,11 +244,9 @@ static bool matches_during(const char *calendar, const json_t *during, bool is_p
     return false;
 }
 
-/* because: the first condition that does not hold; untouched when all do. */
-static bool matches_rule(const json_t *rule, const struct stanch_policy_question *question, enum risk auto_risk,
-                         char because[BECAUSE_SIZE])
+/* What is known before anything is planned: which action of which instance, for which runbook. */
+static bool matches_names(const json_t *when, const struct stanch_policy_question *question, char because[BECAUSE_SIZE])
 {
-    const json_t *when = json_object_get(rule, "when");
     const struct {
         const char *key, *value;
     } globs[] = {
@@ -263,6 +261,16 @@ static bool matches_rule(const json_t *rule, const struct stanch_policy_question
             return false;
         }
     }
+    return true;
+}
+
+/* because: the first condition that does not hold; untouched when all do. */
+static bool matches_rule(const json_t *rule, const struct stanch_policy_question *question, enum risk auto_risk,
+                         char because[BECAUSE_SIZE])
+{
+    const json_t *when = json_object_get(rule, "when");
+    if (!matches_names(when, question, because))
+        return false;
     const json_t *severity = json_object_get(when, "severity");
     if (severity && !is_one_of(severity, question->severity)) {
         say_severity(severity, question->severity, because);
@@ -292,6 +300,31 @@ static const json_t *find_rule(const struct stanch_policy *policy, const struct 
         if (matches_rule(json_array_get(rules, i), question, policy->auto_risk, because))
             return json_array_get(rules, i);
     return NULL;
+}
+
+bool stanch_policy_never_allows(const struct stanch_policy *policy, const struct stanch_policy_question *question,
+                                char why[256])
+{
+    static const char *const later[] = {"severity", "target", "during", "max_reach"}; /* known when it is planned */
+    const json_t *rules = json_object_get(policy->data, "rules");
+    char because[BECAUSE_SIZE], name[80];
+    for (size_t i = 0; i < json_array_size(rules); i++) {
+        const json_t *rule = json_array_get(rules, i), *when = json_object_get(rule, "when");
+        bool is_certain = true, forbids = read_risk(stanch_json_str(rule, "risk", NULL)) == RISK_FORBIDDEN;
+        if (!matches_names(when, question, because))
+            continue;
+        for (size_t k = 0; k < sizeof later / sizeof *later; k++)
+            is_certain = is_certain && !json_object_get(when, later[k]);
+        if (!forbids)
+            return false; /* it may be the one that decides */
+        if (!is_certain)
+            continue; /* it forbids, or the next one decides */
+        stanch_rule__clip(stanch_json_str(rule, "name", ""), name, sizeof name);
+        (void)snprintf(why, 256, "the policy's rule \"%s\" (line %lld) forbids it, always", name,
+                       (long long)stanch_json_int(rule, "line", 0));
+        return true;
+    }
+    return false;
 }
 
 json_t *stanch_policy_explain(const struct stanch_policy *policy, const struct stanch_policy_question *question)

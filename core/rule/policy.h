@@ -71,6 +71,10 @@ void stanch_policy_decide(const struct stanch_policy *policy, const struct stanc
  *  [{"name","line","risk","verdict","because"?}]. verdict: "decides" the first that matches, "matches" those behind it that would
  *  too, "no" the others; because: the first of its conditions that does not hold. new */
 json_t *stanch_policy_explain(const struct stanch_policy *policy, const struct stanch_policy_question *question);
+/** Is this refused whatever its targets, reach, incident and time are? Of the question only plugin, instance, action, effect,
+ *  environment and runbook are looked at. why: by which rule */
+bool stanch_policy_never_allows(const struct stanch_policy *policy, const struct stanch_policy_question *question,
+                                char why[256]);
 /** The calendars that its rules ask for, each once; new. */
 json_t *stanch_policy_calendars(const struct stanch_policy *policy);
 void stanch_policy_decision_done(struct stanch_policy_decision *decision);

@@ -4,12 +4,8 @@
 #include "base/buf.h"
 #include "base/digest.h"
 #include "base/mem.h"
-#include <ctype.h>
+#include "script/scan.h"
 #include <string.h>
-
-struct scan {
-    const char *at, *end;
-};
 
 struct closure {
     const struct stanch_vm_source *sources;
@@ -18,85 +14,26 @@ struct closure {
     bool any;
 };
 
-/* ---- passing over what is no code ---- */
-
-/* "[[", "[=[": how many signs; -1: it is none */
-static int long_bracket(const struct scan *scan)
-{
-    const char *p = scan->at + 1;
-    while (p < scan->end && *p == '=')
-        p++;
-    return scan->at < scan->end && *scan->at == '[' && p < scan->end && *p == '[' ? (int)(p - scan->at - 1) : -1;
-}
-
-static void pass_long(struct scan *scan, int level)
-{
-    for (scan->at += level + 2; scan->at < scan->end; scan->at++) {
-        if (*scan->at != ']')
-            continue;
-        const char *p = scan->at + 1;
-        while (p < scan->end && *p == '=')
-            p++;
-        if (p < scan->end && *p == ']' && p - scan->at - 1 == level) {
-            scan->at = p + 1;
-            return;
-        }
-    }
-}
-
-static void pass_comment(struct scan *scan)
-{
-    scan->at += 2;
-    int level = scan->at < scan->end ? long_bracket(scan) : -1;
-    if (level >= 0)
-        pass_long(scan, level);
-    else
-        while (scan->at < scan->end && *scan->at != '\n')
-            scan->at++;
-}
-
-static void pass_text(struct scan *scan)
-{
-    char quote = *scan->at++;
-    while (scan->at < scan->end && *scan->at != quote && *scan->at != '\n')
-        scan->at += *scan->at == '\\' && scan->at + 1 < scan->end ? 2 : 1;
-    if (scan->at < scan->end)
-        scan->at++;
-}
-
-static bool is_word(char c)
-{
-    return isalnum((unsigned char)c) || c == '_';
-}
-
-static void pass_space(struct scan *scan)
-{
-    while (scan->at < scan->end && isspace((unsigned char)*scan->at))
-        scan->at++;
-}
-
 /* ---- what is required ---- */
 
-/* After `require`: ret: the name, when it stands there as a plain text. */
-static bool read_name(struct scan *scan, char *ret, size_t size)
+/* After `require`: ret: the name, when it stands there as a plain text; then that is passed over. */
+static bool read_name(struct stanch_scan *scan, char *ret, size_t size)
 {
-    pass_space(scan);
-    bool called = scan->at < scan->end && *scan->at == '(';
-    if (called) {
-        scan->at++;
-        pass_space(scan);
-    }
-    if (scan->at >= scan->end || (*scan->at != '"' && *scan->at != '\''))
+    struct stanch_scan ahead = *scan;
+    struct stanch_token token;
+    stanch_scan__next(&ahead, &token);
+    bool called = stanch_scan__is(&token, "(");
+    if (called)
+        stanch_scan__next(&ahead, &token);
+    if (token.kind != STANCH_TOKEN_TEXT || token.is_long || token.len == 0 || token.len >= size ||
+        memchr(token.from, '\\', token.len))
         return false;
-    const char *from = scan->at + 1;
-    pass_text(scan);
-    size_t len = scan->at > from ? (size_t)(scan->at - 1 - from) : 0;
-    if (len == 0 || len >= size || memchr(from, '\\', len))
-        return false;
-    memcpy(ret, from, len);
-    ret[len] = 0;
-    pass_space(scan);
-    return !called || (scan->at < scan->end && *scan->at == ')'); /* `require("a" .. b)` is no plain text */
+    memcpy(ret, token.from, token.len);
+    ret[token.len] = 0;
+    if (called && (!stanch_scan__next(&ahead, &token) || !stanch_scan__is(&token, ")")))
+        return false; /* `require("a" .. b)` is no plain text */
+    *scan = ahead;
+    return true;
 }
 
 static void add(struct closure *closure, const char *name)
@@ -109,36 +46,17 @@ static void add(struct closure *closure, const char *name)
             closure->inside[i] = true;
 }
 
-static void read_word(struct scan *scan, struct closure *closure)
-{
-    const char *from = scan->at;
-    char name[256];
-    while (scan->at < scan->end && is_word(*scan->at))
-        scan->at++;
-    size_t len = (size_t)(scan->at - from);
-    bool is_require = len == 7 && memcmp(from, "require", 7) == 0;
-    bool is_globals = (len == 4 && memcmp(from, "_ENV", 4) == 0) || (len == 2 && memcmp(from, "_G", 2) == 0);
-    if (is_require && read_name(scan, name, sizeof name))
-        add(closure, name);
-    else if (is_require || is_globals)
-        closure->any = true;
-}
-
 static void read_source(const struct stanch_vm_source *source, struct closure *closure)
 {
-    struct scan scan = {source->text, source->text + source->len};
-    while (scan.at < scan.end) {
-        int level = *scan.at == '[' ? long_bracket(&scan) : -1;
-        if (scan.end - scan.at > 1 && scan.at[0] == '-' && scan.at[1] == '-')
-            pass_comment(&scan);
-        else if (*scan.at == '"' || *scan.at == '\'')
-            pass_text(&scan);
-        else if (level >= 0)
-            pass_long(&scan, level);
-        else if (is_word(*scan.at))
-            read_word(&scan, closure);
-        else
-            scan.at++;
+    struct stanch_scan scan = {source->text, source->text + source->len};
+    struct stanch_token token;
+    char name[256];
+    while (stanch_scan__next(&scan, &token)) {
+        bool is_require = stanch_scan__is(&token, "require");
+        if (is_require && read_name(&scan, name, sizeof name))
+            add(closure, name);
+        else if (is_require || stanch_scan__is(&token, "_ENV") || stanch_scan__is(&token, "_G"))
+            closure->any = true;
     }
 }
 

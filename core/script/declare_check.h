@@ -135,6 +135,8 @@ void stanch_runbook_install(lua_State *L);
 void stanch_runbook_check(struct stanch_check *check, int idx, json_t *ret);
 void stanch_read_on(struct stanch_check *check, int idx, const struct stanch_key *key, json_t *into);
 void stanch_read_params(struct stanch_check *check, int idx, const struct stanch_key *key, json_t *into);
+/** Warn of parameters that the runbook's `run` never looks at; only where that is certain (declare_unused.c). */
+void stanch_check_unused(struct stanch_check *check, const json_t *params);
 void stanch_read_symptom(struct stanch_check *check, int idx, const struct stanch_key *key, json_t *into);
 void stanch_alert_install(lua_State *L);
 void stanch_param_install(lua_State *L);

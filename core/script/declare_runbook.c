@@ -119,6 +119,35 @@ static bool has_mitigation(lua_State *L, const json_t *uses, char *ret, size_t s
     return false;
 }
 
+/* What the declaration of an action says of going back and of proof; nothing is said where it does not tell. */
+static void warn_of_mitigation(struct stanch_check *check, const json_t *use, bool has_symptom)
+{
+    const char *instance = stanch_json_str(use, "instance", ""), *action = stanch_json_str(use, "action", "");
+    const json_t *declared = stanch_action_find(check->L, instance, action), *has = json_object_get(declared, "has");
+    const char *because = stanch_json_str(declared, "no_undo_because", "its plugin has no undo for it");
+    if (strcmp(stanch_json_str(declared, "effect", ""), "mitigate") != 0 || !json_is_object(has))
+        return;
+    if (!json_is_true(json_object_get(has, "undo")))
+        stanch_check_warn(check,
+                          "%.60s.%.60s cannot be taken back (%.200s): use one that can, or write into `because` how a "
+                          "person goes back",
+                          instance, action, because);
+    if (!json_is_true(json_object_get(has, "verify")) && !has_symptom)
+        stanch_check_warn(
+            check,
+            "whether %.60s.%.60s took effect is never looked at: its plugin cannot read it back, and there "
+            "is no symptom; declare one, and ask for it with verify()",
+            instance, action);
+}
+
+static void warn_of_mitigations(struct stanch_check *check, const json_t *uses, bool has_symptom)
+{
+    size_t i, before = stanch_check_enter(check, "uses");
+    json_t *use;
+    json_array_foreach((json_t *)(uintptr_t)uses, i, use) warn_of_mitigation(check, use, has_symptom);
+    stanch_check_leave(check, before);
+}
+
 static void check_whole(struct stanch_check *check, const json_t *runbook)
 {
     char action[130];
@@ -133,6 +162,8 @@ static void check_whole(struct stanch_check *check, const json_t *runbook)
     if (json_is_null(symptom) && has_mitigation(check->L, uses, action, sizeof action))
         stanch_check_warn(check, "it can mitigate (%s), but declares no symptom: nothing can tell whether it helped",
                           action);
+    warn_of_mitigations(check, uses, !json_is_null(symptom));
+    stanch_check_unused(check, json_object_get(runbook, "params"));
     if (!json_object_get(runbook, "owner"))
         stanch_check_warn(check, "has no owner; nobody is named who answers for it");
     if (json_array_size(json_object_get(runbook, "on")) == 0)

@@ -26,8 +26,8 @@ LEVELS = ("nothing", "read", "respond", "approve", "admin")
 # What each route needs, by hand: a route that is missing here fails (T24).
 NEEDS = {
     "nothing": "POST /v1/events/{source}  GET /v1/openapi.json  GET /healthz  GET /readyz  GET /metrics",
-    "read": """GET /v1/events  GET /v1/events/{id}  GET /v1/changes  GET /v1/changes/{id}  GET /v1/incidents
-        GET /v1/incidents/{id}  GET /v1/incidents/{id}/timeline  GET /v1/incidents/{id}/runs  GET /v1/runs  GET /v1/runs/{id}
+    "read": """GET /v1/events  GET /v1/events/{id}  GET /v1/events/{id}/why  GET /v1/changes  GET /v1/changes/{id}  GET /v1/incidents
+        GET /v1/incidents/{id}  GET /v1/incidents/{id}/timeline  GET /v1/incidents/{id}/report  GET /v1/incidents/{id}/runs  GET /v1/runs  GET /v1/runs/{id}
         GET /v1/approvals  GET /v1/approvals/{id}  GET /v1/mitigations  GET /v1/mitigations/{id}  GET /v1/runbooks  GET /v1/holds  GET /v1/holds/{id}  GET /v1/breakers
         GET /v1/runbooks/{name}  GET /v1/plugins  GET /v1/plugins/{name}  GET /v1/people  GET /v1/whoami  GET /v1/stream
         GET /v1/status  POST /v1/runbooks/lint  POST /v1/policy/explain""",

@@ -65,6 +65,17 @@ def test_stopped_suggesting_and_too_old_are_reasons(world):
     assert stopped["outcome"] == "held" and "the stop switch is set" in stopped["why"]
 
 
+def test_a_turn_and_a_storm_are_reasons(world):
+    apart = 'limits = { group_within = "0s", at_once = 1 },'
+    world.repo.commit({"heal.lua": book("sleep '10m'", more=apart)})
+    daemon = world.daemon(policy=AUTO, limits={"storm": {"enter": 3, "leave": 2, "within": "1m", "quiet": "1s"}}).start()
+    told = daemon.post_alert(*(alert(instance=f"eu{n}") for n in range(4)))["events"]
+    rows = [considered(daemon.get(f"/v1/events/{event['id']}/why"))["heal"] for event in told]
+    assert [row["outcome"] for row in rows] == ["started", "queued", "queued", "asking"]
+    assert "its limits.at_once is 1" in rows[1]["why"] and "it matched in a storm" in rows[3]["why"]
+    assert [row["run_state"] for row in rows[1:]] == ["queued", "queued", "asking"]
+
+
 def test_the_past_stays_true_when_the_runbooks_change(world):
     then = world.repo.commit({"heal.lua": book(set_to(7), on='alert { alertname = "TestAlert", env = "prod" }')})
     daemon = world.daemon(policy=AUTO).start()

@@ -19,6 +19,7 @@ struct fakes {
     bool unreadable; /* a document can't be read */
     struct stanch_entry entries[ENTRIES];
     int entry_count;
+    bool endless; /* there is always one more page; the first entry again and again */
     void (*follower)(void *ctx, const struct stanch_entry *entry);
     void *follower_ctx;
     int followers;
@@ -162,6 +163,10 @@ int stanch_journal_entries(struct stanch_journal *journal, const struct stanch_e
     (void)journal;
     (void)err;
     int count = 0;
+    struct stanch_entry again = the->entries[0];
+    for (again.seq = query->after_seq + 1; the->endless && count < query->limit; again.seq++, count++)
+        if (each(ctx, &again) != 0)
+            break;
     for (int i = 0; i < the->entry_count && count < query->limit; i++) {
         const struct stanch_entry *entry = &the->entries[i];
         if (entry->seq <= query->after_seq || (query->chain && strcmp(query->chain, entry->chain) != 0))

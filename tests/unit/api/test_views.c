@@ -125,6 +125,89 @@ static void the_report_comes_as_json_and_as_markdown(void **state)
     assert_int_equal(call(true, "GET", "/v1/incidents/INC-9/report", NULL, NULL, NULL), 404);
 }
 
+static void make_endless(void *ctx)
+{
+    (void)ctx;
+    the->endless = true;
+}
+
+static void make_ending(void *ctx)
+{
+    (void)ctx;
+    the->endless = false;
+}
+
+/* On the loop thread: are `*ctx` reports in the making? */
+static void count_readings(void *ctx)
+{
+    int *count = ctx;
+    pthread_mutex_lock(&the->client.lock);
+    *count = the->api->reading_count;
+    pthread_mutex_unlock(&the->client.lock);
+}
+
+static int ask_for_report(void)
+{
+    int fd = dial_local(&the->client);
+    say(fd, "GET /v1/incidents/INC-1/report HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    return fd;
+}
+
+static void wait_for_readings(int wanted)
+{
+    static int count;
+    for (int tries = 0; tries < 3000; tries++) {
+        stanch_loop_post(the->client.loop, count_readings, &count);
+        pthread_mutex_lock(&the->client.lock);
+        bool is_there = count == wanted;
+        pthread_mutex_unlock(&the->client.lock);
+        if (is_there)
+            return;
+        usleep(10000);
+    }
+    fail_msg("there are not %d reports in the making", wanted);
+}
+
+/* Four timelines without an end: the others still have their turn, and a fifth is told to come again. */
+static void long_reports_hold_nobody_up_and_are_few(void **state)
+{
+    STANCH_AUTO_JSON json_t *busy = NULL;
+    int fds[4];
+    (void)state;
+    put_doc("incident/INC-1", json_pack("{s:s}", "id", "INC-1"));
+    commit_one(chain_one);
+    stanch_loop_post(the->client.loop, make_endless, NULL);
+    for (int i = 0; i < 4; i++)
+        fds[i] = ask_for_report();
+    wait_for_readings(4);
+    assert_int_equal(call(true, "GET", "/v1/incidents/INC-1", NULL, NULL, NULL), 200);
+    assert_int_equal(call(true, "GET", "/v1/incidents/INC-1/report", NULL, NULL, &busy), 503);
+    assert_string_equal(stanch_json_str(busy, "code", ""), "busy");
+    stanch_loop_post(the->client.loop, make_ending, NULL);
+    for (int i = 0; i < 4; i++) {
+        STANCH_AUTO_FREE char *answer = hear(fds[i], NULL);
+        assert_non_null(strstr(answer, "HTTP/1.1 200"));
+        close(fds[i]);
+    }
+    wait_for_readings(0);
+}
+
+/* The server ends in the middle of one, whose client has gone besides. */
+static void a_report_in_the_making_ends_with_the_server(void **state)
+{
+    (void)state;
+    put_doc("incident/INC-1", json_pack("{s:s}", "id", "INC-1"));
+    commit_one(chain_one);
+    stanch_loop_post(the->client.loop, make_endless, NULL);
+    int stays = ask_for_report(), goes = ask_for_report();
+    wait_for_readings(2);
+    close(goes);
+    stop_fakes(NULL);
+    STANCH_AUTO_FREE char *answer = hear(stays, NULL);
+    assert_non_null(strstr(answer, "HTTP/1.1 503"));
+    close(stays);
+}
+
 static void says_how_things_stand(void **state)
 {
     STANCH_AUTO_JSON json_t *ready = NULL, *status = NULL, *book = NULL, *one = NULL;
@@ -203,6 +286,8 @@ int main(void)
         TEST(the_timeline_comes_as_json_and_as_lines),
         TEST(why_is_told_of_an_event),
         TEST(the_report_comes_as_json_and_as_markdown),
+        TEST(long_reports_hold_nobody_up_and_are_few),
+        cmocka_unit_test_setup(a_report_in_the_making_ends_with_the_server, start_fakes),
         TEST(says_how_things_stand),
         TEST(figures_are_in_the_form_of_prometheus),
         TEST(the_stream_resumes_where_it_was_and_follows),

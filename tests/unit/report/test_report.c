@@ -198,6 +198,25 @@ static void one_that_opens_again_is_not_resolved(void **state)
     assert_true(json_is_null(json_object_get(report, "ended_ms")));
 }
 
+/* While its pages are read it goes on: the last one says what it is. */
+static void what_changes_while_it_is_read_is_told(void **state)
+{
+    struct fixture *f = *state;
+    struct stanch_report *report;
+    struct stanch_err err = {0};
+    tell(f, "bare");
+    assert_int_equal(stanch_report_new(f->journal, "INC-1", &report, &err), 0);
+    assert_int_equal(stanch_report_read(report, &err), 1);
+    append(f, "INC-1", "incident.resolved", "person:ann", NULL,
+           json_pack("{s:s, s:s}", "incident", "INC-1", "reason", "over"));
+    while (stanch_report_read(report, &err) > 0)
+        ;
+    STANCH_AUTO_JSON json_t *json = stanch_report_json(report, BEGAN_MS);
+    assert_string_equal(stanch_json_str(json, "state", ""), "resolved");
+    assert_true(json_is_integer(json_object_get(json, "ended_ms")));
+    stanch_report_free(report);
+}
+
 /* A grant that is voided was waited for until it was given; who is asked again waits anew. */
 static void a_voided_grant_is_told_as_voided(void **state)
 {
@@ -235,6 +254,8 @@ static void a_long_timeline_is_read_in_pages_and_bounded(void **state)
         append(f, "INC-1", "run.held", "stanch", run,
                json_pack("{s:s, s:s, s:s}", "run", run, "runbook", "rb", "why", "x"));
     }
+    append(f, "INC-1", "run.failed", "stanch", "R-599",
+           json_pack("{s:s, s:s, s:s}", "run", "R-599", "runbook", "rb", "why", "x")); /* it is not counted again */
     assert_int_equal(stanch_report_new(f->journal, "INC-1", &report, &err), 0);
     while ((rc = stanch_report_read(report, &err)) > 0)
         pages++;
@@ -243,13 +264,13 @@ static void a_long_timeline_is_read_in_pages_and_bounded(void **state)
     STANCH_AUTO_JSON json_t *json = stanch_report_json(report, BEGAN_MS);
     const json_t *rows = json_object_get(json, "timeline");
     assert_int_equal(json_array_size(rows), STANCH_REPORT__ROWS);
-    assert_int_equal(stanch_json_int(json, "timeline_left_out", 0), 5601 - STANCH_REPORT__ROWS);
+    assert_int_equal(stanch_json_int(json, "timeline_left_out", 0), 5602 - STANCH_REPORT__ROWS);
     assert_string_equal(stanch_json_str(json_array_get(rows, 999), "text", ""), "ann noted: note 998");
     assert_int_equal(stanch_json_int(json, "left_out", 0), 100);
     assert_int_equal(json_array_size(json_object_get(json, "runs")), STANCH_REPORT__LIST);
     STANCH_AUTO_BUF struct stanch_buf text = {0};
     stanch_report_markdown(json, &text);
-    assert_non_null(strstr(stanch_buf_str(&text), "| ... | ... | ... | 3601 entries are left out here |"));
+    assert_non_null(strstr(stanch_buf_str(&text), "| ... | ... | ... | 3602 entries are left out here |"));
     stanch_report_free(report);
 }
 
@@ -309,6 +330,7 @@ int main(void)
         CASE(hostile_text_stays_text),
         CASE(times_are_those_of_the_facts),
         CASE(one_that_opens_again_is_not_resolved),
+        CASE(what_changes_while_it_is_read_is_told),
         CASE(a_voided_grant_is_told_as_voided),
         CASE(a_long_timeline_is_read_in_pages_and_bounded),
         CASE(who_is_not_there_is_not_found),

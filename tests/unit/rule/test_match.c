@@ -266,6 +266,51 @@ static void knows_globs(void **state)
             fail_msg("%s on %s", cases[i].glob, cases[i].text);
 }
 
+/* What no event can meet, as far as that is certain. */
+static void knows_what_can_never_match(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *matchers, *why; /* NULL: it may match */
+    } cases[] = {
+        {"{\"label\":\"a\",\"op\":\"=\",\"value\":\"x\"},{\"label\":\"b\",\"op\":\"=\",\"value\":\"y\"}", NULL},
+        {"{\"label\":\"a\",\"op\":\"=\",\"value\":\"x\"},{\"label\":\"a\",\"op\":\"=\",\"value\":\"x\"}", NULL},
+        {"{\"label\":\"a\",\"op\":\"=\",\"value\":\"x\"},{\"label\":\"a\",\"op\":\"=\",\"value\":\"y\"}",
+         "label a must be \"x\", not \"y\": no event can match; leave one of the two out"},
+        {"{\"label\":\"a\",\"op\":\"!=\",\"value\":\"x\"},{\"label\":\"a\",\"op\":\"=\",\"value\":\"x\"}",
+         "label a must be \"x\", which is excluded: \"x\": no event can match; leave one of the two out"},
+        {"{\"label\":\"a\",\"op\":\"=\",\"value\":\"prod\"},{\"label\":\"a\",\"op\":\"=~\",\"value\":\"pro\"}",
+         "label a must be \"prod\", which does not match \"pro\": no event can match; leave one of the two out"},
+        {"{\"label\":\"a\",\"op\":\"=\",\"value\":\"prod\"},{\"label\":\"a\",\"op\":\"!~\",\"value\":\"pro.*\"}",
+         "label a must be \"prod\", which is excluded by \"pro.*\": no event can match; leave one of the two out"},
+        {"{\"label\":\"a\",\"op\":\"=\",\"value\":\"prod\"},{\"label\":\"a\",\"op\":\"=~\",\"value\":\"pro.*\"}", NULL},
+        {"{\"label\":\"a\",\"op\":\"=\",\"value\":\"\"},{\"label\":\"a\",\"op\":\"!=\",\"value\":\"x\"}", NULL},
+        {"{\"label\":\"a\",\"op\":\"=~\",\"value\":\"^crit$\"}", NULL},
+        {"{\"label\":\"a\",\"op\":\"=~\",\"value\":\"(^a|b$)\"}", NULL},
+        {"{\"label\":\"a\",\"op\":\"=~\",\"value\":\"crit$ical\"}",
+         "label a: \"crit$ical\" matches nothing, for ^ or $ stands in its middle; expressions are anchored at both "
+         "ends "
+         "anyway"},
+        {"{\"label\":\"a\",\"op\":\"!~\",\"value\":\".*\"}",
+         "label a: \".*\" excludes every value, so no event can match; leave it out"},
+        {"{\"label\":\"a\",\"op\":\"!~\",\"value\":\".+\"}", NULL}, /* a label that is missing */
+        {"{\"label\":\"a\",\"op\":\"=~\",\"value\":\"x\"},{\"label\":\"a\",\"op\":\"=~\",\"value\":\"y\"}", NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        STANCH_AUTO_FREE char *text = stanch_asprintf("[{\"kind\":\"alert\",\"matchers\":[%s]}]", cases[i].matchers);
+        STANCH_AUTO_JSON json_t *on = json_loads(text, 0, NULL);
+        struct stanch_triggers *triggers = NULL;
+        struct stanch_err err = {0};
+        char why[256] = "";
+        assert_int_equal(stanch_triggers_new(on, &triggers, &err), 0);
+        bool never = stanch_triggers_never(triggers, 0, why);
+        assert_int_equal(never, cases[i].why != NULL);
+        assert_string_equal(why, cases[i].why ? cases[i].why : "");
+        assert_false(stanch_triggers_never(triggers, 1, why)); /* there is none */
+        stanch_triggers_free(triggers);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -279,6 +324,7 @@ int main(void)
         cmocka_unit_test(refuses_bad_triggers_with_their_place),
         cmocka_unit_test(knows_ranges),
         cmocka_unit_test(knows_globs),
+        cmocka_unit_test(knows_what_can_never_match),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

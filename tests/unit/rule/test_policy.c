@@ -379,6 +379,40 @@ static void conflicts_ask_unless_they_are_allowed(void **state)
     }
 }
 
+/* What is refused whatever comes; a rule that may decide otherwise makes it uncertain. */
+static void knows_what_is_never_allowed(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *policy;
+        bool never;
+    } cases[] = {
+        {NULL, false},
+        {RULES(""), false},
+        {RULES(RULE("no", "\"action\":\"drain\"", "forbidden")), true},
+        {RULES(RULE("no", "\"plugin\":\"haproxy\",\"effect\":\"mitigate\"", "forbidden")), true},
+        {RULES(RULE("no", "\"effect\":\"undo\"", "forbidden")), false},
+        {RULES(RULE("no", "\"action\":\"weight\"", "forbidden")), false},
+        {RULES(RULE("no", "\"runbook\":\"checkout-*\"", "forbidden")), true},
+        {RULES(RULE("no", "\"environment\":\"staging\"", "forbidden")), false},
+        {RULES(RULE("no", "\"severity\":[\"sev1\"]", "forbidden")), false},
+        {RULES(RULE("no", "\"target\":\"db/*\"", "forbidden")), false},
+        {RULES(RULE("no", "\"during\":\"freezes\"", "forbidden")), false},
+        {RULES(RULE("no", "\"max_reach\":0.5", "forbidden")), false},
+        {RULES(RULE("yes", "\"severity\":[\"sev1\"]", "low") "," RULE("no", "", "forbidden")), false},
+        {RULES(RULE("other", "\"action\":\"weight\"", "low") "," RULE("no", "", "forbidden")), true},
+        {RULES(RULE("some", "\"severity\":[\"sev1\"]", "forbidden") "," RULE("no", "", "forbidden")), true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct stanch_policy *policy = make(cases[i].policy);
+        struct stanch_policy_question question = drain();
+        char why[256] = "";
+        assert_int_equal(stanch_policy_never_allows(policy, &question, why), cases[i].never);
+        assert_string_equal(why, cases[i].never ? "the policy's rule \"no\" (line 3) forbids it, always" : "");
+        stanch_policy_free(policy);
+    }
+}
+
 int main(void)
 {
     stanch_digest_init();
@@ -395,6 +429,7 @@ int main(void)
         cmocka_unit_test(a_rule_is_known_by_what_it_says_not_by_its_line),
         cmocka_unit_test(the_ladder_ends_in_its_last_rung),
         cmocka_unit_test(refuses_what_it_does_not_understand),
+        cmocka_unit_test(knows_what_is_never_allowed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

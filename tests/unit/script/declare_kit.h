@@ -22,6 +22,8 @@ static const char kit_instances[] =
     "\"main\":{\"plugin\":\"prometheus\",\"environment\":null,\"actions\":{"
     "\"query\":{\"effect\":\"read\",\"params\":{\"type\":\"object\",\"properties\":{\"expr\":{}}}}}}}}";
 
+static const char *kit_has; /* of edge-eu.drain, as JSON: {"undo":false}; NULL: its declaration does not tell */
+
 struct declared {
     struct stanch_vm *vm;
     json_t *input;
@@ -38,6 +40,10 @@ static inline void declare_files(struct declared *ret, const char *kind, const s
     lua_State *L = ret->vm->L;
     bool is_file = strcmp(kind, "load") != 0 && strcmp(kind, "run") != 0;
     ret->input = is_file ? json_pack("{s:s}", "file", sources[0].path) : json_loads(kit_instances, 0, NULL);
+    json_t *edge = json_object_get(json_object_get(ret->input, "instances"), "edge-eu");
+    if (kit_has && edge)
+        json_object_set_new(json_object_get(json_object_get(edge, "actions"), "drain"), "has",
+                            json_loads(kit_has, 0, NULL));
     ret->vm->sources = sources;
     ret->vm->source_count = count;
     stanch_action_install(L, json_object_get(ret->input, "instances"));
