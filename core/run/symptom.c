@@ -27,7 +27,7 @@ struct stanch_watch {
     char why[200];
     bool once;
     bool until; /* wait_for: the range is `until`, the results are held, timeout */
-    void (*on_sample)(void *ctx, const char *result, const json_t *value);
+    void (*on_sample)(void *ctx, const char *result, const json_t *value, const char *why);
     void *ctx;
 };
 
@@ -100,7 +100,7 @@ static void finish(struct stanch_watch *watch, const char *result)
 {
     struct stanch_op *op = watch->op;
     if (!op) {
-        watch->on_sample(watch->ctx, result, watch->value);
+        watch->on_sample(watch->ctx, result, watch->value, watch->why);
         drop(watch);
         return;
     }
@@ -240,7 +240,8 @@ static void start_watch(struct stanch_op *op, bool once, bool until)
 }
 
 void stanch_symptom__sample(struct stanch_engine *engine, const json_t *symptom,
-                            void (*on_sample)(void *ctx, const char *result, const json_t *value), void *ctx)
+                            void (*on_sample)(void *ctx, const char *result, const json_t *value, const char *why),
+                            void *ctx)
 {
     struct stanch_watch *watch = STANCH_NEW(struct stanch_watch);
     watch->engine = engine;
