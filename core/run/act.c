@@ -82,7 +82,8 @@ static void on_verified(void *ctx, const struct stanch_plugin_answer *answer)
         json_object_set_new(data, "why", json_string(answer->err.text));
     stanch_batch_add(batch, op->chain, "action.verified", STANCH_BY_STANCH, op->run_id, data);
     if (!holds)
-        stanch_breaker__failed(op, stanch_action__of(op)->plan, "reading it back does not show its effect", batch);
+        stanch_breaker__failed(op, stanch_action__of(op)->plan, STANCH_BREAKER_UNVERIFIED,
+                               "reading it back does not show its effect", batch);
     stanch_engine__append(op->engine, batch, NULL, NULL, NULL);
     answer_done(op, holds);
 }
@@ -242,7 +243,7 @@ static void end_failed(struct stanch_op *op, const struct stanch_err *why, struc
     stanch_targets_release(op->engine->targets, &op->hold);
     settle(op, batch);
     if (!is_stanchs_own(why->code))
-        stanch_breaker__failed(op, stanch_action__of(op)->plan, why->text, batch);
+        stanch_breaker__failed(op, stanch_action__of(op)->plan, STANCH_BREAKER_FAILED, why->text, batch);
     STANCH_AUTO_FREE char *text =
         stanch_asprintf("%s.%s: %s", stanch_action__instance(op), stanch_action__name(op), why->text);
     stanch_op__answer(op, batch, stanch_op__error(stanch_err_word(why->code), text));
@@ -307,7 +308,8 @@ void stanch_action__told(struct stanch_op *op, const char *decision, const char 
                                                   stanch_action__name(op), by, *note ? ": " : "", note);
     settle(op, batch);
     if (strcmp(decision, "did-not") == 0)
-        stanch_breaker__failed(op, stanch_action__of(op)->plan, "a person says that it did not happen", batch);
+        stanch_breaker__failed(op, stanch_action__of(op)->plan, STANCH_BREAKER_FAILED,
+                               "a person says that it did not happen", batch);
     if (strcmp(decision, "abandon") == 0 && op->run) {
         stanch_engine__append(op->engine, batch, NULL, NULL, NULL);
         stanch_run__end(op->run, "run.cancelled", by, json_pack("{s:s}", "why", "abandoned after an unknown outcome"));
@@ -423,7 +425,7 @@ void stanch_action__recover_effect(struct stanch_op *op, const json_t *doc)
     }
     const char *failed = stanch_json_str(doc, "why", "it failed");
     struct stanch_batch *batch = stanch_batch_new();
-    stanch_breaker__failed(op, action->plan, failed, batch);
+    stanch_breaker__failed(op, action->plan, STANCH_BREAKER_FAILED, failed, batch);
     stanch_op__answer(op, batch, stanch_op__error(stanch_json_str(doc, "kind", "remote"), failed));
 }
 

@@ -7,6 +7,7 @@
  *                         +------/      time over: "bad" or "no_data", as the last sample was
  */
 #include "run/breaker.h"
+#include "run/verdict.h"
 #include "base/mem.h"
 #include "rule/match.h"
 #include <string.h>
@@ -96,6 +97,16 @@ static void drop(struct stanch_watch *watch)
     free(watch);
 }
 
+/* What it says of what the run did: in the answer, so that a replay is told the same. */
+static void tell_verdict(const struct stanch_verdict *verdict, json_t *ok)
+{
+    if (!verdict->word)
+        return;
+    json_object_set_new(ok, "verdict", json_string(verdict->word));
+    if (verdict->sampled)
+        json_object_set_new(ok, "before", json_deep_copy(verdict->sampled));
+}
+
 static void finish(struct stanch_watch *watch, const char *result)
 {
     struct stanch_op *op = watch->op;
@@ -111,11 +122,18 @@ static void finish(struct stanch_watch *watch, const char *result)
     remember(watch, op->run);
     json_t *answer = json_pack("{s:{s:s, s:o, s:I}}", "ok", "result", result, "value", watch_value(watch), "samples",
                                (json_int_t)watch->samples);
+    json_t *ok = json_object_get(answer, "ok");
     if (watch->why[0])
-        json_object_set_new(json_object_get(answer, "ok"), "why", json_string(watch->why));
+        json_object_set_new(ok, "why", json_string(watch->why));
+    struct stanch_verdict verdict = {0};
+    if (!watch->once && !watch->until)
+        stanch_verdict__find(op, result, watch->value, &verdict);
+    tell_verdict(&verdict, ok);
     struct stanch_batch *batch = stanch_batch_new();
     stanch_op__ask(op, batch, NULL);
-    json_t *data = json_deep_copy(json_object_get(answer, "ok"));
+    json_t *data = json_deep_copy(ok);
+    STANCH_AUTO_FREE char *said = stanch_verdict__said(&verdict);
+    stanch_json_set_str(data, "said", said);
     json_object_set_new(data, "step", json_string(op->id));
     json_object_set_new(data, "took_ms", json_integer(stanch_loop_mono_ms(watch->engine->loop) - watch->began_mono_ms));
     json_object_set_new(data, "good",
@@ -123,7 +141,7 @@ static void finish(struct stanch_watch *watch, const char *result)
     stanch_batch_add(batch, op->chain, watch->once ? "step.checked" : "step.verified", STANCH_BY_STANCH, op->run_id,
                      data);
     if (!watch->once && !watch->until)
-        stanch_breaker__verified(op, result, batch);
+        stanch_breaker__verified(op, result, &verdict, batch);
     stanch_op__answer(op, batch, answer);
 }
 
