@@ -4,6 +4,8 @@
 #include "base/times.h"
 #include <string.h>
 
+#define WHY_MAX 120 /* bytes of what did not help, in a question */
+
 static const struct stanch_guard_breaker *rule_of(const struct stanch_engine *engine)
 {
     return &stanch_policy_guards(engine->policy)->breaker;
@@ -303,14 +305,15 @@ void stanch_breaker__check(const struct stanch_op *op, const json_t *plan, struc
         if (!holds(engine, doc))
             continue;
         char left[32];
+        const char *why = stanch_json_str(doc, "why", "");
         stanch_duration_text((stanch_json_int(doc, "closes_ms", 0) - stanch_engine__steady(engine) + 999) / 1000 * 1000,
                              left);
         stanch_gate__guard(
             gate, "breaker",
             "the breaker of %.64s on %.80s is open: %lld mitigations did not help within %.20s, the last "
-            "%.40s: %.120s (%.100s); it closes in %s",
+            "%.40s: %.*s (%.100s); it closes in %s",
             runbook, target, (long long)stanch_json_int(doc, "count", 0), stanch_json_str(doc, "within", ""),
-            stanch_json_str(doc, "step", ""), stanch_json_str(doc, "why", ""),
+            stanch_json_str(doc, "step", ""), (int)stanch_text_cut(why, WHY_MAX), why,
             stanch_json_str(doc, "tally", "of an earlier release"), left);
         return;
     }

@@ -8,6 +8,7 @@
  */
 #include "run/engine.h"
 #include "base/buf.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/times.h"
 #include "incident/incident.h"
@@ -19,6 +20,7 @@
 #define LATE_MS      10000                /* a sample may come so much later than it was due */
 #define EVERY_MAX_MS 300000               /* what is bad for long is asked for less and less often */
 #define GIVE_UP_MS   (24LL * 3600 * 1000) /* it is not over */
+#define WHY_MAX      120                  /* bytes of why there is no data */
 #define SHOWN_MAX    8                    /* symptoms in a sentence */
 
 struct sample {
@@ -38,6 +40,7 @@ struct stanch_soak {
     bool grew;                /* so there is a symptom that nobody has measured */
     struct sample *samples;
     size_t count, out;
+    int64_t seen_ms;            /* when the last of them came */
     struct stanch_timer *again; /* what was measured could not be recorded */
 };
 
@@ -81,7 +84,8 @@ static void tell_sample(struct stanch_buf *out, const struct stanch_soak *soak, 
     if (sample->value)
         stanch_json_write(sample->value, out);
     else
-        stanch_buf_printf(out, "no data%s%.120s", sample->why[0] ? ", " : "", sample->why);
+        stanch_buf_printf(out, "no data%s%.*s", sample->why[0] ? ", " : "", (int)stanch_text_cut(sample->why, WHY_MAX),
+                          sample->why);
     stanch_buf_printf(out, "%s (good is %.40s)",
                       strcmp(sample->result, "bad") == 0       ? ", which is bad"
                       : strcmp(sample->result, "between") == 0 ? ", which is neither good nor bad"
@@ -110,7 +114,8 @@ static char *tell_samples(const struct stanch_soak *soak, bool good)
 struct look {
     const json_t *doc;
     bool good, broke; /* now; it was, or nobody had looked yet */
-    int64_t now_ms, since_ms, bad_ms, breaks;
+    int64_t now_ms,   /* when they were sampled */
+        since_ms, bad_ms, breaks;
     int64_t unseen_ms; /* nobody looked for so long; 0: somebody did */
     char *measured, *lasts;
 };
@@ -128,7 +133,7 @@ static void take_look(const struct stanch_soak *soak, const json_t *doc, struct 
     const json_t *before = json_object_get(doc, "soaked");
     int64_t every_ms = stanch_json_int(soak->asked, "every_ms", 0);
     int64_t since_ms = stanch_json_int(before, "since_ms", 0), bad_ms = stanch_json_int(before, "bad_ms", 0);
-    *look = (struct look){.doc = doc, .good = all_good(soak), .now_ms = stanch_engine__steady(soak->engine)};
+    *look = (struct look){.doc = doc, .good = all_good(soak), .now_ms = soak->seen_ms};
     int64_t gap_ms = since_ms ? look->now_ms - stanch_json_int(before, "sampled_ms", 0) : 0;
     if (gap_ms > 2 * every_ms + LATE_MS)
         look->unseen_ms = gap_ms;
@@ -161,7 +166,7 @@ static const char *add_sample(const struct stanch_soak *soak, const struct look 
     json_object_set_new(data, "soaking", json_string(text));
     json_object_set_new(data, "measured", is_news ? json_string(look->measured) : json_null());
     json_object_set_new(data, "lasts", is_news ? json_string(look->lasts) : json_null());
-    if (soak->grew)
+    if (!json_equal(soak->asked, json_object_get(look->doc, "soak"))) /* runs began since */
         json_object_set(data, "soak", soak->asked);
     return is_news ? "incident.unsettled" : "incident.sampled";
 }
@@ -197,8 +202,7 @@ static int end_soak(const struct stanch_soak *soak, const struct look *look, str
     if (json_array_size(in_force) > 0) {
         STANCH_AUTO_FREE char *why =
             stanch_asprintf("its symptoms were good for %s, but %zu mitigation(s) are in force now (%s, ...): undo "
-                            "them, or give a reason "
-                            "to leave them",
+                            "them, or give a reason to leave them",
                             look->lasts, json_array_size(in_force), json_string_value(json_array_get(in_force, 0)));
         leave_open(soak, why, batch);
         return 0;
@@ -222,7 +226,8 @@ static int conclude(const struct stanch_soak *soak, const struct look *look, str
         leave_open(soak, why, batch);
         return 0;
     }
-    *ret_due_ms = next_due(soak, look);
+    int64_t due_ms = next_due(soak, look), soonest_ms = stanch_engine__steady(soak->engine) + 1;
+    *ret_due_ms = due_ms > soonest_ms ? due_ms : soonest_ms;
     json_t *data = json_pack("{s:s, s:{s:I, s:I, s:I, s:I, s:I, s:I}}", "incident", soak->id, "soaked", "due_ms",
                              (json_int_t)*ret_due_ms, "since_ms", (json_int_t)look->since_ms, "bad_ms",
                              (json_int_t)look->bad_ms, "sampled_ms", (json_int_t)look->now_ms, "samples",
@@ -254,7 +259,7 @@ static void all_seen(struct stanch_soak *soak)
         STANCH_AUTO_FREE char *id = stanch_strdup(soak->id);
         drop(soak);
         if (stanch_soak__due(engine, id) < 0) /* it may have been due meanwhile */
-            stanch_engine__due(engine, stanch_engine__steady(engine));
+            stanch_log(STANCH_LOG_ERROR, "run", "%s is watched again after the next start: it could not be read", id);
         return;
     }
     struct look look;
@@ -289,8 +294,10 @@ static void on_sample(void *ctx, const char *result, const json_t *value, const 
     (void)snprintf(sample->result, sizeof sample->result, "%s", result);
     (void)snprintf(sample->why, sizeof sample->why, "%s", why);
     sample->value = value ? json_deep_copy(value) : NULL;
-    if (--sample->soak->out == 0)
-        all_seen(sample->soak);
+    if (--sample->soak->out > 0)
+        return;
+    sample->soak->seen_ms = stanch_engine__steady(sample->soak->engine);
+    all_seen(sample->soak);
 }
 
 /* ---- due ---- */
@@ -299,6 +306,22 @@ static bool is_out(const struct stanch_engine *engine, const char *id)
 {
     for (const struct stanch_soak *soak = engine->soaks; soak; soak = soak->next)
         if (strcmp(soak->id, id) == 0)
+            return true;
+    return false;
+}
+
+static bool is_known(const json_t *symptom, const json_t *symptoms)
+{
+    for (size_t i = 0; i < json_array_size(symptoms); i++)
+        if (json_equal(symptom, json_object_get(json_array_get(symptoms, i), "symptom")))
+            return true;
+    return false;
+}
+
+static bool has_unknown(const json_t *symptoms, const json_t *known)
+{
+    for (size_t i = 0; i < json_array_size(symptoms); i++)
+        if (!is_known(json_object_get(json_array_get(symptoms, i), "symptom"), known))
             return true;
     return false;
 }
@@ -315,8 +338,10 @@ static int with_new_runs(struct stanch_engine *engine, const json_t *doc, json_t
     if (stanch_soak_runs(engine->journal, doc) == stanch_json_int(asked, "runs", 0))
         return 0;
     int rc = stanch_soak_symptoms(engine->journal, doc, &symptoms, &runs, &err);
-    *ret_grew = rc == 0 && !json_equal(symptoms, json_object_get(asked, "symptoms"));
+    if (rc == 0 && json_array_size(symptoms) == 0) /* what was merged into it is pruned: its symptoms are known still */
+        return 0;
     if (rc == 0) {
+        *ret_grew = has_unknown(symptoms, json_object_get(asked, "symptoms"));
         STANCH_AUTO_JSON json_t *now =
             stanch_soak_new(stanch_json_str(asked, "by", ""), stanch_json_int(asked, "lasts_ms", 0), runs, symptoms);
         json_object_update(*ret, now);
@@ -334,12 +359,9 @@ static void sample_all(struct stanch_engine *engine, struct stanch_soak *soak)
     soak->samples = stanch_alloc((soak->count + 1) * sizeof *soak->samples);
     for (size_t i = 0; i < soak->count; i++)
         soak->samples[i].soak = soak;
-    size_t count = soak->count;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < soak->count; i++)
         stanch_symptom__sample(engine, json_object_get(json_array_get(symptoms, i), "symptom"), on_sample,
                                &soak->samples[i]);
-    if (count == 0)
-        all_seen(soak);
 }
 
 int stanch_soak__due(struct stanch_engine *engine, const char *id)

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define READ_DEADLINE_MS 5000
+#define WHY_MAX          190
 
 struct stanch_watch {
     struct stanch_op *op;      /* NULL: a sample outside of a run */
@@ -46,6 +47,12 @@ static const char *judge(const struct stanch_watch *watch, double value)
     return watch->until ? "bad" : "between";
 }
 
+/* Cut between characters: it becomes part of an entry. */
+static void note_why(struct stanch_watch *watch, const char *why)
+{
+    (void)snprintf(watch->why, sizeof watch->why, "%.*s", (int)stanch_text_cut(why, WHY_MAX), why);
+}
+
 static void note_sample(struct stanch_watch *watch, const struct stanch_plugin_answer *answer)
 {
     watch->samples++;
@@ -54,13 +61,12 @@ static void note_sample(struct stanch_watch *watch, const struct stanch_plugin_a
     watch->value = NULL;
     (void)snprintf(watch->last, sizeof watch->last, "no_data");
     if (answer->outcome != STANCH_OUTCOME_DONE) {
-        (void)snprintf(watch->why, sizeof watch->why, "%.190s", answer->err.text);
+        note_why(watch, answer->err.text);
         return;
     }
     const json_t *value = json_object_get(answer->value, "value");
     if (stanch_json_bool(answer->value, "no_data", false) || !json_is_number(value)) {
-        (void)snprintf(watch->why, sizeof watch->why, "%.190s",
-                       stanch_json_str(answer->value, "why", "the answer has no number"));
+        note_why(watch, stanch_json_str(answer->value, "why", "the answer has no number"));
         return;
     }
     watch->value = json_deep_copy(value);

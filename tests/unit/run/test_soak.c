@@ -390,6 +390,25 @@ static void a_run_that_begins_meanwhile_is_measured_too(void **state)
     }
 }
 
+static void more_runs_of_the_same_cost_nothing_of_it(void **state)
+{
+    (void)state;
+    struct sim sim;
+    struct stanch_err err = {0};
+    sim_init(&sim, "low", NULL);
+    run_it(&sim, "R-1", "heal", symptom_of("metric", ""));
+    run_it(&sim, "R-2", "mend", symptom_of("get", "errors"));
+    assert_int_equal(resolve(&sim, "person:ada", NULL, &err), 0);
+    stanch_loop_sim_advance(sim.loop, 5 * MINUTE);
+    run_it(&sim, "R-3", "heal", symptom_of("metric", ""));
+    run_it(&sim, "R-4", "other", symptom_of("get", "errors"));
+    run_it(&sim, "R-5", "look", NULL);
+    stanch_loop_sim_advance(sim.loop, 5 * MINUTE);
+    assert_state(&sim, "incident", "INC-1", "resolved");
+    assert_non_null(strstr(entries(&sim, "incident.resolved").text, "other, mend: 0 (good is < 1)"));
+    sim_done(&sim);
+}
+
 static void merge_into(struct sim *sim, const char *into)
 {
     struct stanch_incidents *incidents;
@@ -515,6 +534,7 @@ int main(void)
         cmocka_unit_test(without_a_run_a_word_is_enough),
         cmocka_unit_test(two_symptoms_must_both_be_good),
         cmocka_unit_test(a_run_that_begins_meanwhile_is_measured_too),
+        cmocka_unit_test(more_runs_of_the_same_cost_nothing_of_it),
         cmocka_unit_test(an_incident_stands_for_those_that_were_merged_into_it),
         cmocka_unit_test(what_comes_into_force_meanwhile_is_not_passed_over),
         cmocka_unit_test(it_goes_on_while_all_is_stopped),
