@@ -51,7 +51,7 @@ int stanch_flow_test_source(struct stanch_flow *flow, const struct stanch_webhoo
  *   incident.declare    {"title","severity"?,"note"?} -> incident
  *   incident.set        {"incident","title"?,"severity"?,"state"?,"roles"?:{"ic":who}} -> incident
  *   incident.role       {"incident","role","person"?,"reason"?} -> incident (person left out: the caller takes it)
- *   incident.resolve    {"incident","reason"?} -> incident
+ *   incident.resolve    {"incident","reason"?} -> incident; without a reason it may be "monitoring" first (incident/soak.h)
  *   incident.note       {"incident","text"} -> entry      incident.decide  {"incident","text"} -> entry
  *   incident.merge      {"incident","into"} -> incident
  *   run.start           {"runbook","incident"?,"params"?:{},"title"?} -> run

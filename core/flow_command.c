@@ -66,10 +66,17 @@ static int incident_set(const struct command *c, struct stanch_err *err)
 
 static int incident_resolve(const struct command *c, struct stanch_err *err)
 {
+    const char *id = stanch_json_str(c->input, "incident", "");
     struct stanch_batch *batch = stanch_batch_new();
-    return finish_incident(
-        c, stanch_incident_resolve(c->flow->incidents, c->by, c->input, stanch_flow__now(c->flow), batch, err), batch,
-        err);
+    json_t *soak = NULL;
+    int rc = stanch_incident_resolve(c->flow->incidents, c->by, c->input, stanch_flow__now(c->flow), batch, &soak, err);
+    if (rc < 0 || !soak)
+        return finish_incident(c, rc, batch, err);
+    stanch_batch_free(batch);
+    rc = stanch_engine_soak(c->flow->engine, c->by, id, soak, err);
+    if (rc == 0)
+        stanch_reply__barrier(stanch_reply__new(c->flow, c->done, c->ctx, "incident", id));
+    return rc;
 }
 
 static int incident_note(const struct command *c, struct stanch_err *err)

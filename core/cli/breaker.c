@@ -6,9 +6,9 @@
 static int run_list(struct stanch_cli *cli)
 {
     bool all = stanch_cli__flag(cli, STANCH_CLI__ALL);
-    return stanch_cli__list(cli, all ? "/v1/breakers?open=all" : "/v1/breakers",
-                            "RUNBOOK TARGET STATE COUNT CLOSES LAST WHY", "runbook target state count closes^ step why",
-                            all ? "nothing was counted" : "no breaker is open");
+    return stanch_cli__list(
+        cli, all ? "/v1/breakers?open=all" : "/v1/breakers", "RUNBOOK TARGET STATE COUNT HOW CLOSES LAST WHY",
+        "runbook target state count tally closes^ step why", all ? "nothing was counted" : "no breaker is open");
 }
 
 static int run_close(struct stanch_cli *cli)

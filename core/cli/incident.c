@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include <string.h>
 
-#define FIELDS "id state severity title roles created runs events merged_into"
+#define FIELDS "id state soaking severity title roles created runs events merged_into"
 
 static int run_list(struct stanch_cli *cli)
 {
@@ -130,7 +130,7 @@ static int run_resolve(struct stanch_cli *cli)
 {
     STANCH_AUTO_FREE char *path = stanch_cli__path("/v1/incidents/%s", cli->args[0]);
     STANCH_AUTO_JSON json_t *body = json_pack("{s:s}", "state", "resolved");
-    stanch_json_set_str(body, "reason", stanch_cli__value(cli, STANCH_CLI__REASON));
+    stanch_json_set_str(body, "reason", stanch_cli__because(cli));
     return change(cli, "PATCH", path, body);
 }
 
@@ -171,7 +171,8 @@ const struct stanch_cli__command stanch_cli__incident_commands[] = {
     {"incident", "note", "INC TEXT", 2, 2, "", "add a note to its timeline", run_note},
     {"incident", "decide", "INC TEXT", 2, 2, "", "add a decision to its timeline", run_decide},
     {"incident", "merge", "INC INTO", 2, 2, "", "merge it into another one", run_merge},
-    {"incident", "resolve", "INC", 1, 1, "reason", "it is over", run_resolve},
+    {"incident", "resolve", "INC", 1, 1, "because reason",
+     "it is over: at once with --because, else when its symptoms stayed good", run_resolve},
     {"incident", "report", "INC", 1, 1, "", "the draft of its postmortem: Markdown, or --json", run_report},
     {0},
 };

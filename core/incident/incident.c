@@ -5,11 +5,13 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "incident/roles.h"
+#include "incident/soak.h"
 #include "timeline/journal.h"
 #include <string.h>
 
 #define KNOWN_MAX        256 /* correlations in one generation */
 #define REOPEN_WITHIN_MS (30LL * 60 * 1000)
+#define SOAK_FOR_MS      (10LL * 60 * 1000)
 #define MERGES_MAX       8 /* how far a merge is followed */
 
 struct stanch_incidents {
@@ -170,9 +172,9 @@ static void reopen(struct stanch_incidents *incidents, const char *incident, con
                    struct stanch_batch *batch)
 {
     stanch_batch_add(batch, incident, "incident.reopened", STANCH_BY_STANCH, NULL,
-                     json_pack("{s:s, s:s+, s:n, s:n}", "incident", incident, "reason",
+                     json_pack("{s:s, s:s+, s:n, s:n, s:n, s:n, s:n}", "incident", incident, "reason",
                                stanch_json_str(event, "name", "its alert"), " fires again", "resolved_ms",
-                               "left_in_force"));
+                               "left_in_force", "measured", "lasted", "samples"));
     json_object_set_new(incidents->draft, incident, json_true());
 }
 
@@ -294,34 +296,87 @@ int stanch_incident_set(struct stanch_incidents *incidents, const char *by, cons
         return stanch_err_set(err, STANCH_E_INVALID, "nothing to change: give title, severity, state or roles");
     }
     bool ended = !is_open(incidents, id);
+    if (state && strcmp(state, "monitoring") != 0 && json_object_get(doc, "soak"))
+        stanch_soak_end(data); /* it is not over: nobody waits for that any more */
     stanch_batch_add(batch, id, ended && state ? "incident.reopened" : "incident.changed", by, NULL, data);
     return 0;
 }
 
+/* Nothing may be in force without a word. ret_count: how many are */
+static int check_in_force(struct stanch_incidents *incidents, const json_t *doc, bool has_reason, size_t *ret_count,
+                          struct stanch_err *err)
+{
+    STANCH_AUTO_JSON json_t *in_force = NULL;
+    int rc = stanch_soak_in_force(incidents->journal, doc, &in_force, err);
+    if (rc < 0)
+        return rc;
+    *ret_count = json_array_size(in_force);
+    return *ret_count == 0 || has_reason
+               ? 0
+               : stanch_err_set(
+                     err, STANCH_E_CONFLICT,
+                     "%s still has %zu mitigation(s) in force (%s, ...): undo them, or give a reason to leave them",
+                     stanch_json_str(doc, "id", ""), *ret_count, json_string_value(json_array_get(in_force, 0)));
+}
+
+void stanch_incident_put_resolved(const char *id, const char *by, json_t *data, int64_t now_ms,
+                                  struct stanch_batch *batch)
+{
+    json_object_set_new(data, "incident", json_string(id));
+    json_object_set_new(data, "resolved_ms", json_integer(now_ms));
+    static const char *const of_before[] = {"reason", "measured", "lasted", "samples"}; /* opened again since */
+    for (size_t i = 0; i < sizeof of_before / sizeof *of_before; i++)
+        if (!json_object_get(data, of_before[i]))
+            json_object_set_new(data, of_before[i], json_null());
+    stanch_soak_end(data);
+    stanch_batch_add(batch, id, "incident.resolved", by, NULL, data);
+}
+
+/* What its symptoms must be for how long. ret NULL: no run began, so there is nothing that could tell. new */
+static int ask_for_soak(struct stanch_incidents *incidents, const char *by, const json_t *doc, json_t **ret,
+                        struct stanch_err *err)
+{
+    const char *id = stanch_json_str(doc, "id", "");
+    STANCH_AUTO_JSON json_t *symptoms = NULL;
+    int64_t runs = stanch_soak_runs(incidents->journal, doc), seen = 0;
+    int rc = stanch_soak_symptoms(incidents->journal, doc, &symptoms, &seen, err);
+    if (rc < 0 || (runs == 0 && seen == 0))
+        return rc;
+    if (json_array_size(symptoms) > 0) {
+        int64_t lasts_ms = stanch_json_int(incidents->config, "soak_for_ms", SOAK_FOR_MS);
+        *ret = stanch_soak_new(by, lasts_ms, seen, symptoms);
+        return 0;
+    }
+    if (seen < runs)
+        return stanch_err_set(err, STANCH_E_BUSY, "a run of %s is only beginning: try again", id);
+    return stanch_err_set(
+        err, STANCH_E_CONFLICT,
+        "nobody can measure whether %s is over: no runbook that ran for it declares a symptom. Say why "
+        "it is (--because)",
+        id);
+}
+
 int stanch_incident_resolve(struct stanch_incidents *incidents, const char *by, const json_t *input, int64_t now_ms,
-                            struct stanch_batch *batch, struct stanch_err *err)
+                            struct stanch_batch *batch, json_t **ret_soak, struct stanch_err *err)
 {
     STANCH_AUTO_JSON json_t *doc = open_incident(incidents, input, err);
     if (!doc)
         return err->code;
     const char *id = stanch_json_str(doc, "id", "");
-    const char *reason = stanch_json_str(input, "reason", NULL);
+    const char *reason = stanch_json_str(input, "reason", "");
+    size_t in_force = 0;
     if (!is_open(incidents, id))
         return stanch_err_set(err, STANCH_E_CONFLICT, "%s is %s already", id, stanch_json_str(doc, "state", ""));
-    struct stanch_noun_query query = {.noun = "mitigation", .chain = id, .open = 1, .limit = 100};
-    STANCH_AUTO_JSON json_t *in_force = NULL;
-    int rc = stanch_journal_list(incidents->journal, &query, &in_force, err);
-    if (rc < 0)
+    int rc = check_in_force(incidents, doc, *reason, &in_force, err);
+    if (rc == 0 && !*reason)
+        rc = ask_for_soak(incidents, by, doc, ret_soak, err);
+    if (rc < 0 || *ret_soak)
         return rc;
-    if (json_array_size(in_force) && !(reason && *reason))
-        return stanch_err_set(
-            err, STANCH_E_CONFLICT,
-            "%s still has %zu mitigation(s) in force (%s, ...): undo them, or give a reason to leave them", id,
-            json_array_size(in_force), stanch_json_str(json_array_get(in_force, 0), "id", ""));
-    json_t *data = json_pack("{s:s, s:I, s:I}", "incident", id, "left_in_force", (json_int_t)json_array_size(in_force),
-                             "resolved_ms", (json_int_t)now_ms);
-    stanch_json_set_str(data, "reason", reason);
-    stanch_batch_add(batch, id, "incident.resolved", by, NULL, data);
+    json_t *data = json_pack("{s:I}", "left_in_force", (json_int_t)in_force);
+    stanch_json_set_str(data, "reason", *reason ? reason : NULL);
+    if (!*reason)
+        json_object_set_new(data, "measured", json_string("nothing, for no runbook ran for it"));
+    stanch_incident_put_resolved(id, by, data, now_ms, batch);
     return 0;
 }
 
@@ -352,8 +407,14 @@ int stanch_incident_merge(struct stanch_incidents *incidents, const char *by, co
     if (strcmp(id, into) == 0 || !is_open(incidents, id) || !is_open(incidents, into))
         return stanch_err_set(err, STANCH_E_CONFLICT,
                               "%s cannot be merged into %s: both must be open, and not the same", id, into);
-    stanch_batch_add(batch, id, "incident.merged", by, NULL, json_pack("{s:s, s:s}", "incident", id, "into", into));
+    json_t *data = json_pack("{s:s, s:s}", "incident", id, "into", into);
+    stanch_soak_end(data);
+    stanch_batch_add(batch, id, "incident.merged", by, NULL, data);
+    STANCH_AUTO_JSON json_t *with_it = stanch_incident_chains(doc);
+    json_t *absorbed = stanch_incident_chains(other);
+    json_array_remove(absorbed, 0);
+    json_array_extend(absorbed, with_it);
     stanch_batch_add(batch, into, "incident.absorbed", by, NULL,
-                     json_pack("{s:s, s:s}", "incident", into, "merged", id));
+                     json_pack("{s:s, s:s, s:o}", "incident", into, "merged", id, "absorbed", absorbed));
     return 0;
 }

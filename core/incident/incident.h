@@ -17,7 +17,7 @@ struct stanch_people;
 struct stanch_roster;
 
 /** config:
- * {"correlate":[label],"join_within_ms":n,"reopen_within_ms":n,"declare_from":"sev3",
+ * {"correlate":[label],"join_within_ms":n,"reopen_within_ms":n,"soak_for_ms":n,"declare_from":"sev3",
  *  "severity":{"label","map":{},"otherwise","sources":{}}}; copied. people: borrowed, must outlive it; NULL: no people file, so
  *  nobody is given a role (roles.h). roster: copied; NULL: the people file alone says who is on call. ret: new. */
 int stanch_incidents_new(struct stanch_journal *journal, const json_t *config, const struct stanch_people *people,
@@ -42,9 +42,15 @@ int stanch_incident_declare(struct stanch_incidents *incidents, const char *by, 
 /** {"incident","title"?,"severity"?,"state"?,"roles"?} */
 int stanch_incident_set(struct stanch_incidents *incidents, const char *by, const json_t *input,
                         struct stanch_batch *batch, struct stanch_err *err);
-/** Refused while mitigations are in force, unless a reason is given. */
+/** It is over. Refused while mitigations are in force, unless a reason is given. With a reason, or when no run began in it, its
+ * entry is put into the batch. Else its symptoms must be good for a while: ret_soak (NULL before) is what stanch_engine_soak
+ * takes, and nothing is put; new. returns 0 | STANCH_E_NOT_FOUND | STANCH_E_CONFLICT (it is over, something is in force, no
+ * runbook of it has a symptom) | STANCH_E_BUSY (a run of it is only beginning) | what the journal said */
 int stanch_incident_resolve(struct stanch_incidents *incidents, const char *by, const json_t *input, int64_t now_ms,
-                            struct stanch_batch *batch, struct stanch_err *err);
+                            struct stanch_batch *batch, json_t **ret_soak, struct stanch_err *err);
+/** Put incident.resolved into the batch. data: {"left_in_force","reason"?,"measured"?,...}; taken */
+void stanch_incident_put_resolved(const char *id, const char *by, json_t *data, int64_t now_ms,
+                                  struct stanch_batch *batch);
 /** kind: "incident.noted" or "incident.decided". */
 int stanch_incident_say(struct stanch_incidents *incidents, const char *by, const char *kind, const json_t *input,
                         struct stanch_batch *batch, struct stanch_err *err);

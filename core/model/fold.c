@@ -187,6 +187,8 @@ int64_t stanch_fold_due(const char *noun, const json_t *doc)
         return due_of_run(doc);
     if (strcmp(noun, "approval") == 0)
         return stanch_json_int(doc, "remind_due_ms", stanch_fold_expiry(doc));
+    if (strcmp(noun, "incident") == 0)
+        return stanch_json_int(json_object_get(doc, "soaked"), "due_ms", STANCH_DUE_NEVER);
     if (strcmp(noun, "hold") == 0)
         return stanch_json_int(doc, "due_ms", STANCH_DUE_NEVER);
     if (strcmp(noun, "breaker") == 0)

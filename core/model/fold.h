@@ -27,7 +27,7 @@ struct stanch_fold_port {
  *   run         0; one that rests: its wake_ms, or never; STANCH_DUE_QUEUED before it has begun   approval    its reminder,
  *              then its expiry
  *   mitigation  the end of its lease; 0 while its undo is ordered or out      hold  its end
- *   breaker     when it closes by itself */
+ *   breaker     when it closes by itself                  incident  one that is watched: the next sample of its symptoms */
 int64_t stanch_fold_due(const char *noun, const json_t *doc);
 /** When a question is over; STANCH_DUE_NEVER: it has no end. approval: its document, or NULL */
 int64_t stanch_fold_expiry(const json_t *approval);

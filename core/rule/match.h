@@ -52,4 +52,10 @@ int stanch_params_check(const json_t *params, struct stanch_err *err);
  *  returns 1 holds | 0 holds not | STANCH_E_INVALID */
 int stanch_range_holds(const char *range, double value, struct stanch_err *err);
 
+/** What moves by less than this is what it was: a share of the larger of the value before and the bad range's own number. */
+#define STANCH_WORSE_BY 0.05
+/** Is `after` further into the bad direction than `before`? Up for "> 5", down for "< 5", away from 5 for "!= 5", towards it for
+ *  "== 5". false too for what is no range. */
+bool stanch_range_is_worse(const char *bad, double before, double after);
+
 #endif

@@ -131,7 +131,7 @@ static void end_failed(struct stanch_op *op, const struct stanch_err *why, struc
     stanch_targets_release(op->engine->targets, &op->hold);
     settle(op, batch);
     if (!is_stanchs_own(why->code))
-        stanch_breaker__failed(op, stanch_action__of(op)->plan, why->text, batch);
+        stanch_breaker__failed(op, stanch_action__of(op)->plan, STANCH_BREAKER_FAILED, why->text, batch);
     STANCH_AUTO_FREE char *text =
         stanch_asprintf("%s.%s: %s", stanch_action__instance(op), stanch_action__name(op), why->text);
     stanch_op__answer(op, batch, stanch_op__error(stanch_err_word(why->code), text));
@@ -196,7 +196,8 @@ void stanch_action__told(struct stanch_op *op, const char *decision, const char 
                                                   stanch_action__name(op), by, *note ? ": " : "", note);
     settle(op, batch);
     if (strcmp(decision, "did-not") == 0)
-        stanch_breaker__failed(op, stanch_action__of(op)->plan, "a person says that it did not happen", batch);
+        stanch_breaker__failed(op, stanch_action__of(op)->plan, STANCH_BREAKER_FAILED,
+                               "a person says that it did not happen", batch);
     if (strcmp(decision, "abandon") == 0 && op->run) {
         stanch_engine__append(op->engine, batch, NULL, NULL, NULL);
         stanch_run__end(op->run, "run.cancelled", by, json_pack("{s:s}", "why", "abandoned after an unknown outcome"));
@@ -321,7 +322,7 @@ void stanch_action__recover_effect(struct stanch_op *op, const json_t *doc)
     }
     const char *failed = stanch_json_str(doc, "why", "it failed");
     struct stanch_batch *batch = stanch_batch_new();
-    stanch_breaker__failed(op, action->plan, failed, batch);
+    stanch_breaker__failed(op, action->plan, STANCH_BREAKER_FAILED, failed, batch);
     stanch_op__answer(op, batch, stanch_op__error(stanch_json_str(doc, "kind", "remote"), failed));
 }
 

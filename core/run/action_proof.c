@@ -61,7 +61,8 @@ static void on_verified(void *ctx, const struct stanch_plugin_answer *answer)
         json_object_set_new(data, "why", json_string(answer->err.text));
     stanch_batch_add(batch, op->chain, "action.verified", STANCH_BY_STANCH, op->run_id, data);
     if (!holds)
-        stanch_breaker__failed(op, stanch_action__of(op)->plan, "reading it back does not show its effect", batch);
+        stanch_breaker__failed(op, stanch_action__of(op)->plan, STANCH_BREAKER_UNVERIFIED,
+                               "reading it back does not show its effect", batch);
     stanch_engine__append(op->engine, batch, NULL, NULL, NULL);
     stanch_action__answer_done(op, holds);
 }

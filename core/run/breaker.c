@@ -4,6 +4,8 @@
 #include "base/times.h"
 #include <string.h>
 
+#define WHY_MAX 120 /* bytes of what did not help, in a question */
+
 static const struct stanch_guard_breaker *rule_of(const struct stanch_engine *engine)
 {
     return &stanch_policy_guards(engine->policy)->breaker;
@@ -48,8 +50,13 @@ static void note(struct stanch_engine *engine, const char *chain, const char *ru
 
 /* ---- counting ---- */
 
+/* What did not help, and what showed it. */
+struct failure {
+    const char *step, *how, *why;
+};
+
 /* What still counts, and this one. new */
-static json_t *add_failure(struct stanch_engine *engine, const json_t *doc, const char *step, const char *why)
+static json_t *add_failure(struct stanch_engine *engine, const json_t *doc, const struct failure *failure)
 {
     const struct stanch_guard_breaker *rule = rule_of(engine);
     int64_t now = stanch_engine__steady(engine);
@@ -60,25 +67,59 @@ static json_t *add_failure(struct stanch_engine *engine, const json_t *doc, cons
             json_array_append(failures, json_array_get(before, i));
     while ((int64_t)json_array_size(failures) >= rule->after)
         json_array_remove(failures, 0);
-    json_array_append_new(failures, json_pack("{s:I, s:s, s:s}", "at_ms", (json_int_t)now, "step", step, "why", why));
+    json_array_append_new(failures, json_pack("{s:I, s:s, s:s, s:s}", "at_ms", (json_int_t)now, "step", failure->step,
+                                              "how", failure->how, "why", failure->why));
     return failures;
 }
 
-static void count_one(const struct stanch_op *op, const char *runbook, const char *target, const char *step,
-                      const char *why, struct stanch_batch *batch)
+/* {how: n}; new */
+static json_t *count_each(const json_t *failures)
+{
+    json_t *counts = json_object();
+    for (size_t i = 0; i < json_array_size(failures); i++) {
+        const char *how = stanch_json_str(json_array_get(failures, i), "how", NULL);
+        if (how) /* one of an earlier release does not say */
+            json_object_set_new(counts, how, json_integer(stanch_json_int(counts, how, 0) + 1));
+    }
+    return counts;
+}
+
+/* "2 worse, 1 without effect"; new */
+static char *tally(const json_t *counts)
+{
+    static const struct {
+        const char *how, *text;
+    } ways[] = {{"worse", "worse"},
+                {"no_effect", "without effect"},
+                {"no_data", "without data"},
+                {STANCH_BREAKER_FAILED, "failed"},
+                {STANCH_BREAKER_UNVERIFIED, "unverified"}};
+    struct stanch_buf out = {0};
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        int64_t count = stanch_json_int(counts, ways[i].how, 0);
+        if (count > 0)
+            stanch_buf_printf(&out, "%s%lld %s", out.len ? ", " : "", (long long)count, ways[i].text);
+    }
+    return stanch_buf_take(&out);
+}
+
+static void count_one(const struct stanch_op *op, const char *runbook, const char *target,
+                      const struct failure *failure, struct stanch_batch *batch)
 {
     struct stanch_engine *engine = op->engine;
     const struct stanch_guard_breaker *rule = rule_of(engine);
     STANCH_AUTO_FREE char *id = id_of(runbook, target);
     STANCH_AUTO_JSON json_t *doc = stanch_journal_see(engine->journal, "breaker", id);
-    json_t *failures = add_failure(engine, doc, step, why);
+    json_t *failures = add_failure(engine, doc, failure), *counts = count_each(failures);
+    STANCH_AUTO_FREE char *told = tally(counts);
     bool opens = (int64_t)json_array_size(failures) >= rule->after || holds(engine, doc);
     char within[32], lasts[32];
     stanch_duration_text(rule->within_ms, within);
     stanch_duration_text(rule->closes_after_ms, lasts);
-    json_t *data = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:o, s:n}", "breaker", id, "runbook", runbook,
-                             "target", target, "step", step, "why", why, "within", within, "count",
-                             (json_int_t)json_array_size(failures), "failures", failures, "closed_why");
+    json_t *data = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:o, s:o, s:s, s:n}", "breaker", id, "runbook",
+                             runbook, "target", target, "step", failure->step, "how", failure->how, "why", failure->why,
+                             "within", within, "count", (json_int_t)json_array_size(failures), "failures", failures,
+                             "counts", counts, "tally", told, "closed_why");
     if (opens) {
         int64_t now = stanch_engine__steady(engine), closes_ms = now + rule->closes_after_ms;
         json_object_set_new(data, "opened_ms", json_integer(now));
@@ -86,8 +127,8 @@ static void count_one(const struct stanch_op *op, const char *runbook, const cha
         json_object_set_new(data, "lasts", json_string(lasts));
         json_object_set_new(data, "opened_in", json_string(op->chain));
         note(engine, op->chain, op->run_id, STANCH_BY_STANCH, runbook, target, "open",
-             stanch_asprintf("%zu mitigations did not help within %s, the last %s: %s. For %s the next one asks",
-                             json_array_size(failures), within, step, why, lasts),
+             stanch_asprintf("%zu mitigations did not help within %s, the last %s: %s (%s). For %s the next one asks",
+                             json_array_size(failures), within, failure->step, failure->why, told, lasts),
              batch);
         stanch_engine__count(engine, "breakers_opened");
         stanch_engine__due(engine, closes_ms);
@@ -96,16 +137,20 @@ static void count_one(const struct stanch_op *op, const char *runbook, const cha
                      op->run_id, data);
 }
 
-void stanch_breaker__failed(const struct stanch_op *op, const json_t *plan, const char *why, struct stanch_batch *batch)
+void stanch_breaker__failed(const struct stanch_op *op, const json_t *plan, const char *how, const char *why,
+                            struct stanch_batch *batch)
 {
     const json_t *targets = json_object_get(plan, "targets");
+    const struct failure failure = {op->id, how, why};
+    STANCH_AUTO_FREE char *counter = stanch_asprintf("mitigations_%s", how);
+    stanch_engine__count(op->engine, counter);
     if (!rule_of(op->engine)->on)
         return;
     STANCH_AUTO_FREE char *runbook = runbook_of(op);
     for (size_t i = 0; i < json_array_size(targets); i++) {
         const char *target = json_string_value(json_array_get(targets, i));
         if (target && *runbook)
-            count_one(op, runbook, target, op->id, why, batch);
+            count_one(op, runbook, target, &failure, batch);
     }
 }
 
@@ -117,9 +162,9 @@ static void close_one(struct stanch_engine *engine, const json_t *doc, const cha
     bool was_open = is_state(doc, "open");
     const char *runbook = stanch_json_str(doc, "runbook", ""), *target = stanch_json_str(doc, "target", "");
     stanch_batch_add(batch, STANCH_CHAIN_NONE, was_open ? "breaker.closed" : "breaker.cleared", by, run,
-                     json_pack("{s:s, s:s, s:s, s:s, s:n, s:n, s:i}", "breaker", stanch_json_str(doc, "id", ""),
-                               "runbook", runbook, "target", target, "closed_why", why, "failures", "closes_ms",
-                               "count", 0));
+                     json_pack("{s:s, s:s, s:s, s:s, s:n, s:n, s:n, s:n, s:i}", "breaker",
+                               stanch_json_str(doc, "id", ""), "runbook", runbook, "target", target, "closed_why", why,
+                               "failures", "closes_ms", "counts", "tally", "count", 0));
     if (was_open)
         note(engine, stanch_json_str(doc, "opened_in", ""), run, by, runbook, target, "closed",
              stanch_asprintf("%s", why), batch);
@@ -221,24 +266,26 @@ static json_t *judged(const struct stanch_op *op)
     return found;
 }
 
-void stanch_breaker__verified(const struct stanch_op *op, const char *result, struct stanch_batch *batch)
+void stanch_breaker__verified(const struct stanch_op *op, const char *result, const struct stanch_verdict *verdict,
+                              struct stanch_batch *batch)
 {
     const char *target;
     json_t *step;
-    if (!op->run || !rule_of(op->engine)->on)
+    if (verdict->counter)
+        stanch_engine__count(op->engine, verdict->counter);
+    if (!op->run || !verdict->word || !rule_of(op->engine)->on)
         return;
     bool good = strcmp(result, "good") == 0;
     STANCH_AUTO_FREE char *runbook = runbook_of(op);
     STANCH_AUTO_JSON json_t *found = judged(op);
-    STANCH_AUTO_FREE char *why = stanch_asprintf(
-        "the symptom is %s after it", strcmp(result, "no_data") == 0 ? "without data, so nobody can tell," : result);
+    STANCH_AUTO_FREE char *why = stanch_verdict__why(verdict);
     json_object_foreach(found, target, step)
     {
         const char *id = json_string_value(step);
         if (good)
             close_helped(op, target, id, was_approved(op, id), "helped: the symptom is good", batch);
         else if (*runbook)
-            count_one(op, runbook, target, id, why, batch);
+            count_one(op, runbook, target, &(struct failure){id, verdict->word, why}, batch);
     }
 }
 
@@ -258,14 +305,16 @@ void stanch_breaker__check(const struct stanch_op *op, const json_t *plan, struc
         if (!holds(engine, doc))
             continue;
         char left[32];
+        const char *why = stanch_json_str(doc, "why", "");
         stanch_duration_text((stanch_json_int(doc, "closes_ms", 0) - stanch_engine__steady(engine) + 999) / 1000 * 1000,
                              left);
         stanch_gate__guard(
             gate, "breaker",
             "the breaker of %.64s on %.80s is open: %lld mitigations did not help within %.20s, the last "
-            "%.40s: %.80s; it closes in %s",
+            "%.40s: %.*s (%.100s); it closes in %s",
             runbook, target, (long long)stanch_json_int(doc, "count", 0), stanch_json_str(doc, "within", ""),
-            stanch_json_str(doc, "step", ""), stanch_json_str(doc, "why", ""), left);
+            stanch_json_str(doc, "step", ""), (int)stanch_text_cut(why, WHY_MAX), why,
+            stanch_json_str(doc, "tally", "of an earlier release"), left);
         return;
     }
 }

@@ -1,4 +1,4 @@
-/* due.c: what is due, out of the journal: runs that rested, questions, leases, holds. One timer, for the earliest of them; none
+/* due.c: what is due, out of the journal: runs that rested, questions, leases, holds, soaks. One timer, for the earliest of them; none
  * is kept in memory. What is due is looked at in pages, so that ten thousand at once do not hold up the loop.
  *
  *   alarm --> barrier: all that was appended before is committed --> pages of what is due --> the next alarm
@@ -33,7 +33,8 @@ static const struct {
              {"approval", stanch_approval__due},
              {"mitigation", end_lease},
              {"hold", stanch_by_hand__expire},
-             {"breaker", stanch_breaker__lapse}};
+             {"breaker", stanch_breaker__lapse},
+             {"incident", stanch_soak__due}};
 #define NOUNS (sizeof nouns / sizeof *nouns)
 
 struct sweep {

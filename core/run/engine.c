@@ -130,6 +130,7 @@ void stanch_engine_free(struct stanch_engine *engine)
     stanch_ready__free_all(engine);
     stanch_symptom__free_all(engine);
     stanch_mitigation__free_all(engine);
+    stanch_soak__free_all(engine);
     stanch_limits__free_all(engine);
     stanch_targets_free(engine->targets);
     stanch_revision_free(engine->revision);

@@ -9,6 +9,7 @@
  *                  +-- action.c   action: read; or plan -> gate.c -> (approval.c) -> target.c -> effect.c
  *                  |   (and action_*.c, act.c: action.h)  \-- limits.c, breaker.c, autonomy.c
  *                  +-- undo.c     undo of a mitigation: by a run, a person, a lease end; undo_effect.c: from its intent on
+ *   soak.c         an incident's symptoms, sampled until they were good for a while
  *   by_hand.c      what people hold by hand: the gate asks      in_force.c  and for what others have in force there
  *
  * A run that waits costs disk only (rest.c): in memory are the runs that are under way, and nothing of the others.
@@ -137,6 +138,7 @@ struct stanch_lease; /* mitigation.c: a lease that has ended and whose symptom i
 struct stanch_ready; /* ready.c: runs that wait for a worker, by id */
 struct stanch_watch; /* symptom.c */
 struct stanch_sent;  /* limits.c */
+struct stanch_soak;  /* soak.c: an incident whose symptoms are asked for */
 
 struct stanch_engine {
     struct stanch_loop *loop;
@@ -162,7 +164,8 @@ struct stanch_engine {
     int64_t alarm_ms;          /* when the timer below fires */
     struct stanch_timer *alarm;
     bool is_sweeping;
-    struct stanch_watch *samples;           /* outside of runs */
+    struct stanch_watch *samples; /* outside of runs */
+    struct stanch_soak *soaks;
     struct stanch_revision_files *revision; /* cache of one */
     char instances_hex[65];                 /* cache of one: what a run's plugins declared when it began */
     json_t *instances;
@@ -438,11 +441,17 @@ void stanch_mitigation__free_all(struct stanch_engine *engine);
 json_t *stanch_mitigation__of_run(const struct stanch_run *run);
 
 /* symptom.c */
-/** One sample of a symptom outside of a run (a lease end). on_sample: once: "good", "bad", "between",
- * "no_data". */
+/** One sample of a symptom outside of a run (a lease end, a soak). on_sample: once: "good", "bad", "between",
+ * "no_data"; value: NULL without data, then why says why. */
 void stanch_symptom__sample(struct stanch_engine *engine, const json_t *symptom,
-                            void (*on_sample)(void *ctx, const char *result, const json_t *value), void *ctx);
+                            void (*on_sample)(void *ctx, const char *result, const json_t *value, const char *why),
+                            void *ctx);
 void stanch_symptom__free_all(struct stanch_engine *engine);
+
+/* soak.c */
+/** The symptoms of an incident are to be asked for, unless it is over. returns 0 | what the journal said: try again */
+int stanch_soak__due(struct stanch_engine *engine, const char *id);
+void stanch_soak__free_all(struct stanch_engine *engine);
 
 /** SHA-256 of what an approval binds (PROMISES.md 1.4). */
 int stanch_plan__digest(const char *instance, const char *action, const char *class, const json_t *args,

@@ -150,10 +150,10 @@ void stanch_mitigation__keep_and_ask(struct stanch_engine *engine, const json_t 
     stanch_engine__append(engine, batch, NULL, NULL, NULL);
 }
 
-static void on_lease_sample(void *ctx, const char *result, const json_t *value)
+static void on_lease_sample(void *ctx, const char *result, const json_t *value, const char *no_data)
 {
     struct stanch_lease *lease = ctx;
-    (void)value;
+    (void)value, (void)no_data;
     struct stanch_engine *engine = lease->engine;
     bool forgotten = lease->forgotten;
     STANCH_AUTO_JSON json_t *doc = stanch_journal_get(engine->journal, STANCH_VIEW_APPENDED, "mitigation", lease->id);

@@ -126,6 +126,11 @@ int stanch_engine_undo(struct stanch_engine *engine, const char *by, const char 
  *  back | STANCH_E_INVALID */
 int stanch_engine_extend(struct stanch_engine *engine, const char *by, const char *mitigation, int64_t for_ms,
                          const char *reason, struct stanch_batch *batch, struct stanch_err *err);
+/** An incident is resolved once its symptoms were good for a while, in the name of `by`; until then it is "monitoring", and they
+ *  are sampled. soak: as stanch_incident_resolve gives it; taken. It goes on in the name of who asked first. returns 0 | what the
+ *  journal says */
+int stanch_engine_soak(struct stanch_engine *engine, const char *by, const char *incident, json_t *soak,
+                       struct stanch_err *err);
 /** A hold by hand, as somebody asks for it. */
 struct stanch_hold_words {
     const char *by;

@@ -7,11 +7,13 @@
  *                         +------/      time over: "bad" or "no_data", as the last sample was
  */
 #include "run/breaker.h"
+#include "run/verdict.h"
 #include "base/mem.h"
 #include "rule/match.h"
 #include <string.h>
 
 #define READ_DEADLINE_MS 5000
+#define WHY_MAX          190
 
 struct stanch_watch {
     struct stanch_op *op;      /* NULL: a sample outside of a run */
@@ -27,7 +29,7 @@ struct stanch_watch {
     char why[200];
     bool once;
     bool until; /* wait_for: the range is `until`, the results are held, timeout */
-    void (*on_sample)(void *ctx, const char *result, const json_t *value);
+    void (*on_sample)(void *ctx, const char *result, const json_t *value, const char *why);
     void *ctx;
 };
 
@@ -45,6 +47,12 @@ static const char *judge(const struct stanch_watch *watch, double value)
     return watch->until ? "bad" : "between";
 }
 
+/* Cut between characters: it becomes part of an entry. */
+static void note_why(struct stanch_watch *watch, const char *why)
+{
+    (void)snprintf(watch->why, sizeof watch->why, "%.*s", (int)stanch_text_cut(why, WHY_MAX), why);
+}
+
 static void note_sample(struct stanch_watch *watch, const struct stanch_plugin_answer *answer)
 {
     watch->samples++;
@@ -53,13 +61,12 @@ static void note_sample(struct stanch_watch *watch, const struct stanch_plugin_a
     watch->value = NULL;
     (void)snprintf(watch->last, sizeof watch->last, "no_data");
     if (answer->outcome != STANCH_OUTCOME_DONE) {
-        (void)snprintf(watch->why, sizeof watch->why, "%.190s", answer->err.text);
+        note_why(watch, answer->err.text);
         return;
     }
     const json_t *value = json_object_get(answer->value, "value");
     if (stanch_json_bool(answer->value, "no_data", false) || !json_is_number(value)) {
-        (void)snprintf(watch->why, sizeof watch->why, "%.190s",
-                       stanch_json_str(answer->value, "why", "the answer has no number"));
+        note_why(watch, stanch_json_str(answer->value, "why", "the answer has no number"));
         return;
     }
     watch->value = json_deep_copy(value);
@@ -96,11 +103,21 @@ static void drop(struct stanch_watch *watch)
     free(watch);
 }
 
+/* What it says of what the run did: in the answer, so that a replay is told the same. */
+static void tell_verdict(const struct stanch_verdict *verdict, json_t *ok)
+{
+    if (!verdict->word)
+        return;
+    json_object_set_new(ok, "verdict", json_string(verdict->word));
+    if (verdict->sampled)
+        json_object_set_new(ok, "before", json_deep_copy(verdict->sampled));
+}
+
 static void finish(struct stanch_watch *watch, const char *result)
 {
     struct stanch_op *op = watch->op;
     if (!op) {
-        watch->on_sample(watch->ctx, result, watch->value);
+        watch->on_sample(watch->ctx, result, watch->value, watch->why);
         drop(watch);
         return;
     }
@@ -111,11 +128,18 @@ static void finish(struct stanch_watch *watch, const char *result)
     remember(watch, op->run);
     json_t *answer = json_pack("{s:{s:s, s:o, s:I}}", "ok", "result", result, "value", watch_value(watch), "samples",
                                (json_int_t)watch->samples);
+    json_t *ok = json_object_get(answer, "ok");
     if (watch->why[0])
-        json_object_set_new(json_object_get(answer, "ok"), "why", json_string(watch->why));
+        json_object_set_new(ok, "why", json_string(watch->why));
+    struct stanch_verdict verdict = {0};
+    if (!watch->once && !watch->until)
+        stanch_verdict__find(op, result, watch->value, &verdict);
+    tell_verdict(&verdict, ok);
     struct stanch_batch *batch = stanch_batch_new();
     stanch_op__ask(op, batch, NULL);
-    json_t *data = json_deep_copy(json_object_get(answer, "ok"));
+    json_t *data = json_deep_copy(ok);
+    STANCH_AUTO_FREE char *said = stanch_verdict__said(&verdict);
+    stanch_json_set_str(data, "said", said);
     json_object_set_new(data, "step", json_string(op->id));
     json_object_set_new(data, "took_ms", json_integer(stanch_loop_mono_ms(watch->engine->loop) - watch->began_mono_ms));
     json_object_set_new(data, "good",
@@ -123,7 +147,7 @@ static void finish(struct stanch_watch *watch, const char *result)
     stanch_batch_add(batch, op->chain, watch->once ? "step.checked" : "step.verified", STANCH_BY_STANCH, op->run_id,
                      data);
     if (!watch->once && !watch->until)
-        stanch_breaker__verified(op, result, batch);
+        stanch_breaker__verified(op, result, &verdict, batch);
     stanch_op__answer(op, batch, answer);
 }
 
@@ -240,7 +264,8 @@ static void start_watch(struct stanch_op *op, bool once, bool until)
 }
 
 void stanch_symptom__sample(struct stanch_engine *engine, const json_t *symptom,
-                            void (*on_sample)(void *ctx, const char *result, const json_t *value), void *ctx)
+                            void (*on_sample)(void *ctx, const char *result, const json_t *value, const char *why),
+                            void *ctx)
 {
     struct stanch_watch *watch = STANCH_NEW(struct stanch_watch);
     watch->engine = engine;

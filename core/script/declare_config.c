@@ -122,10 +122,10 @@ static void read_paging(struct stanch_check *check, int idx, const struct stanch
 /* ---- sections ---- */
 
 static const struct stanch_bounds poll_bounds = {0, 86400e3}, deadline_bounds = {1000, 600e3},
-                                  join_bounds = {0, 7 * 86400e3}, expires_bounds = {1000, 86400e3},
-                                  fresh_bounds = {1000, 86400e3}, drain_bounds = {0, 600e3}, runs_bounds = {1, 10000},
-                                  steps_bounds = {1, 100000}, rate_bounds = {1, 1000000},
-                                  body_bounds = {1024, 64 << 20}, queue_bounds = {0, 10000},
+                                  join_bounds = {0, 7 * 86400e3}, soak_bounds = {0, 86400e3},
+                                  expires_bounds = {1000, 86400e3}, fresh_bounds = {1000, 86400e3},
+                                  drain_bounds = {0, 600e3}, runs_bounds = {1, 10000}, steps_bounds = {1, 100000},
+                                  rate_bounds = {1, 1000000}, body_bounds = {1024, 64 << 20}, queue_bounds = {0, 10000},
                                   quiet_bounds = {1000, 86400e3}, every_bounds = {1000, 7 * 86400e3};
 
 const struct stanch_section stanch_section_repository = {
@@ -197,6 +197,9 @@ const struct stanch_section stanch_section_incidents = {
          "how long after its last event an open incident takes another one in"},
         {"reopen_within", "reopen_within_ms", stanch_read_duration, &join_bounds, "\"30m\"", false, "duration",
          "how long after it was resolved an incident is opened again when its alert fires anew; \"0s\": never"},
+        {"soak_for", "soak_for_ms", stanch_read_duration, &soak_bounds, "\"10m\"", false, "duration",
+         "how long the symptoms of its runs must stay good before an incident is resolved without a reason; at most "
+         "24h"},
         {"declare_from", NULL, stanch_read_word, stanch_words_severity, "\"sev4\"", false, "\"sev1\" to \"sev4\"",
          "the lightest severity that opens an incident by itself"},
         {"severity", NULL, stanch_read_section, &stanch_section_severity, "{}", false, "table", "see below"},

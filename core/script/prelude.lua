@@ -170,17 +170,23 @@ local function symptom_of(given, what)
   return plain
 end
 
-local function measure(op)
-  return function(symptom)
-    need_run(op)
-    local answer = want(op, { symptom = symptom_of(symptom, op) })
-    local value = answer.value
-    if value == globals.null then value = nil end
-    return answer.result, value
-  end
+-- result, value; of a verify after something was done also what it says of that, and the value before
+local function measure(op, symptom)
+  need_run(op)
+  local answer = want(op, { symptom = symptom_of(symptom, op) })
+  local value = answer.value
+  if value == globals.null then value = nil end
+  return answer.result, value, answer.verdict, answer.before
 end
-local verify, check = measure "verify", measure "check"
-globals.verify, globals.check = verify, check
+function globals.check(symptom)
+  local result, value = measure("check", symptom)
+  return result, value
+end
+function globals.verify(symptom)
+  local result, value, verdict = measure("verify", symptom)
+  if verdict == nil then return result, value end -- an answer of an earlier release has none: what came of it stays
+  return result, value, verdict
+end
 
 function globals.wait_for(spec)
   need_run "wait_for"
@@ -249,14 +255,25 @@ local function shown(result, value)
   return result .. (value ~= nil and " (" .. text(value) .. ")" or "")
 end
 
--- Run one rung. Returns "good" or why not; what it applied and did not help is undone.
+local failures = { worse = " made it worse", no_effect = " had no effect" }
+
+-- What came of a rung that did not help, and why it is undone. An answer of an earlier release says no verdict: then the words are
+-- those of that release, for they are wants, and are replayed.
+local function tell_failure(name, result, value, verdict, before)
+  local why = name .. (failures[verdict] or " did not help")
+  globals.note(why .. ": the symptom is " .. shown(result, value) .. (before ~= nil and ", it was " .. text(before) or ""))
+  return why
+end
+
+-- Run one rung. Returns "good" or why not, the value and the verdict; what it applied and did not help is undone.
 local function climb(name, body)
   local thread = host.current()
   local outer, applied = collectors[thread], {}
   collectors[thread] = applied
   local ok, failure = pcall(body)
   collectors[thread] = outer
-  local result, value
+  local result, value, verdict, before
+  local why = name .. " did not help"
   if not ok then
     globals.note(name .. " failed: " .. text(failure))
   end
@@ -266,19 +283,19 @@ local function climb(name, body)
     return "observed"
   end
   if ok or #applied > 0 then
-    result, value = verify()
+    result, value, verdict, before = measure "verify"
     if result == "good" then
       for _, handle in ipairs(applied) do collect(handle) end
       globals.note(name .. " helped: the symptom is " .. shown(result, value))
-      return "good", value
+      return "good", value, verdict
     end
-    globals.note(name .. " did not help: the symptom is " .. shown(result, value))
+    why = tell_failure(name, result, value, verdict, before)
   end
   for i = #applied, 1, -1 do
-    local undone, why = pcall(globals.undo, applied[i], name .. " did not help")
-    if not undone then globals.note(text(applied[i]) .. " could not be undone: " .. text(why)) end
+    local undone, problem = pcall(globals.undo, applied[i], why)
+    if not undone then globals.note(text(applied[i]) .. " could not be undone: " .. text(problem)) end
   end
-  return result or "failed", value
+  return result or "failed", value, verdict
 end
 
 function globals.ladder(spec)
@@ -293,7 +310,7 @@ function globals.ladder(spec)
     end
   end
   if count == 0 then raise("invalid", "ladder: there is no rung") end
-  local result, value = check(nil)
+  local result, value, verdict = measure "check"
   if result == "good" then
     globals.note("the symptom is good already" .. (value ~= nil and " (" .. text(value) .. ")" or "") .. ": nothing to do")
     return { result = "good", rung = 0, value = value }
@@ -304,13 +321,13 @@ function globals.ladder(spec)
     local when = rung.when
     if type(when) == "function" then when = when() or false end -- asked when its turn comes
     if when == nil or (when and when ~= globals.null) then
-      result, value = climb(name, rung[1])
-      if result == "good" then return { result = "good", rung = i, value = value } end
+      result, value, verdict = climb(name, rung[1])
+      if result == "good" then return { result = "good", rung = i, value = value, verdict = verdict } end
     end
   end
   globals.note("no rung of the ladder helped")
   if spec.otherwise then spec.otherwise() end
-  return { result = result, rung = globals.null, value = value }
+  return { result = result, rung = globals.null, value = value, verdict = verdict }
 end
 
 -- ---- every word keeps its caller's line ----

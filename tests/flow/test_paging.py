@@ -169,7 +169,7 @@ def test_a_runbook_pages_until_its_incident_is_over(world, pager):
     assert page["payload"]["summary"] == "INC-1: the comms is paged: nothing pre-baked helped"
     assert page["links"][0]["href"] == f"{URL}/incidents/INC-1"
     wait_for(lambda: daemon.get("/v1/runs/R-1")["state"] == "succeeded", "the run, which waits for no page")
-    assert daemon.api("PATCH", "/v1/incidents/INC-1", {"state": "resolved"}).status == 200
+    assert daemon.api("PATCH", "/v1/incidents/INC-1", {"state": "resolved", "reason": "over"}).status == 200
     wait_for(lambda: "resolve" in pager.told("P-1") and "closed" in pager.told("P-1"), "both to hear that it is over")
     assert "page.closed" in daemon.kinds("INC-1")
 
@@ -269,7 +269,7 @@ def test_many_at_once_are_told_together(world, pager):
     assert sum(d["count"] for d in details) == count - 10
     assert many[0][2]["links"][0]["href"] == f"{URL}/approvals"
     daemon.kill9().start()
-    assert daemon.api("PATCH", "/v1/incidents/INC-1", {"state": "resolved"}).status == 200
+    assert daemon.api("PATCH", "/v1/incidents/INC-1", {"state": "resolved", "reason": "over"}).status == 200
     wait_for(lambda: daemon.kinds("INC-1").count("notice.closed") == count, "all to end")
     assert pager.told(many[0][1]).count("resolve") == 1, "the page for many ends with the last of them"
 

@@ -73,8 +73,11 @@ static void resolve(struct fixture *f, const char *incident)
     STANCH_AUTO_JSON json_t *input = json_pack("{s:s}", "incident", incident);
     struct stanch_batch *batch = stanch_batch_new();
     struct stanch_err err = {0};
+    json_t *soak = NULL;
     assert_int_equal(
-        stanch_incident_resolve(f->incidents, "person:ada", input, stanch_loop_wall_ms(f->loop), batch, &err), 0);
+        stanch_incident_resolve(f->incidents, "person:ada", input, stanch_loop_wall_ms(f->loop), batch, &soak, &err),
+        0);
+    assert_null(soak); /* no run began in it */
     append(f, batch);
 }
 

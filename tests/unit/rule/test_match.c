@@ -235,6 +235,46 @@ static void knows_ranges(void **state)
     assert_int_equal(stanch_range_holds("!= 0", 0.0 / 0.0, &err), STANCH_E_INVALID); /* no data is not good */
 }
 
+static void knows_which_way_is_worse(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bad;
+        double before, after;
+        bool worse;
+    } cases[] = {
+        {"> 5", 9, 12, true},
+        {"> 5", 9, 9, false},
+        {"> 5", 9, 9.4, false},
+        {"> 5", 9, 9.5, true},
+        {"> 5", 9, 3, false},
+        {"> 5", 0.1, 0.3, false},
+        {"> 5", 0.1, 0.4, true}, /* of 5, not of 0.1 */
+        {">= 5", 0, 6, true},
+        {"< 0.9", 0.8, 0.7, true},
+        {"< 0.9", 0.8, 0.76, false},
+        {"< 0.9", 0.8, 1, false},
+        {"<= -5", -9, -12, true},
+        {"> -5", -3, -4, false},
+        {"> -5", -4, -3, true},
+        {"!= 0", 2, -3, true},
+        {"!= 0", -3, 2, false},
+        {"!= 5", 5, 6, true},
+        {"== 0", 3, 1, true},
+        {"== 0", 1, 3, false},
+        {"> 5", 9, 1.0 / 0.0, true},
+        {"> 0", 0, 0, false},
+        {"> 0", 0, 1e-9, true},
+        {"> 5", 9, 0.0 / 0.0, false},
+        {"> 5", 0.0 / 0.0, 9, false},
+        {"five", 1, 9, false},
+        {"", 1, 9, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        if (stanch_range_is_worse(cases[i].bad, cases[i].before, cases[i].after) != cases[i].worse)
+            fail_msg("%s from %g to %g", cases[i].bad, cases[i].before, cases[i].after);
+}
+
 static void knows_globs(void **state)
 {
     (void)state;
@@ -323,6 +363,7 @@ int main(void)
         cmocka_unit_test(one_of_several_triggers_is_enough),
         cmocka_unit_test(refuses_bad_triggers_with_their_place),
         cmocka_unit_test(knows_ranges),
+        cmocka_unit_test(knows_which_way_is_worse),
         cmocka_unit_test(knows_globs),
         cmocka_unit_test(knows_what_can_never_match),
     };

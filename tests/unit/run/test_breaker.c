@@ -61,9 +61,10 @@ static void what_does_not_help_opens_it_and_time_closes_it(void **state)
     assert_state(&sim, "breaker", ID, "open");
     sim_crash(&sim);
     run_it(&sim, "R-3", "s1", 3, true);
-    assert_asks(&sim, "A-1",
-                "the breaker of heal on fx:fx/s1 is open: 2 mitigations did not help within 1h, the last R-2/1: the "
-                "symptom is bad after it; it closes in 9m");
+    assert_asks(
+        &sim, "A-1",
+        "the breaker of heal on fx:fx/s1 is open: 2 mitigations did not help within 1h, the last R-2/1: no effect: "
+        "the symptom is 9 after it, and was not measured before (2 without effect); it closes in 9m");
     run_it(&sim, "R-4", "s2", 3, true); /* of another target it is not */
     assert_state(&sim, "run", "R-4", "succeeded");
     assert_int_equal(sim.effect_count, 3);

@@ -33,8 +33,11 @@ static json_t *make_answer(const json_t *want, size_t count)
     const char *op = stanch_json_str(want, "op", "");
     if (strcmp(op, "check") == 0)
         return json_pack("{s:{s:s, s:f}}", "ok", "result", "bad", "value", 9.5);
-    if (strcmp(op, "verify") == 0)
-        return json_pack("{s:{s:s, s:f}}", "ok", "result", count % 3 ? "bad" : "good", "value", 0.25 * (double)count);
+    if (strcmp(op, "verify") == 0) {
+        const char *verdict = count % 3 == 0 ? "verified" : count % 2 ? "worse" : "no_effect";
+        return json_pack("{s:{s:s, s:f, s:s, s:f}}", "ok", "result", count % 3 ? "bad" : "good", "value",
+                         0.25 * (double)count, "verdict", verdict, "before", 9.5);
+    }
     if (strcmp(op, "wait_for") == 0)
         return json_pack("{s:{s:s, s:i}}", "ok", "result", "held", "value", 1);
     if (strcmp(op, "ask") == 0)
@@ -183,7 +186,7 @@ static void record(const char *path, const char *name)
 
 static void record_all(void)
 {
-    static const char *const names[] = {"words", "branches", "ladder"};
+    static const char *const names[] = {"words", "branches", "ladder", "verdict"};
     char path[4200];
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         (void)snprintf(path, sizeof path, "%s/%s.lua", golden_dir(), names[i]);

@@ -279,7 +279,8 @@ static void modules_come_from_the_same_commit(void **state)
     act_done(&act);
 }
 
-/* ctx: the results of check and verify, one letter each: g good, b bad, n no data */
+/* ctx: the results of check and verify, one letter each: g good, b bad, n no data; w and e: bad, and of a verify it made it
+ * worse or had no effect */
 static json_t *answer_symptom(struct act *act, const json_t *want)
 {
     const char *op = stanch_json_str(want, "op", "");
@@ -289,6 +290,9 @@ static json_t *answer_symptom(struct act *act, const json_t *want)
     act->ctx = (void *)(uintptr_t)(script + 1);
     if (*script == 'n')
         return json_pack("{s:{s:s, s:n}}", "ok", "result", "no_data", "value");
+    if (*script == 'w' || *script == 'e')
+        return json_pack("{s:{s:s, s:i, s:s, s:i}}", "ok", "result", "bad", "value", 9, "verdict",
+                         *script == 'w' ? "worse" : "no_effect", "before", 7);
     return json_pack("{s:{s:s, s:f}}", "ok", "result", *script == 'g' ? "good" : "bad", "value", 0.5);
 }
 
@@ -339,6 +343,44 @@ static void an_undone_rung_says_so(void **state)
     assert_string_equal(stanch_json_str(act_args(&act, 4), "mitigation", ""), "M-3");
     assert_string_equal(stanch_json_str(act_args(&act, 4), "because", ""), "drain did not help");
     act_done(&act);
+}
+
+static void a_rung_that_made_it_worse_says_so(void **state)
+{
+    static const struct {
+        const char *symptoms, *note, *because, *verdict;
+    } cases[] = {
+        {"bw", "drain made it worse: the symptom is bad (9), it was 7", "drain made it worse", "worse"},
+        {"be", "drain had no effect: the symptom is bad (9), it was 7", "drain had no effect", "no_effect"},
+        {"bb", "drain did not help: the symptom is bad (0.5)", "drain did not help", NULL}, /* of an earlier release */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct act act = {.answer = answer_symptom, .ctx = (void *)(uintptr_t)cases[i].symptoms};
+        act_run_body(
+            *state, &act,
+            "return ladder { rung { name = 'drain', function() edge.drain { backend = 'b', because = 'x' } end } }");
+        assert_string_equal(ops(&act), "check action verify note undo note");
+        assert_string_equal(stanch_json_str(act_args(&act, 3), "text", ""), cases[i].note);
+        assert_string_equal(stanch_json_str(act_args(&act, 4), "because", ""), cases[i].because);
+        const char *verdict = stanch_json_str(act.result, "verdict", NULL);
+        assert_true(verdict ? cases[i].verdict && strcmp(verdict, cases[i].verdict) == 0 : !cases[i].verdict);
+        act_done(&act);
+    }
+}
+
+static void verify_gives_its_verdict(void **state)
+{
+    static const struct {
+        const char *symptoms, *counts;
+    } cases[] = {{"w", "3 worse"}, {"b", "2 nil"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct act act = {.answer = answer_symptom, .ctx = (void *)(uintptr_t)cases[i].symptoms};
+        act_run_body(*state, &act,
+                     "local all = table.pack(verify())\n"
+                     "return { counts = all.n .. ' ' .. tostring(all[3]) }");
+        assert_string_equal(stanch_json_str(act.result, "counts", ""), cases[i].counts);
+        act_done(&act);
+    }
 }
 
 static json_t *answer_waits(struct act *act, const json_t *want)
@@ -438,6 +480,8 @@ int main(void)
         cmocka_unit_test(the_ladder_stops_where_it_helps),
         cmocka_unit_test(a_condition_may_be_a_function),
         cmocka_unit_test(an_undone_rung_says_so),
+        cmocka_unit_test(a_rung_that_made_it_worse_says_so),
+        cmocka_unit_test(verify_gives_its_verdict),
         cmocka_unit_test(the_other_words),
         cmocka_unit_test(on_failure_is_told),
         cmocka_unit_test(the_same_answers_give_the_same_wants),
