@@ -29,6 +29,26 @@ static int add_reach(struct stanch_cli *cli, json_t *body)
     return 0;
 }
 
+/* What `words` holds becomes a list of the body, when there is any. */
+static void add_list(json_t *body, const char *member, const char *const *words, int count)
+{
+    if (count > 0)
+        json_object_set_new(body, member, json_array());
+    for (int i = 0; i < count; i++)
+        json_array_append_new(json_object_get(body, member), json_string(words[i]));
+}
+
+static int add_tags(struct stanch_cli *cli, json_t *body)
+{
+    bool untagged = stanch_cli__flag(cli, STANCH_CLI__UNTAGGED);
+    if (untagged && cli->tag_count > 0)
+        return stanch_err_set(&cli->err, STANCH_E_INVALID, "--untagged says that there are no tags: leave --tag out");
+    if (untagged)
+        json_object_set_new(body, "tags", json_array());
+    add_list(body, "tags", cli->tags, cli->tag_count);
+    return 0;
+}
+
 static void say_verdict(const struct stanch_cli *cli, const json_t *told)
 {
     struct stanch_cli__table *table = stanch_cli__table_new("LINE RULE RISK VERDICT BECAUSE");
@@ -50,16 +70,13 @@ static int run_explain(struct stanch_cli *cli)
     STANCH_AUTO_JSON json_t *body = json_object(), *told = NULL;
     int rc = split_action(cli, body);
     rc = rc ? rc : add_reach(cli, body);
+    rc = rc ? rc : add_tags(cli, body);
     if (rc < 0)
         return rc;
     stanch_json_set_str(body, "severity", stanch_cli__value(cli, STANCH_CLI__SEVERITY));
     stanch_json_set_str(body, "runbook", stanch_cli__value(cli, STANCH_CLI__RUNBOOK));
     stanch_json_set_str(body, "effect", stanch_cli__value(cli, STANCH_CLI__EFFECT));
-    for (int i = 0; i < cli->many_count; i++) {
-        if (i == 0)
-            json_object_set_new(body, "targets", json_array());
-        json_array_append_new(json_object_get(body, "targets"), json_string(cli->many[i]));
-    }
+    add_list(body, "targets", cli->many, cli->many_count);
     rc = stanch_cli__send(cli, "POST", "/v1/policy/explain", body, &told);
     if (rc == 0 && !stanch_cli__said_json(cli, told))
         say_verdict(cli, told);
@@ -67,7 +84,7 @@ static int run_explain(struct stanch_cli *cli)
 }
 
 const struct stanch_cli__command stanch_cli__policy_commands[] = {
-    {"policy", "explain", "INSTANCE.ACTION", 1, 1, "target severity runbook effect reach",
+    {"policy", "explain", "INSTANCE.ACTION", 1, 1, "target tag untagged severity runbook effect reach",
      "would it run, ask or be refused, and which rules say so", run_explain},
     {0},
 };

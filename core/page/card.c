@@ -99,7 +99,7 @@ static json_t *details_of(const struct stanch_page__card *card)
     static const char *const members[] = {"about",    "incident", "run",         "runbook", "role",    "risk",
                                           "instance", "action",   "args",        "impact",  "because", "why",
                                           "text",     "choices",  "plan_digest", "again",   "quorum",  NULL};
-    static const char *const of_plan[] = {"targets", "from", "to", "by_hand", NULL};
+    static const char *const of_plan[] = {"targets", "from", "to", "tags", "by_hand", NULL};
     json_t *details = json_object();
     for (size_t i = 0; members[i]; i++)
         set_bounded(details, members[i], json_object_get(card->subject, members[i]));

@@ -44,17 +44,21 @@ struct stanch_action *stanch_action__of(struct stanch_op *op)
     return op->state;
 }
 
-int stanch_plan__digest(const char *instance, const char *action, const char *class, const json_t *args,
-                        const json_t *plan, char ret[65], struct stanch_err *err)
+int stanch_plan__digest(const struct stanch_op *op, const json_t *plan, const json_t *tags, char ret[65],
+                        struct stanch_err *err)
 {
+    const char *class = stanch_json_str(stanch_action__declared(op), "class", "unprotected");
     STANCH_AUTO_JSON json_t *bound =
-        json_pack("{s:s, s:s, s:s, s:O}", "instance", instance, "action", action, "class", class, "args", args);
+        json_pack("{s:s, s:s, s:s, s:O}", "instance", stanch_action__instance(op), "action", stanch_action__name(op),
+                  "class", class, "args", stanch_action__args(op));
     static const char *const members[] = {"targets", "from", "to", "undo", "preconditions"};
     for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
         json_t *member = json_object_get(plan, members[i]);
         if (member)
             json_object_set(bound, members[i], member);
     }
+    if (tags)
+        json_object_set(bound, "tags", (json_t *)(uintptr_t)tags);
     return stanch_json_digest("stanch.plan", 1, bound, ret, err);
 }
 
@@ -168,12 +172,39 @@ static void refuse(struct stanch_op *op, const struct stanch_gate *gate)
     fail(op, &err);
 }
 
+/* The tags that the rule went by which decided; NULL: it went by none. borrowed */
+static const json_t *tags_of(const json_t *rules)
+{
+    return json_object_get(json_array_get(rules, 0), "tags");
+}
+
+/* What is planned becomes what would be approved, under the rules that decided about it. ret_same: so it was before.
+ * returns false when it can't: the step is answered */
+static bool bind_plan(struct stanch_op *op, const struct stanch_gate *gate, bool *ret_same)
+{
+    struct stanch_action *action = stanch_action__of(op);
+    struct stanch_err err;
+    char digest[65];
+    if (stanch_plan__digest(op, action->plan, tags_of(gate->policy.rules), digest, &err) < 0) {
+        fail(op, &err);
+        return false;
+    }
+    *ret_same = strcmp(digest, action->digest) == 0;
+    memcpy(action->digest, digest, sizeof digest);
+    if (!*ret_same)
+        action->planned = false;
+    return true;
+}
+
 static void pass_gate(struct stanch_op *op)
 {
     struct stanch_gate gate;
+    bool same;
     decide_gate(op, &gate);
     if (gate.refused) {
         refuse(op, &gate);
+    } else if (!bind_plan(op, &gate, &same)) {
+        ; /* answered */
     } else if (gate.observe) {
         stanch_autonomy__observed(op, &gate);
     } else if (gate.ask) {
@@ -213,6 +244,12 @@ static bool same_rules(const json_t *approval, const struct stanch_gate *gate)
     return json_equal(then, now) && same_approvers(approval, gate);
 }
 
+static bool same_tags(const json_t *approval, const struct stanch_gate *gate)
+{
+    const json_t *then = tags_of(json_object_get(approval, "rules")), *now = tags_of(gate->policy.rules);
+    return then == now || json_equal(then, now);
+}
+
 /* Why what was approved is not what would run now, in the words of the new question; NULL: it is. A grant gets old like
  * everything else: while it waited for its target, or while stanch was down. */
 static const char *why_void(const struct stanch_op *op, const struct stanch_gate *gate, bool same_plan)
@@ -221,7 +258,8 @@ static const char *why_void(const struct stanch_op *op, const struct stanch_gate
     STANCH_AUTO_JSON json_t *doc = stanch_journal_get(op->engine->journal, STANCH_VIEW_APPENDED, "approval", granted);
     int64_t now = stanch_engine__now(op->engine);
     if (!same_plan && !stanch_is_sabotaged("approval-for-another-plan"))
-        return "the plan was made again, and it differs from the approved one";
+        return same_tags(doc, gate) ? "the plan was made again, and it differs from the approved one"
+                                    : "the tags that the policy's rule goes by are others than when it was approved";
     if (!stanch_approval__is_of_plugin(op->engine, doc))
         return STANCH_ANOTHER_PLUGIN;
     if (!same_rules(doc, gate) && !stanch_is_sabotaged("rules-not-bound"))
@@ -257,16 +295,19 @@ static void void_and_ask_anew(struct stanch_op *op, struct stanch_gate *gate, co
 }
 
 /* Approved, the target is held, and the plan was made again. */
-static void use_approval(struct stanch_op *op, bool same_plan)
+static void use_approval(struct stanch_op *op)
 {
     struct stanch_gate gate;
+    bool same;
+    const char *why;
     decide_gate(op, &gate);
-    const char *why = why_void(op, &gate, same_plan);
     if (gate.refused)
         refuse(op, &gate);
+    else if (!bind_plan(op, &gate, &same))
+        ; /* answered */
     else if (gate.observe)
         stanch_autonomy__observed(op, &gate);
-    else if (why)
+    else if ((why = why_void(op, &gate, same)))
         void_and_ask_anew(op, &gate, why);
     else
         stanch_action__send(op);
@@ -302,8 +343,6 @@ static void on_planned(void *ctx, const struct stanch_plugin_answer *answer)
         return;
     struct stanch_action *action = stanch_action__of(op);
     struct stanch_err err = answer->err;
-    char digest[65];
-    const char *class = stanch_json_str(stanch_action__declared(op), "class", "unprotected");
     if (answer->outcome != STANCH_OUTCOME_DONE) {
         stanch_err_wrap(&err, "no plan could be made, nothing was changed");
         fail(op, &err);
@@ -313,19 +352,10 @@ static void on_planned(void *ctx, const struct stanch_plugin_answer *answer)
         answer_no_change(op, answer->value);
         return;
     }
-    if (stanch_plan__digest(stanch_action__instance(op), stanch_action__name(op), class, stanch_action__args(op),
-                            answer->value, digest, &err) < 0) {
-        fail(op, &err);
-        return;
-    }
-    bool same = strcmp(digest, action->digest) == 0;
-    memcpy(action->digest, digest, sizeof digest);
     json_decref(action->plan);
     action->plan = json_deep_copy(answer->value);
-    if (!same)
-        action->planned = false;
     if (action->granted[0])
-        use_approval(op, same);
+        use_approval(op);
     else
         pass_gate(op);
 }

@@ -153,6 +153,7 @@ void stanch_gate__decide(struct stanch_op *op, const char *effect, const json_t 
         .severity = stanch_json_str(incident, "severity", ""),
         .runbook = op->run ? stanch_json_str(op->run->doc, "runbook", "") : "",
         .targets = json_object_get(plan, "targets"),
+        .tags = undo ? NULL : json_object_get(plan, "tags"), /* of the day when it was applied: nobody knows today's */
         .reach = stanch_json_real(plan, "reach", -1),
         .declared_risk = declared_risk_of(effect, act, plan),
         .raised_risk = raised,
@@ -245,6 +246,9 @@ static int check_words(const json_t *input, struct stanch_err *err)
     if (strlen(severity) != 4 || strncmp(severity, "sev", 3) != 0 || severity[3] < '1' || severity[3] > '4')
         return stanch_err_set(err, STANCH_E_INVALID, "severity: \"%.40s\" is none; they are sev1 (worst) to sev4",
                               severity);
+    if (strcmp(effect, "undo") == 0 && json_object_get(input, "tags"))
+        return stanch_err_set(err, STANCH_E_INVALID,
+                              "tags: an undo makes no plan, so it goes by no tags: leave them out");
     return 0;
 }
 
@@ -266,6 +270,7 @@ int stanch_engine_explain(const struct stanch_engine *engine, const json_t *inpu
         .severity = stanch_json_str(input, "severity", ""),
         .runbook = stanch_json_str(input, "runbook", ""),
         .targets = json_object_get(input, "targets"),
+        .tags = json_object_get(input, "tags"),
         .reach = stanch_json_real(input, "reach", -1),
         .declared_risk = declared_risk_of(effect, act, NULL),
         .raised_risk = stanch_json_str(input, "risk", NULL),

@@ -46,7 +46,7 @@ int stanch_engine_recover(struct stanch_engine *engine, struct stanch_err *err);
 /** No new steps; calls under way may finish (PROMISES.md 1.7). */
 void stanch_engine_drain(struct stanch_engine *engine);
 /** What the policy says of an action, and which of its rules why; nothing is done or recorded.
- *  input: {"instance","action","targets"?:[text],"severity"?,"runbook"?,"effect"?:"mitigate"|"undo","reach"?:0..1,"risk"?: raised by a
+ *  input: {"instance","action","targets"?:[text],"tags"?:[text],"severity"?,"runbook"?,"effect"?:"mitigate"|"undo","reach"?:0..1,"risk"?: raised by a
  *  runbook}. ret: {"verdict":"runs"|"asks"|"forbidden","risk","role","quorum","expires_ms","why","declared_risk","plugin",
  *  "environment","rules":[...as in rule/policy.h]}; new. returns 0 | STANCH_E_NOT_FOUND no such instance or action |
  *  STANCH_E_INVALID it changes nothing, or a word is unknown */
