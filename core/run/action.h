@@ -1,4 +1,5 @@
-/* action.h: the machine of one action, shared by action.c (plan and question) and act.c (effect and proof).
+/* action.h: the machine of one action, shared by action.c (plan and question), bound.c (what was approved)
+ * and act.c (effect and proof).
  *
  *   start -> plan -> gate --allow--> hold -> (plan again if the world moved) -> intent -> apply -> verify -> answer
  *                      \--ask--> question --approve--> hold -> plan again --same--> intent ...
@@ -35,6 +36,13 @@ struct stanch_action *stanch_action__of(struct stanch_op *op);
 /** A read that was refused with rc, nothing of it was sent: when its host is coming back by itself, call `again` in a
  *  while (bounded: 10 s in all) and return true. */
 bool stanch_action__await_host(struct stanch_op *op, int rc, stanch_loop_fn again);
+
+/* bound.c */
+/** What is planned becomes what would be approved, under the rules that decided about it: action->digest. ret_same: so it was
+ *  before. returns 0 | why it has no digest */
+int stanch_action__bind(struct stanch_op *op, const struct stanch_gate *gate, bool *ret_same, struct stanch_err *err);
+/** Why what was approved is not what would run now, in the words of the new question; NULL: it is. borrowed from gate, or static */
+const char *stanch_action__why_void(const struct stanch_op *op, const struct stanch_gate *gate, bool same_plan);
 
 /* act.c */
 /** Commit the intent and go on to the answer. The targets are held. */

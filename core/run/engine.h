@@ -466,8 +466,4 @@ void stanch_symptom__sample(struct stanch_engine *engine, const json_t *symptom,
                             void (*on_sample)(void *ctx, const char *result, const json_t *value), void *ctx);
 void stanch_symptom__free_all(struct stanch_engine *engine);
 
-/** SHA-256 of what an approval binds (PROMISES.md 1.4). tags: those that the policy's rule went by; NULL: it went by none. */
-int stanch_plan__digest(const struct stanch_op *op, const json_t *plan, const json_t *tags, char ret[65],
-                        struct stanch_err *err);
-
 #endif
