@@ -60,8 +60,8 @@ int stanch_stop_give_to_owner(const char *state_dir, struct stanch_err *err);
 /** Remove it. returns 0 | STANCH_E_NOT_FOUND it was not set | STANCH_E_SYSTEM */
 int stanch_stop_clear_level(const char *state_dir, const char *level, const char *name, struct stanch_err *err);
 /** The same with the daemon dead: the file stays, is over from now on, and says who released it, so that the daemon tells of it and
- *  removes it once it is back. stop: level, name, who releases it now (by, at_ms), and why (reason; NULL: not said). returns 0 | STANCH_E_NOT_FOUND it was not set, or is over |
- *  STANCH_E_INVALID | STANCH_E_SYSTEM */
+ *  removes it once it is back. stop: level, name, who releases it now (by, at_ms), and why (reason; NULL: not said).
+ *  returns 0 | STANCH_E_NOT_FOUND it was not set, or is over | STANCH_E_INVALID | STANCH_E_SYSTEM */
 int stanch_stop_release_level(const char *state_dir, const struct stanch_stop *stop, struct stanch_err *err);
 /** All files of levels, those that are over too. new: [{"level","name"?,"file","reason","by","at","until"?,"until_ms"?,
  *  "released_by"?,"released_because"?}], by file; one that stops everything has the level "all" and no name. */

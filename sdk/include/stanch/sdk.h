@@ -185,8 +185,8 @@ struct sdk_plan {
     json_t *observed;         /* what was seen and matters to the approver */
     bool no_change;           /* it is so already: apply would change nothing */
     /** Array of text: what the remote has its target tagged with, which rules of the policy can go by. An empty array says
-     *  that it has none; NULL that nobody knows, and then no rule permits by a tag. All of them or NULL, never some; nothing
-     *  that came in as an argument. Sorted, and each once, by sdk_plan; core takes 200 of 256 bytes. */
+     *  that it has none; NULL that nobody knows, and then no rule permits by a tag. All of them or NULL, never some (NULL too
+     *  where several targets are not tagged alike); nothing that came in as an argument. Sorted, and each once, by sdk_plan; core takes 200 of 256 bytes. */
     json_t *tags;
 };
 void sdk_plan(struct sdk_call *call, const struct sdk_plan *plan);
