@@ -137,7 +137,7 @@ static json_t *summary_of(const struct stanch_page__card *card)
                                       : json_sprintf("%s is over: it is %s", stanch_json_str(subject, "id", ""),
                                                      stanch_json_str(subject, "state", ""));
     if (json_is_array(subject) && card->step == STANCH_PAGE__REMINDED)
-        return json_sprintf("%zu of the questions that were told together still wait, and end soon",
+        return json_sprintf("%zu of the questions that were told together still wait; the first of them ends soon",
                             json_array_size(subject));
     if (json_is_array(subject))
         return json_sprintf("%zu more questions and pages wait for people", json_array_size(subject));

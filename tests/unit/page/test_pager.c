@@ -462,6 +462,25 @@ static void what_is_long_is_told_as_its_beginning(void **state)
     assert_string_equal(stanch_json_str(details, "answer", ""), "stanch approve A-1, or stanch deny A-1");
 }
 
+static void a_reminder_of_many_says_how_many_still_wait(void **state)
+{
+    (void)state;
+    STANCH_AUTO_JSON json_t *questions = json_pack("[{s:s, s:s}, {s:s, s:s}]", "id", "A-11", "because", "it burns",
+                                                   "id", "A-12", "because", "it smokes");
+    const struct stanch_page__card card = {
+        .step = STANCH_PAGE__REMINDED, .key = "many-A-11", .subject = questions, .url = "https://x.example"};
+    for (int is_send = 0; is_send < 2; is_send++) {
+        STANCH_AUTO_JSON json_t *args = stanch_page__args(&card, is_send);
+        const json_t *details = json_object_get(args, "details");
+        assert_string_equal(stanch_json_str(args, "summary", ""),
+                            "2 of the questions that were told together still wait; the first of them ends soon");
+        assert_string_equal(stanch_json_str(args, "event", "none"), is_send ? "reminded" : "none");
+        assert_string_equal(stanch_json_str(args, "link", ""), "https://x.example/approvals");
+        assert_int_equal(stanch_json_int(details, "count", 0), 2);
+        assert_int_equal(json_array_size(json_object_get(details, "first")), 2);
+    }
+}
+
 static void a_cut_goes_through_no_character(void **state)
 {
     (void)state;
@@ -503,6 +522,7 @@ int main(void)
         PAGER(more_than_the_queue_holds_is_found_again),
         PAGER(the_plugin_must_be_able_to),
         cmocka_unit_test(what_is_long_is_told_as_its_beginning),
+        cmocka_unit_test(a_reminder_of_many_says_how_many_still_wait),
         cmocka_unit_test(a_cut_goes_through_no_character),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
