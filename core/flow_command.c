@@ -312,8 +312,14 @@ static int runbook_lint(const struct command *c, struct stanch_err *err)
 
 static int policy_explain(const struct command *c, struct stanch_err *err)
 {
+    STANCH_AUTO_JSON json_t *input = json_copy((json_t *)(uintptr_t)c->input);
+    const struct stanch_runbook *runbook =
+        stanch_catalogue_find(c->flow->catalogue, stanch_json_str(input, "runbook", ""));
     json_t *told = NULL;
-    int rc = stanch_engine_explain(c->flow->engine, c->input, &told, err);
+    if (runbook)
+        stanch_json_set_str(input, "holds",
+                            stanch_json_str(json_object_get(runbook->declared, "limits"), "holds", NULL));
+    int rc = stanch_engine_explain(c->flow->engine, input, &told, err);
     if (rc < 0)
         return rc;
     stanch_flow__explain_runbook(c->flow, c->input, told);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define FOR_MAX_MS (366LL * 24 * 3600 * 1000)
+#define WORD_MAX   200 /* bytes of each word in a sentence that comes out of a file */
 
 static void say(struct stanch_flow *flow, const char *kind, const char *by, json_t *data)
 {
@@ -67,17 +68,28 @@ static void say_released(struct stanch_flow *flow, const json_t *stop, const cha
     say(flow, "stop.released", by, data);
 }
 
+/* Why it holds nothing back any more. new */
+static char *why_over(const struct stanch_flow *flow, const json_t *stop)
+{
+    const char *by = stanch_json_str(stop, "released_by", NULL), *why = stanch_json_str(stop, "released_because", "");
+    if (by)
+        return stanch_asprintf("by %.*s, by hand while stanch did not answer%s%.*s", (int)stanch_text_cut(by, WORD_MAX),
+                               by, *why ? ": " : "", (int)stanch_text_cut(why, WORD_MAX), why);
+    return stanch_strdup(stanch_json_int(stop, "until_ms", 0) < flow->began_ms
+                             ? "its time was over while stanch was down"
+                             : "its time is over");
+}
+
 /* It holds nothing back any more. That is said once, then its file goes; while nothing can be recorded it stays. */
 static void end_stop(struct stanch_flow *flow, const json_t *stop, int64_t now_ms)
 {
     const char *file = stanch_json_str(stop, "file", "");
-    bool late = stanch_json_int(stop, "until_ms", 0) < flow->began_ms;
     struct stanch_err err;
     if (!stanch_json_bool(json_object_get(flow->stops, file), "over", false)) {
         if (stanch_journal_takes(flow->journal, true, NULL) < 0)
             return;
-        say_released(flow, stop, STANCH_BY_STANCH,
-                     late ? "its time was over while stanch was down" : "its time is over");
+        STANCH_AUTO_FREE char *why = why_over(flow, stop);
+        say_released(flow, stop, STANCH_BY_STANCH, why);
         json_object_set_new(flow->stops, file, json_pack("{s:b}", "over", 1));
     }
     int rc = stanch_stop_end(flow->state_dir, stop, now_ms, &err);

@@ -11,6 +11,7 @@
  *   offline prune       --store DIR --before AGE|TIME [--check]           {"incidents","events","entries"}; the daemon
  *                                                                         must be stopped
  *   offline stop        --store DIR --level WORD --name NAME --reason TEXT --by WHO --for-ms N   {"level","name",...}
+ *   offline resume      --store DIR --level WORD --name NAME --by WHO [--reason TEXT]            {"level","name",...}
  *   offline restore     --store DIR --from DIR                            the same and "aside"; no daemon may run
  *
  * PLACE: see offline_place.h. --attached: ends with the process that started it.
@@ -334,6 +335,27 @@ static int stop(const struct words *words, struct stanch_err *err)
     return 0;
 }
 
+/* Its release: `stanch resume` with the daemon dead. */
+static int resume(const struct words *words, struct stanch_err *err)
+{
+    if (!words->level || !words->name || !words->by)
+        return stanch_err_set(err, STANCH_E_INVALID, "offline: --level, --name or --by is missing");
+    const struct stanch_stop stop = {.level = words->level,
+                                     .name = words->name,
+                                     .reason = words->reason,
+                                     .by = words->by,
+                                     .at_ms = stanch_wall_now_ms()};
+    int rc = stanch_stop_release_level(words->store, &stop, err);
+    if (rc == 0)
+        rc = stanch_stop_give_to_owner(words->store, err);
+    if (rc < 0)
+        return rc;
+    STANCH_AUTO_JSON json_t *answer = json_pack("{s:s, s:s, s:s, s:s*}", "level", stop.level, "name", stop.name, "by",
+                                                stop.by, "reason", stop.reason);
+    say(answer);
+    return 0;
+}
+
 static int export(const struct words *words, struct stanch_err *err)
 {
     return stanch_timeline_export(words->store, words->chain, stdout, err);
@@ -348,6 +370,7 @@ static const struct {
     {"rebuild", rebuild},       {"mitigations", mitigations},
     {"checkpoint", checkpoint}, {"backup", backup},
     {"restore", restore},       {"stop", stop},
+    {"resume", resume},
 };
 
 static int run(const struct words *words, struct stanch_err *err)

@@ -81,7 +81,7 @@ static const struct stanch_api__route table[] = {
     CHANGE("POST", "/v1/plugins/{name}/enable", ADMIN, stanch_api__change, "plugin.enable", "instance", "", 200),
     CHANGE("POST", "/v1/plugins/{name}/check", RESPOND, stanch_api__change, "plugin.check", "instance", "", 200),
     CHANGE("POST", "/v1/policy/explain", READ, stanch_api__change, "policy.explain", NULL,
-           "instance:s! action:s! targets:a severity:s runbook:s effect:s reach:n risk:s", 200),
+           "instance:s! action:s! targets:a tags:a severity:s runbook:s incident:s effect:s reach:n risk:s", 200),
     CHANGE("POST", "/v1/store/check", ADMIN, stanch_api__change, "store.check", NULL, "", 200),
     CHANGE("POST", "/v1/reload", ADMIN, stanch_api__change, "reload", NULL, "", 200),
     CHANGE("POST", "/v1/stop", RESPOND, stanch_api__change, "stop", NULL, "reason:s! level:s name:s for_ms:i", 200),

@@ -60,8 +60,13 @@ static void show_card(const struct stanch_cli *cli, const json_t *approval)
 {
     static const struct {
         const char *name, *member;
-    } of_plan[] = {{"where", "targets"},  {"from", "from"}, {"to", "to"},
-                   {"impact", "impact"},  {"undo", "undo"}, {"undo by hand", "undo_by_hand"},
+    } of_plan[] = {{"where", "targets"},
+                   {"from", "from"},
+                   {"to", "to"},
+                   {"tags", "tags"},
+                   {"impact", "impact"},
+                   {"undo", "undo"},
+                   {"undo by hand", "undo_by_hand"},
                    {"by hand", "by_hand"}},
       of_approval[] = {{"because", "because"}, {"risk", "risk"},       {"why", "why"},
                        {"rules", "rules"},     {"symptom", "symptom"}, {"choices", "choices"}};

@@ -50,6 +50,7 @@ static const struct argp_option options[] = {
     {"because", STANCH_CLI__BECAUSE, "TEXT", 0, "why", 0},
     {"of", STANCH_CLI__OF, "WHO", 0, "the holder, when that is somebody else", 0},
     {"reach", STANCH_CLI__REACH, "SHARE", 0, "the plan's reach, 0 to 1; not known when it is not given", 0},
+    {"tag", STANCH_CLI__TAG, "TAG", 0, "a tag that the plan has; not known when none is given", 0},
     {"person", STANCH_CLI__PERSON, "NAME", 0, "who acts with the token; left out: a program", 0},
     {"may", STANCH_CLI__MAY, "WORD", 0, "read, respond, approve or admin", 0},
     {"expires", STANCH_CLI__EXPIRES, "WHEN", 0, "after a time (90d), or at one (2027-03-01T00:00:00Z)", 0},
@@ -71,6 +72,7 @@ static const struct argp_option options[] = {
     {"cover", STANCH_CLI__COVER, NULL, 0, "which lines of the runbooks were run", 0},
     {"mutate", STANCH_CLI__MUTATE, NULL, 0, "change the runbooks in many small ways: does a test notice?", 0},
     {"tap", STANCH_CLI__TAP, NULL, 0, "as TAP, for programs", 0},
+    {"untagged", STANCH_CLI__UNTAGGED, NULL, 0, "a plan that has no tags, which is known", 0},
     {0},
 };
 
@@ -124,12 +126,13 @@ static error_t take_value(struct words *words, int key, const char *value, struc
         words->used[words->used_count++] = key;
     if (key >= STANCH_CLI__OPTIONS_END) {
         cli->flags[key - STANCH_CLI__OPTIONS_END] = true;
-    } else if (MANY(key)) {
-        if (cli->many_count == STANCH_CLI__MANY) {
+    } else if (MANY(key) || key == STANCH_CLI__TAG) {
+        int *count = key == STANCH_CLI__TAG ? &cli->tag_count : &cli->many_count;
+        if (*count == STANCH_CLI__MANY) {
             argp_error(state, "more than %d of one option", STANCH_CLI__MANY);
             return EINVAL;
         }
-        cli->many[cli->many_count++] = value;
+        (key == STANCH_CLI__TAG ? cli->tags : cli->many)[(*count)++] = value;
     } else {
         cli->values[key - STANCH_CLI__SOURCE] = value;
     }

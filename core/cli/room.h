@@ -39,6 +39,7 @@ enum stanch_cli__option {
     STANCH_CLI__RUNBOOK,
     STANCH_CLI__EFFECT,
     STANCH_CLI__REACH,
+    STANCH_CLI__TAG,
     STANCH_CLI__PERSON,
     STANCH_CLI__MAY,
     STANCH_CLI__EXPIRES,
@@ -64,6 +65,7 @@ enum stanch_cli__option {
     STANCH_CLI__COVER,
     STANCH_CLI__MUTATE,
     STANCH_CLI__TAP,
+    STANCH_CLI__UNTAGGED,
     STANCH_CLI__END
 };
 #define STANCH_CLI__MANY 32 /* --param, --header, --role, --target */
@@ -98,6 +100,8 @@ struct stanch_cli {
     const char *values[STANCH_CLI__OPTIONS_END - STANCH_CLI__SOURCE];
     const char *many[STANCH_CLI__MANY]; /* --param, --header, --role, --target: the command takes one of them */
     int many_count;
+    const char *tags[STANCH_CLI__MANY]; /* --tag */
+    int tag_count;
     const char *args[STANCH_CLI__ARGS];
     int arg_count;
     const struct stanch_cli__command *command;

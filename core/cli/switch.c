@@ -1,6 +1,6 @@
 /* switch.c: stop, resume, status. stop works with the daemon dead too: then it sets the switch itself, the synced
- * file that the daemon looks for (PROMISES.md 1.15); that of one instance, runbook or target through `stanch offline stop`,
- * which knows the names of their files. */
+ * file that the daemon looks for (PROMISES.md 1.15); that of one instance, runbook or target is set and released through
+ * `stanch offline stop` and `resume`, which know the names of their files. */
 #include "cli/room.h"
 #include "base/json.h"
 #include "base/mem.h"
@@ -130,6 +130,24 @@ static int stop_level_by_hand(struct stanch_cli *cli, const struct level *level,
     return rc;
 }
 
+static int resume_level_by_hand(struct stanch_cli *cli, const struct level *level, const json_t *body)
+{
+    const char *dir = state_dir_of(cli), *reason = stanch_json_str(body, "reason", NULL);
+    STANCH_AUTO_FREE char *by = own_name();
+    STANCH_AUTO_JSON json_t *said = NULL;
+    int rc = stanch_cli__ask_offline(cli, "resume", dir,
+                                     (const char *const[]){"--level", level->level, "--name", level->name, "--by", by,
+                                                           reason ? "--reason" : NULL, reason, NULL},
+                                     &said);
+    if (rc == stanch_err_exit(STANCH_E_NOT_FOUND))
+        return stanch_err_set(&cli->err, STANCH_E_NOT_FOUND, "no stop of this %s is in %s", level->level, dir);
+    if (rc > 0)
+        return stanch_err_set(&cli->err, STANCH_E_SYSTEM, "the stop could not be released in %s", dir);
+    if (rc == 0 && !stanch_cli__said_json(cli, said))
+        stanch_cli__say(cli, "the daemon does not answer; the stop is released by hand, in %s/stops\n", dir);
+    return rc;
+}
+
 static void say_level(const struct stanch_cli *cli, const json_t *stop)
 {
     STANCH_AUTO_FREE char *name = stanch_cli__one_line(json_object_get(stop, "name"));
@@ -211,7 +229,16 @@ static int run_resume(struct stanch_cli *cli)
 {
     struct level level;
     STANCH_AUTO_JSON json_t *body = read_flip(cli, &level, NULL);
-    return body ? flip(cli, "/v1/resume", body) : cli->err.code;
+    if (!body)
+        return cli->err.code;
+    cli->timeout_s = level.level ? 5 : 0;
+    int rc = flip(cli, "/v1/resume", body);
+    if (rc != STANCH_E_UNREACHABLE || cli->server ||
+        !level.level) /* what it answers holds, also that it is in trouble */
+        return rc;
+    struct stanch_err first = cli->err;
+    rc = resume_level_by_hand(cli, &level, body);
+    return rc == 0 ? 0 : stanch_err_wrap(&cli->err, "%s; and by hand (--state-dir DIR)", first.text);
 }
 
 static void say_counts(const struct stanch_cli *cli, const json_t *status)
@@ -335,8 +362,8 @@ const struct stanch_cli__command stanch_cli__switch_commands[] = {
     {"stop", NULL, "[REASON]", 0, 1, "instance runbook target for because reason state-dir",
      "nothing starts by itself any more, daemon dead or alive; or nothing about one instance, runbook or target",
      run_stop},
-    {"resume", NULL, "", 0, 0, "instance runbook target because reason", "release the switch, or one of its levels",
-     run_resume},
+    {"resume", NULL, "", 0, 0, "instance runbook target because reason state-dir",
+     "release the switch; or that of one instance, runbook or target, daemon dead or alive", run_resume},
     {"reload", NULL, "", 0, 0, "", "read the files of policy and people again", run_reload},
     {"status", NULL, "", 0, 0, "", "how things stand", run_status},
     {0},

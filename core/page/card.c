@@ -99,7 +99,7 @@ static json_t *details_of(const struct stanch_page__card *card)
     static const char *const members[] = {"about",    "incident", "run",         "runbook", "role",    "risk",
                                           "instance", "action",   "args",        "impact",  "because", "why",
                                           "text",     "choices",  "plan_digest", "again",   "quorum",  NULL};
-    static const char *const of_plan[] = {"targets", "from", "to", "by_hand", NULL};
+    static const char *const of_plan[] = {"targets", "from", "to", "tags", "by_hand", NULL};
     json_t *details = json_object();
     for (size_t i = 0; members[i]; i++)
         set_bounded(details, members[i], json_object_get(card->subject, members[i]));
@@ -136,6 +136,9 @@ static json_t *summary_of(const struct stanch_page__card *card)
         return json_is_array(subject) ? json_string("what came at once is over")
                                       : json_sprintf("%s is over: it is %s", stanch_json_str(subject, "id", ""),
                                                      stanch_json_str(subject, "state", ""));
+    if (json_is_array(subject) && card->step == STANCH_PAGE__REMINDED)
+        return json_sprintf("%zu of the questions that were told together still wait; the first of them ends soon",
+                            json_array_size(subject));
     if (json_is_array(subject))
         return json_sprintf("%zu more questions and pages wait for people", json_array_size(subject));
     const char *incident = stanch_json_str(subject, "incident", "-"), *role = stanch_json_str(subject, "role", "ic");

@@ -16,7 +16,7 @@ enum stanch_page__step {
     STANCH_PAGE__ASKED,
     STANCH_PAGE__ACKNOWLEDGED,
     STANCH_PAGE__OVER,
-    STANCH_PAGE__REMINDED /* asked, and it ends soon */
+    STANCH_PAGE__REMINDED /* asked, and it ends soon; of a page for many: one of it does */
 };
 
 struct stanch_page__card {
@@ -47,6 +47,7 @@ struct stanch_way {
     json_t *held;                     /* subject -> true: they wait to be told together */
     json_t *tries;                    /* subject -> {"bad","since_ms"} */
     json_t *members;                  /* key of a page for many -> how many notices of it are open */
+    json_t *reminded;                 /* key of a page for many -> boot clock of its last reminder, in this life */
     json_t *unwritten;                /* notice -> its data: told, and the journal did not take it */
     char group[80];                   /* the key of the page for many that is open; "": none */
     int64_t own_ms[STANCH_PAGE__OWN]; /* boot clock of the last pages of their own */

@@ -76,10 +76,12 @@ bool stanch_page__is_for_many(const char *key)
 void stanch_page__count_member(struct stanch_way *way, const char *key, int by)
 {
     int64_t count = stanch_json_int(way->members, key, 0) + by;
-    if (count > 0)
+    if (count > 0) {
         json_object_set_new(way->members, key, json_integer(count));
-    else
+    } else {
         json_object_del(way->members, key);
+        json_object_del(way->reminded, key);
+    }
     if (count <= 0 && strcmp(way->group, key) == 0)
         way->group[0] = 0;
 }

@@ -18,7 +18,8 @@
 #define MAX_QUEUED     1000
 #define LOOKS          64 /* subjects of the queue that are looked at in one turn of the loop */
 #define OWN_WITHIN_MS  60000
-#define TOGETHER_MS    10000 /* between two pages for many */
+#define TOGETHER_MS    10000           /* between two pages for many */
+#define REMIND_MS      (5 * 60 * 1000) /* between two reminders of one page for many */
 #define FIRST_RETRY_MS 1000
 #define LAST_RETRY_MS  60000
 #define FOR_GOOD       3 /* tries of what asking again does not help */
@@ -85,6 +86,8 @@ static void finish_told(struct stanch_way *way)
         way->together_ms = stanch_loop_mono_ms(way->pager->loop);
         (void)snprintf(way->group, sizeof way->group, "%s", way->key);
         stanch_page__count_member(way, way->key, (int)json_array_size(way->subjects));
+    } else if (way->step == STANCH_PAGE__REMINDED && stanch_page__is_for_many(way->key)) {
+        json_object_set_new(way->reminded, way->key, json_integer(stanch_loop_mono_ms(way->pager->loop)));
     } else if (is_trigger) {
         way->own_ms[way->own_at++ % STANCH_PAGE__OWN] = stanch_loop_mono_ms(way->pager->loop);
     } else if (way->step == STANCH_PAGE__OVER && stanch_page__is_for_many(way->key)) {
@@ -272,6 +275,57 @@ static void tell_together(struct stanch_way *way)
     tell(way, &card);
 }
 
+struct crowd {
+    const struct stanch_way *way;
+    const char *key;
+    json_t *questions;
+};
+
+static void add_waiting(void *ctx, const json_t *notice)
+{
+    struct crowd *crowd = ctx;
+    const char *subject = stanch_json_str(notice, "about", "");
+    if (stanch_page__is_page(subject) || strcmp(stanch_json_str(notice, "key", ""), crowd->key) != 0)
+        return;
+    json_t *doc = stanch_page__read_subject(crowd->way, subject);
+    if (doc && stanch_json_bool(doc, "open", true))
+        json_array_append(crowd->questions, doc);
+    json_decref(doc);
+}
+
+/* All of it once more, for one that ends soon. doc: of that one */
+static void remind_together(struct stanch_way *way, const char *subject, const json_t *doc, const char *key)
+{
+    STANCH_AUTO_FREE char *own = stanch_asprintf("%s/", way->name);
+    STANCH_AUTO_JSON json_t *questions = json_array();
+    struct crowd crowd = {way, key, questions};
+    struct stanch_err err = {0};
+    int rc = stanch_page__each_open(way->pager->journal, "notice", NULL, own, add_waiting, &crowd, &err);
+    if (rc < 0 || json_array_size(questions) == 0) { /* that one waits in any case */
+        json_array_clear(questions);
+        json_array_append(questions, (json_t *)(uintptr_t)doc);
+    }
+    STANCH_AUTO_JSON json_t *incident = worst_incident(way, questions);
+    way->subjects = json_pack("[s]", subject);
+    way->step = STANCH_PAGE__REMINDED;
+    (void)snprintf(way->key, sizeof way->key, "%s", key);
+    const struct stanch_page__card card = {
+        .step = way->step, .key = way->key, .subject = questions, .incident = incident, .url = url_of(way)};
+    tell(way, &card);
+}
+
+/* Of many that end at about the same time the first one reminds of all; the others are known with it. */
+static void remind_member(struct stanch_way *way, const char *subject, const json_t *doc, const char *key)
+{
+    int64_t last_ms = stanch_json_int(way->reminded, key, 0);
+    if (!last_ms || stanch_loop_mono_ms(way->pager->loop) - last_ms >= REMIND_MS) {
+        remind_together(way, subject, doc, key);
+        return;
+    }
+    stanch_page__note_one(way, subject, "notice.told", STANCH_PAGE__REMINDED, key, NULL);
+    stanch_way__drop(way, subject);
+}
+
 static void see_to_held(struct stanch_way *way)
 {
     if (json_object_size(way->held) == 0 || way->group_time)
@@ -317,7 +371,9 @@ static void look(struct stanch_way *way, const char *subject)
         json_object_del(way->queue, subject);
     } else if (step == STANCH_PAGE__OVER && stanch_page__is_for_many(key)) {
         end_member(way, subject, doc, key);
-    } else if ((step == STANCH_PAGE__ACKNOWLEDGED || step == STANCH_PAGE__REMINDED) && stanch_page__is_for_many(key)) {
+    } else if (step == STANCH_PAGE__REMINDED && stanch_page__is_for_many(key)) {
+        remind_member(way, subject, doc, key);
+    } else if (step == STANCH_PAGE__ACKNOWLEDGED && stanch_page__is_for_many(key)) {
         note_known(way, subject, key);
     } else {
         tell_one(way, subject, doc, step, key);
@@ -364,6 +420,7 @@ struct stanch_way *stanch_way__new(struct stanch_pager *pager, const char *name)
     way->held = json_object();
     way->tries = json_object();
     way->members = json_object();
+    way->reminded = json_object();
     way->unwritten = json_object();
     STANCH_AUTO_JSON json_t *doc = stanch_journal_get(pager->journal, STANCH_VIEW_COMMITTED, "paging", name);
     way->is_failing = strcmp(stanch_json_str(doc, "state", ""), "failing") == 0;
@@ -385,6 +442,7 @@ void stanch_way__free(struct stanch_way *way)
     json_decref(way->held);
     json_decref(way->tries);
     json_decref(way->members);
+    json_decref(way->reminded);
     json_decref(way->unwritten);
     json_decref(way->subjects);
     free(way);

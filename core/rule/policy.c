@@ -6,6 +6,7 @@
 #include "rule/policy.h"
 #include "rule/escalation.h"
 #include "rule/pattern.h"
+#include "rule/tags.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include <stdio.h>
@@ -82,8 +83,11 @@ static int check_rules(const struct stanch_policy *policy, struct stanch_err *er
         if (read_risk(stanch_json_str(rule, "risk", NULL)) < RISK_LOW)
             return stanch_err_set(err, STANCH_E_INVALID,
                                   "rules[%zu].risk: expected \"low\", \"medium\", \"high\" or \"forbidden\"", i + 1);
-        if (!json_is_object(json_object_get(rule, "when")))
+        const json_t *when = json_object_get(rule, "when"), *tag = json_object_get(when, "tag");
+        if (!json_is_object(when))
             return stanch_err_set(err, STANCH_E_INVALID, "rules[%zu].when: missing", i + 1);
+        if (tag && json_array_size(tag) == 0)
+            return stanch_err_set(err, STANCH_E_INVALID, "rules[%zu].when.tag: expected a list of globs", i + 1);
     }
     return 0;
 }
@@ -244,6 +248,34 @@ static bool matches_during(const char *calendar, const json_t *during, bool is_p
     return false;
 }
 
+static void say_tags(const json_t *wanted, const json_t *tags, char because[BECAUSE_SIZE])
+{
+    char globs[80];
+    STANCH_AUTO_FREE char *list = json_dumps(wanted, JSON_COMPACT);
+    stanch_rule__clip(list ? list : "", globs, sizeof globs);
+    (void)snprintf(because, BECAUSE_SIZE,
+                   !stanch_rule__knows_tags(tags)
+                       ? "its tags are not known: a rule for %s holds only where it raises the risk"
+                   : json_array_size(tags) == 0 ? "it has no tags, the rule is for %s"
+                                                : "none of its tags is one of %s",
+                   globs);
+}
+
+/* A rule that names tags neither holds nor fails while nobody knows the tags. */
+enum held { HELD_NOT, HELD_UNKNOWN, HELD };
+
+static enum held hold_tags(const json_t *wanted, const json_t *tags, char because[BECAUSE_SIZE])
+{
+    if (!wanted)
+        return HELD;
+    bool known = stanch_rule__knows_tags(tags);
+    STANCH_AUTO_JSON json_t *named = known ? stanch_rule__named_tags(wanted, tags) : NULL;
+    if (json_array_size(named) > 0)
+        return HELD;
+    say_tags(wanted, tags, because);
+    return known ? HELD_NOT : HELD_UNKNOWN;
+}
+
 /* What is known before anything is planned: which action of which instance, for which runbook. */
 static bool matches_names(const json_t *when, const struct stanch_policy_question *question, char because[BECAUSE_SIZE])
 {
@@ -264,48 +296,65 @@ static bool matches_names(const json_t *when, const struct stanch_policy_questio
     return true;
 }
 
-/* because: the first condition that does not hold; untouched when all do. */
-static bool matches_rule(const json_t *rule, const struct stanch_policy_question *question, enum risk auto_risk,
-                         char because[BECAUSE_SIZE])
+/* because: the first condition that does not hold, or is not known; untouched when all do. */
+static enum held hold_rule(const json_t *rule, const struct stanch_policy_question *question, enum risk auto_risk,
+                           char because[BECAUSE_SIZE])
 {
     const json_t *when = json_object_get(rule, "when");
     if (!matches_names(when, question, because))
-        return false;
+        return HELD_NOT;
     const json_t *severity = json_object_get(when, "severity");
     if (severity && !is_one_of(severity, question->severity)) {
         say_severity(severity, question->severity, because);
-        return false;
+        return HELD_NOT;
     }
     const char *target = stanch_json_str(when, "target", NULL);
     bool is_permission = read_risk(stanch_json_str(rule, "risk", NULL)) <= (int)auto_risk;
     if (target && !matches_targets(target, question->targets, is_permission)) {
         say_targets(target, question->targets, is_permission, because);
-        return false;
+        return HELD_NOT;
     }
     const char *during = stanch_json_str(when, "during", NULL);
     if (during && !matches_during(during, question->during, is_permission, because))
-        return false;
+        return HELD_NOT;
     double max_reach = stanch_json_real(when, "max_reach", 2);
     if (max_reach > 1 || (question->reach >= 0 && question->reach <= max_reach))
-        return true;
+        return hold_tags(json_object_get(when, "tag"), question->tags, because);
     say_reach(question->reach, max_reach, because);
-    return false;
+    return HELD_NOT;
 }
 
+static int risk_of(const json_t *rule)
+{
+    return read_risk(stanch_json_str(rule, "risk", NULL));
+}
+
+static int declared_risk(const struct stanch_policy_question *question)
+{
+    int declared = read_risk(question->declared_risk);
+    return declared < RISK_LOW ? RISK_HIGH : declared;
+}
+
+/* The first that holds. One before it that would by tags nobody knows may be the one: the worst of all that may be counts. */
 static const json_t *find_rule(const struct stanch_policy *policy, const struct stanch_policy_question *question)
 {
-    const json_t *rules = json_object_get(policy->data, "rules");
+    const json_t *rules = json_object_get(policy->data, "rules"), *found = NULL, *maybe = NULL;
     char because[BECAUSE_SIZE];
-    for (size_t i = 0; i < json_array_size(rules); i++)
-        if (matches_rule(json_array_get(rules, i), question, policy->auto_risk, because))
-            return json_array_get(rules, i);
-    return NULL;
+    for (size_t i = 0; i < json_array_size(rules) && !found; i++) {
+        const json_t *rule = json_array_get(rules, i);
+        enum held held = hold_rule(rule, question, policy->auto_risk, because);
+        if (held == HELD)
+            found = rule;
+        else if (held == HELD_UNKNOWN && (!maybe || risk_of(rule) > risk_of(maybe)))
+            maybe = rule;
+    }
+    return maybe && risk_of(maybe) > (found ? risk_of(found) : declared_risk(question)) ? maybe : found;
 }
 
 bool stanch_policy_never_allows(const struct stanch_policy *policy, const struct stanch_policy_question *question,
                                 char why[256])
 {
-    static const char *const later[] = {"severity", "target", "during", "max_reach"}; /* known when it is planned */
+    static const char *const later[] = {"severity", "target", "during", "max_reach", "tag"}; /* known when it is planned */
     const json_t *rules = json_object_get(policy->data, "rules");
     char because[BECAUSE_SIZE], name[80];
     for (size_t i = 0; i < json_array_size(rules); i++) {
@@ -330,36 +379,39 @@ bool stanch_policy_never_allows(const struct stanch_policy *policy, const struct
 json_t *stanch_policy_explain(const struct stanch_policy *policy, const struct stanch_policy_question *question)
 {
     json_t *told = json_array();
-    const json_t *rules = json_object_get(policy->data, "rules");
-    bool is_decided = false;
+    const json_t *rules = json_object_get(policy->data, "rules"), *decider = find_rule(policy, question);
     for (size_t i = 0; i < json_array_size(rules); i++) {
         const json_t *rule = json_array_get(rules, i);
         char because[BECAUSE_SIZE] = "";
-        bool matches = matches_rule(rule, question, policy->auto_risk, because);
+        enum held held = hold_rule(rule, question, policy->auto_risk, because);
         json_t *one = json_pack("{s:s, s:I, s:s, s:s}", "name", stanch_json_str(rule, "name", ""), "line",
                                 (json_int_t)stanch_json_int(rule, "line", 0), "risk", stanch_json_str(rule, "risk", ""),
                                 "verdict",
-                                !matches     ? "no"
-                                : is_decided ? "matches"
-                                             : "decides");
-        if (!matches)
+                                rule == decider ? "decides"
+                                : held == HELD  ? "matches"
+                                                : "no");
+        if (held != HELD)
             stanch_json_set_str(one, "because", because);
-        is_decided = is_decided || matches;
         json_array_append_new(told, one);
     }
     return told;
 }
 
-/* {"name","line","risk"} for the card, and a digest of what the rule says wherever it stands, for the approval. */
-static json_t *describe_rule(const json_t *rule)
+/* {"name","line","risk"} for the card, and a digest of what the rule says wherever it stands, for the approval; and the tags
+ * that it goes by. */
+static json_t *describe_rule(const json_t *rule, const json_t *tags)
 {
     STANCH_AUTO_JSON json_t *said = json_copy((json_t *)(uintptr_t)rule);
     (void)json_object_del(said, "line");
     char digest[65] = "";
     (void)stanch_json_digest("stanch.policy.rule", 1, said, digest, NULL);
-    return json_pack("{s:s, s:I, s:s, s:s}", "name", stanch_json_str(rule, "name", ""), "line",
-                     (json_int_t)stanch_json_int(rule, "line", 0), "risk", stanch_json_str(rule, "risk", ""), "digest",
-                     digest);
+    json_t *described = json_pack("{s:s, s:I, s:s, s:s}", "name", stanch_json_str(rule, "name", ""), "line",
+                                  (json_int_t)stanch_json_int(rule, "line", 0), "risk",
+                                  stanch_json_str(rule, "risk", ""), "digest", digest);
+    const json_t *wanted = json_object_get(json_object_get(rule, "when"), "tag");
+    if (wanted && stanch_rule__knows_tags(tags))
+        json_object_set_new(described, "tags", stanch_rule__named_tags(wanted, tags));
+    return described;
 }
 
 static void say_why(const struct stanch_policy *policy, const struct stanch_policy_question *question,
@@ -393,11 +445,8 @@ static void say_why(const struct stanch_policy *policy, const struct stanch_poli
 void stanch_policy_decide(const struct stanch_policy *policy, const struct stanch_policy_question *question,
                           struct stanch_policy_decision *ret)
 {
-    int declared = read_risk(question->declared_risk);
-    if (declared < RISK_LOW)
-        declared = RISK_HIGH;
     const json_t *rule = find_rule(policy, question);
-    int risk = rule ? read_risk(stanch_json_str(rule, "risk", NULL)) : declared;
+    int risk = rule ? risk_of(rule) : declared_risk(question);
     int raised = read_risk(question->raised_risk);
     if (question->raised_risk && raised < 0)
         raised = RISK_HIGH; /* a runbook that says an unknown word meant to raise it */
@@ -415,7 +464,7 @@ void stanch_policy_decide(const struct stanch_policy *policy, const struct stanc
                                            .rules = json_array()};
     memcpy(ret->role, approver->role, sizeof ret->role);
     if (rule)
-        json_array_append_new(ret->rules, describe_rule(rule));
+        json_array_append_new(ret->rules, describe_rule(rule, question->tags));
     say_why(policy, question, rule, is_raised, ret);
 }
 

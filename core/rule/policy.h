@@ -9,10 +9,13 @@
  *    "break_glass":{"people":["ada"]|"pool"},             // who may approve without holding the role, with a reason
  *    "rules":[{"name":"edge drains are routine","line":12,
  *              "when":{"plugin":glob,"instance":glob,"action":glob,"effect":"mitigate"|"undo","environment":glob,
- *                      "severity":["sev1"],"target":glob,"runbook":glob,"max_reach":0.5,"during":calendar},
+ *                      "severity":["sev1"],"target":glob,"runbook":glob,"max_reach":0.5,"during":calendar,
+ *                      "tag":[glob]},
  *              "risk":"low"|"medium"|"high"|"forbidden"}],
  *    ...and what guards.h and autonomy.h read}
- * Rules are tried in order; the first that matches sets the risk; none: the risk that the action declares.
+ * Rules are tried in order; the first that matches sets the risk; none: the risk that the action declares. A rule with a tag
+ * holds when one of the tags is named by one of its globs; when the tags are not known, it holds if its risk is higher than what
+ * is decided without it.
  */
 #ifndef STANCH_RULE_POLICY_H
 #define STANCH_RULE_POLICY_H
@@ -47,7 +50,9 @@ struct stanch_policy_question {
     const char *severity; /* of the incident */
     const char *runbook;
     const json_t *targets; /* array of text */
-    double reach;          /* 0..1, or < 0 unknown */
+    const json_t
+        *tags;    /* array of text: what the remote has the targets tagged with; NULL, or another value: unknown */
+    double reach; /* 0..1, or < 0 unknown */
     const json_t *during; /* {calendar: [summaries of what is under way], or null: not known}; NULL: nothing is known */
     const char *declared_risk; /* of the action */
     const char *raised_risk;   /* by the runbook; NULL: not raised */
@@ -60,8 +65,9 @@ struct stanch_policy_decision {
     int quorum;
     int64_t expires_ms;
     bool not_requester; /* who started the run by hand does not approve it */
-    json_t *rules;      /* new: [{"name","line","risk","digest"}], what decided, for the approval digest and card */
-    char why[256];      /* one sentence */
+    json_t *rules; /* new: [{"name","line","risk","digest","tags"?}], what decided, for the approval digest and card;
+                         * tags: those that it went by, sorted: preconditions, which the plan's digest covers */
+    char why[256]; /* one sentence */
 };
 /** Must a mitigation ask when another run's is in force on one of its targets? `conflicts`: "ask", when it is not given. */
 bool stanch_policy_asks_on_conflict(const struct stanch_policy *policy);

@@ -44,20 +44,6 @@ struct stanch_action *stanch_action__of(struct stanch_op *op)
     return op->state;
 }
 
-int stanch_plan__digest(const char *instance, const char *action, const char *class, const json_t *args,
-                        const json_t *plan, char ret[65], struct stanch_err *err)
-{
-    STANCH_AUTO_JSON json_t *bound =
-        json_pack("{s:s, s:s, s:s, s:O}", "instance", instance, "action", action, "class", class, "args", args);
-    static const char *const members[] = {"targets", "from", "to", "undo", "preconditions"};
-    for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
-        json_t *member = json_object_get(plan, members[i]);
-        if (member)
-            json_object_set(bound, members[i], member);
-    }
-    return stanch_json_digest("stanch.plan", 1, bound, ret, err);
-}
-
 static bool is_used(const struct stanch_op *op)
 {
     const json_t *uses = json_object_get(op->run->doc, "uses");
@@ -114,8 +100,6 @@ static void on_planned(void *ctx, const struct stanch_plugin_answer *answer)
         return;
     struct stanch_action *action = stanch_action__of(op);
     struct stanch_err err = answer->err;
-    char digest[65];
-    const char *class = stanch_json_str(stanch_action__declared(op), "class", "unprotected");
     if (answer->outcome != STANCH_OUTCOME_DONE) {
         stanch_err_wrap(&err, "no plan could be made, nothing was changed");
         stanch_action__fail(op, &err);
@@ -125,19 +109,10 @@ static void on_planned(void *ctx, const struct stanch_plugin_answer *answer)
         answer_no_change(op, answer->value);
         return;
     }
-    if (stanch_plan__digest(stanch_action__instance(op), stanch_action__name(op), class, stanch_action__args(op),
-                            answer->value, digest, &err) < 0) {
-        stanch_action__fail(op, &err);
-        return;
-    }
-    bool same = strcmp(digest, action->digest) == 0;
-    memcpy(action->digest, digest, sizeof digest);
     json_decref(action->plan);
     action->plan = json_deep_copy(answer->value);
-    if (!same)
-        action->planned = false;
     if (action->granted[0])
-        stanch_action__use_approval(op, same);
+        stanch_action__use_approval(op);
     else
         stanch_action__pass_gate(op);
 }

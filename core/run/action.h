@@ -1,5 +1,5 @@
-/* action.h: the machine of one action, shared by action.c (start and plan), action_gate.c (gate and question), act.c (effect
- * and outcome), action_proof.c (verify and answer) and action_read.c (what has no effect).
+/* action.h: the machine of one action, shared by action.c (start and plan), action_gate.c (gate and question), bound.c
+ * (what was approved), act.c (effect and outcome), action_proof.c (verify and answer) and action_read.c (what has no effect).
  *
  *   start -> plan -> gate --allow--> hold -> (plan again if the world moved) -> intent -> apply -> verify -> answer
  *                      \--ask--> question --approve--> hold -> plan again --same--> intent ...
@@ -50,9 +50,16 @@ bool stanch_action__await_host(struct stanch_op *op, int rc, stanch_loop_fn agai
 /** It is planned: refuse it, ask, hold its targets, or send it when they are held. */
 void stanch_action__pass_gate(struct stanch_op *op);
 /** It is approved, its targets are held, and the plan was made again: send it when it is what was approved, else ask anew. */
-void stanch_action__use_approval(struct stanch_op *op, bool same_plan);
+void stanch_action__use_approval(struct stanch_op *op);
 /** Wait for its targets; then to the gate, or to the plan once more. */
 void stanch_action__hold(struct stanch_op *op);
+
+/* bound.c */
+/** What is planned becomes what would be approved, under the rules that decided about it: action->digest. ret_same: so it was
+ *  before. returns 0 | why it has no digest */
+int stanch_action__bind(struct stanch_op *op, const struct stanch_gate *gate, bool *ret_same, struct stanch_err *err);
+/** Why what was approved is not what would run now, in the words of the new question; NULL: it is. borrowed from gate, or static */
+const char *stanch_action__why_void(const struct stanch_op *op, const struct stanch_gate *gate, bool same_plan);
 
 /* act.c */
 /** Commit the intent and go on to the answer. The targets are held. */

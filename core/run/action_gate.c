@@ -1,12 +1,7 @@
-/* action_gate.c: an action between its plan and its effect: the gate, the question, the hold of its targets; and whether
- * what was approved is what would run now.
- */
+/* action_gate.c: an action between its plan and its effect: the gate, the question, the hold of its targets. */
 #include "run/action.h"
 #include "run/autonomy.h"
 #include "base/mem.h"
-#include "base/sabotage.h"
-#include "run/authority.h"
-#include <string.h>
 
 /* ---- the question ---- */
 
@@ -99,9 +94,13 @@ static void refuse(struct stanch_op *op, const struct stanch_gate *gate)
 void stanch_action__pass_gate(struct stanch_op *op)
 {
     struct stanch_gate gate;
+    struct stanch_err err;
+    bool same;
     decide_gate(op, &gate);
     if (gate.refused) {
         refuse(op, &gate);
+    } else if (stanch_action__bind(op, &gate, &same, &err) < 0) {
+        stanch_action__fail(op, &err);
     } else if (gate.observe) {
         stanch_autonomy__observed(op, &gate);
     } else if (gate.ask) {
@@ -113,59 +112,6 @@ void stanch_action__pass_gate(struct stanch_op *op)
         stanch_action__hold(op);
     }
     stanch_gate__done(&gate);
-}
-
-/* The rules that decided, by what they say: an unrelated edit of the policy does not void an approval. */
-static json_t *rule_digests(const json_t *rules)
-{
-    json_t *digests = json_array();
-    for (size_t i = 0; i < json_array_size(rules); i++)
-        json_array_append_new(digests, json_string(stanch_json_str(json_array_get(rules, i), "digest", "")));
-    return digests;
-}
-
-/* Does the policy still ask the same people? */
-static bool same_approvers(const json_t *approval, const struct stanch_gate *gate)
-{
-    const char *role = stanch_json_str(approval, "of_role", stanch_json_str(approval, "role", "ic"));
-    return stanch_json_int(approval, "quorum", 1) >= gate->policy.quorum && strcmp(role, gate->policy.role) == 0 &&
-           stanch_json_bool(approval, "not_requester", false) >= gate->policy.not_requester;
-}
-
-/* Do the same rules of the policy match that the approval was given under? */
-static bool same_rules(const json_t *approval, const struct stanch_gate *gate)
-{
-    STANCH_AUTO_JSON json_t *then = rule_digests(json_object_get(approval, "rules"));
-    STANCH_AUTO_JSON json_t *now = rule_digests(gate->policy.rules);
-    return json_equal(then, now) && same_approvers(approval, gate);
-}
-
-/* Why what was approved is not what would run now, in the words of the new question; NULL: it is. A grant gets old like
- * everything else: while it waited for its target, or while stanch was down. */
-static const char *why_void(const struct stanch_op *op, const struct stanch_gate *gate, bool same_plan)
-{
-    const char *granted = ((const struct stanch_action *)op->state)->granted;
-    STANCH_AUTO_JSON json_t *doc = stanch_journal_get(op->engine->journal, STANCH_VIEW_APPENDED, "approval", granted);
-    int64_t now = stanch_engine__now(op->engine);
-    if (!same_plan && !stanch_is_sabotaged("approval-for-another-plan"))
-        return "the plan was made again, and it differs from the approved one";
-    if (!stanch_approval__is_of_plugin(op->engine, doc))
-        return STANCH_ANOTHER_PLUGIN;
-    if (!same_rules(doc, gate) && !stanch_is_sabotaged("rules-not-bound"))
-        return "other rules of the policy match than when it was approved";
-    const char *whose = stanch_authority_why_void(op->engine, doc);
-    if (whose)
-        return whose;
-    if (stanch_engine__steady(op->engine) > stanch_json_int(doc, "due_ms", stanch_json_int(doc, "expires_ms", 0)))
-        return "the approval had expired before it could be used";
-    if ((op->engine->set_back && stanch_json_int(doc, "updated_ms", 0) > now) ||
-        now - stanch_json_int(doc, "updated_ms", 0) > stanch_gate__fresh_for(op->run))
-        return "the approval was given too long ago";
-    if (op->run->resolved && !stanch_json_bool(doc, "resolved", false))
-        return "the alert has resolved since the question was asked";
-    if (!stanch_gate__is_told(gate, doc))
-        return "more holds it back now than when the question was asked";
-    return stanch_gate__new_against(gate, doc); /* what stood when it was asked was approved with it */
 }
 
 /* An approval that no longer is for what would run: void it and ask anew. */
@@ -184,16 +130,20 @@ static void void_and_ask_anew(struct stanch_op *op, struct stanch_gate *gate, co
 }
 
 /* Approved, the target is held, and the plan was made again. */
-void stanch_action__use_approval(struct stanch_op *op, bool same_plan)
+void stanch_action__use_approval(struct stanch_op *op)
 {
     struct stanch_gate gate;
+    struct stanch_err err;
+    bool same;
+    const char *why;
     decide_gate(op, &gate);
-    const char *why = why_void(op, &gate, same_plan);
     if (gate.refused)
         refuse(op, &gate);
+    else if (stanch_action__bind(op, &gate, &same, &err) < 0)
+        stanch_action__fail(op, &err);
     else if (gate.observe)
         stanch_autonomy__observed(op, &gate);
-    else if (why)
+    else if ((why = stanch_action__why_void(op, &gate, same)))
         void_and_ask_anew(op, &gate, why);
     else
         stanch_action__send(op);

@@ -291,30 +291,64 @@ void stanch_breaker__verified(const struct stanch_op *op, const char *result, co
 
 /* ---- asking ---- */
 
-void stanch_breaker__check(const struct stanch_op *op, const json_t *plan, struct stanch_gate *gate)
+/* How many of the failures would still count with the next one. */
+static int64_t still_counted(struct stanch_engine *engine, const json_t *doc)
 {
-    struct stanch_engine *engine = op->engine;
-    const json_t *targets = json_object_get(plan, "targets");
-    if (!rule_of(engine)->on)
+    const json_t *failures = json_object_get(doc, "failures");
+    int64_t now = stanch_engine__steady(engine), count = 0;
+    for (size_t i = 0; i < json_array_size(failures); i++)
+        count += now - stanch_json_int(json_array_get(failures, i), "at_ms", 0) < rule_of(engine)->within_ms;
+    return count;
+}
+
+static json_t *fact_of(struct stanch_engine *engine, const json_t *doc)
+{
+    bool is_open = holds(engine, doc);
+    int64_t count = is_open ? stanch_json_int(doc, "count", 0) : still_counted(engine, doc);
+    json_t *fact = json_pack("{s:s, s:s, s:s, s:I, s:I, s:s, s:s}", "runbook", stanch_json_str(doc, "runbook", ""),
+                             "target", stanch_json_str(doc, "target", ""), "state",
+                             is_open     ? "open"
+                             : count > 0 ? "counting"
+                                         : "closed",
+                             "used", (json_int_t)count, "of", (json_int_t)rule_of(engine)->after, "step",
+                             stanch_json_str(doc, "step", ""), "why", stanch_json_str(doc, "why", ""));
+    if (is_open)
+        json_object_set_new(fact, "frees_in_ms",
+                            json_integer(stanch_json_int(doc, "closes_ms", 0) - stanch_engine__steady(engine)));
+    return fact;
+}
+
+static void ask_of_open(struct stanch_engine *engine, const json_t *doc, struct stanch_gate *gate)
+{
+    char left[32];
+    const char *why = stanch_json_str(doc, "why", "");
+    stanch_duration_text((stanch_json_int(doc, "closes_ms", 0) - stanch_engine__steady(engine) + 999) / 1000 * 1000,
+                         left);
+    stanch_gate__guard(gate, "breaker",
+                       "the breaker of %.64s on %.80s is open: %lld mitigations did not help within %.20s, the last "
+                       "%.40s: %.*s (%.100s); it closes in %s",
+                       stanch_json_str(doc, "runbook", ""), stanch_json_str(doc, "target", ""),
+                       (long long)stanch_json_int(doc, "count", 0), stanch_json_str(doc, "within", ""),
+                       stanch_json_str(doc, "step", ""), (int)stanch_text_cut(why, WHY_MAX), why,
+                       stanch_json_str(doc, "tally", "of an earlier release"), left);
+}
+
+void stanch_breaker__check(const struct stanch_subject *about, struct stanch_gate *gate)
+{
+    struct stanch_engine *engine = about->engine;
+    const json_t *targets = json_object_get(about->plan, "targets");
+    bool asked = false;
+    if (!rule_of(engine)->on || !*about->runbook)
         return;
-    STANCH_AUTO_FREE char *runbook = runbook_of(op);
-    for (size_t i = 0; i < json_array_size(targets) && *runbook; i++) {
+    for (size_t i = 0; i < json_array_size(targets) && (!asked || gate->facts); i++) {
         const char *target = json_string_value(json_array_get(targets, i));
-        STANCH_AUTO_FREE char *id = id_of(runbook, target ? target : "");
+        STANCH_AUTO_FREE char *id = id_of(about->runbook, target ? target : "");
         STANCH_AUTO_JSON json_t *doc = stanch_journal_see(engine->journal, "breaker", id);
-        if (!holds(engine, doc))
-            continue;
-        char left[32];
-        const char *why = stanch_json_str(doc, "why", "");
-        stanch_duration_text((stanch_json_int(doc, "closes_ms", 0) - stanch_engine__steady(engine) + 999) / 1000 * 1000,
-                             left);
-        stanch_gate__guard(
-            gate, "breaker",
-            "the breaker of %.64s on %.80s is open: %lld mitigations did not help within %.20s, the last "
-            "%.40s: %.*s (%.100s); it closes in %s",
-            runbook, target, (long long)stanch_json_int(doc, "count", 0), stanch_json_str(doc, "within", ""),
-            stanch_json_str(doc, "step", ""), (int)stanch_text_cut(why, WHY_MAX), why,
-            stanch_json_str(doc, "tally", "of an earlier release"), left);
-        return;
+        if (doc)
+            stanch_gate__fact(gate, "breakers", fact_of(engine, doc));
+        if (!asked && holds(engine, doc)) {
+            ask_of_open(engine, doc, gate);
+            asked = true;
+        }
     }
 }

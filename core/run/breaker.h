@@ -27,8 +27,8 @@ void stanch_breaker__done(const struct stanch_op *op, const json_t *plan, struct
 /** A verify of a run has its result: it is about what the run did since its last one, and is still in force. */
 void stanch_breaker__verified(const struct stanch_op *op, const char *result, const struct stanch_verdict *verdict,
                               struct stanch_batch *batch);
-/** Ask where a breaker of this plan's targets is open. */
-void stanch_breaker__check(const struct stanch_op *op, const json_t *plan, struct stanch_gate *gate);
+/** Ask where a breaker of the subject's targets is open; a fact is each of them that counts or is open. */
+void stanch_breaker__check(const struct stanch_subject *about, struct stanch_gate *gate);
 /** Its time has come (due.c). returns 0 | what the journal said: try again */
 int stanch_breaker__lapse(struct stanch_engine *engine, const char *id);
 

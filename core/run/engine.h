@@ -7,7 +7,7 @@
  *                  +-- symptom.c  check, verify, wait_for: reads, polled
  *                  +-- ask.c      ask: a free question to a role
  *                  +-- action.c   action: read; or plan -> gate.c -> (approval.c) -> target.c -> effect.c
- *                  |   (and action_*.c, act.c: action.h)  \-- limits.c, breaker.c, autonomy.c
+ *                  |   (and action_*.c, act.c: action.h)  \-- limits.c, breaker.c, autonomy.c    (explain.c asks the same)
  *                  +-- undo.c     undo of a mitigation: by a run, a person, a lease end; undo_effect.c: from its intent on
  *   soak.c         an incident's symptoms, sampled until they were good for a while
  *   by_hand.c      what people hold by hand: the gate asks      in_force.c  and for what others have in force there
@@ -331,6 +331,14 @@ int stanch_approval__due(struct stanch_engine *engine, const char *id);
 int stanch_approval__expire(struct stanch_engine *engine, const char *id);
 
 /* gate.c */
+/* What the gate weighs: a step that is about to act, or what a person asks about. Texts may be "", and are borrowed. */
+struct stanch_subject {
+    struct stanch_engine *engine;
+    const char *instance, *runbook, *chain;
+    const char *step, *run; /* its own: what they have done does not stand against it */
+    const char *holds;      /* the name that the run declares (`limits.holds`) */
+    const json_t *plan;     /* its targets, its reach */
+};
 struct stanch_gate {
     bool refused; /* why says it */
     bool ask;
@@ -339,12 +347,26 @@ struct stanch_gate {
     char why[1000];
     json_t *against; /* what stands against it: id of a hold, a mitigation, a run -> sentence; NULL: nothing */
     json_t *guards;  /* names of limits and the like that ask; NULL: none */
+    json_t *facts;   /* NULL, or an object that gets what was looked at, also what does not ask: explain.c */
     struct stanch_policy_decision policy;
 };
 /** May this effect start? effect: "mitigate" or "undo". by_person: a person ordered it (a lease end or a run
  * does not). ret: finish with stanch_gate__done. */
 void stanch_gate__decide(struct stanch_op *op, const char *effect, const json_t *plan, const json_t *declared,
                          const char *action, const char *raised, struct stanch_gate *ret);
+/** All that stands against it beside the policy's rules and the run's own grounds: stops, holds, what is in force there, and of a
+ *  mitigation that a run would send limits and breakers. */
+void stanch_gate__weigh(const struct stanch_subject *about, const char *effect, bool by_run, struct stanch_gate *gate);
+/** Something that was looked at, for gate->facts: a member of its list `kind`. taken */
+void stanch_gate__fact(struct stanch_gate *gate, const char *kind, json_t *fact);
+/** What an instance and its action (as the world describes them) and a plan make of a question to the policy; all else in it is
+ *  the caller's. */
+void stanch_gate__question(const json_t *declared, const char *effect, const json_t *plan,
+                           struct stanch_policy_question *ret);
+/** What the plugin says of its action, or of this plan (NULL: of none) when that is more. */
+const char *stanch_gate__declared_risk(const char *effect, const json_t *action, const json_t *plan);
+/** What is under way in the policy's calendars. new, or NULL */
+json_t *stanch_gate__under_way(const struct stanch_engine *engine);
 /** The first sentence of what stands against it and did not when this question was asked; NULL: there is none. borrowed from
  *  gate */
 const char *stanch_gate__new_against(const struct stanch_gate *gate, const json_t *question);
@@ -375,9 +397,9 @@ int stanch_by_hand__recover(struct stanch_engine *engine, struct stanch_err *err
 void stanch_in_force__note(struct stanch_engine *engine, const char *id, const char *run, const json_t *targets);
 void stanch_in_force__forget(struct stanch_engine *engine, const char *id, const json_t *targets);
 int stanch_in_force__recover(struct stanch_engine *engine, struct stanch_err *err);
-/** What a mitigation of this op on these targets would fight with: mitigations of other runs that are in force there, and other
+/** What a mitigation of this subject on its targets would fight with: mitigations of other runs that are in force there, and other
  *  runs that are going and hold the same name. each: its id, and a sentence that names it, its run and its incident. */
-void stanch_in_force__conflicts(const struct stanch_op *op, const json_t *targets,
+void stanch_in_force__conflicts(const struct stanch_subject *about,
                                 void (*each)(void *ctx, const char *id, const char *sentence), void *ctx);
 
 /* effect.c: one intent, one call, one outcome */
@@ -452,9 +474,5 @@ void stanch_symptom__free_all(struct stanch_engine *engine);
 /** The symptoms of an incident are to be asked for, unless it is over. returns 0 | what the journal said: try again */
 int stanch_soak__due(struct stanch_engine *engine, const char *id);
 void stanch_soak__free_all(struct stanch_engine *engine);
-
-/** SHA-256 of what an approval binds (PROMISES.md 1.4). */
-int stanch_plan__digest(const char *instance, const char *action, const char *class, const json_t *args,
-                        const json_t *plan, char ret[65], struct stanch_err *err);
 
 #endif

@@ -23,6 +23,8 @@ void stanch_gate__ask_because(struct stanch_gate *gate, const char *reason)
 {
     gate->ask = true;
     add_reason(gate, reason);
+    if (gate->facts)
+        stanch_gate__fact(gate, "against", json_string(reason));
 }
 
 void stanch_gate__guard(struct stanch_gate *gate, const char *name, const char *fmt, ...)
@@ -36,6 +38,17 @@ void stanch_gate__guard(struct stanch_gate *gate, const char *name, const char *
         gate->guards = json_array();
     json_array_append_new(gate->guards, json_string(name));
     stanch_gate__ask_because(gate, reason);
+}
+
+void stanch_gate__fact(struct stanch_gate *gate, const char *kind, json_t *fact)
+{
+    if (!gate->facts) {
+        json_decref(fact);
+        return;
+    }
+    if (!json_object_get(gate->facts, kind))
+        json_object_set_new(gate->facts, kind, json_array());
+    json_array_append_new(json_object_get(gate->facts, kind), fact);
 }
 
 bool stanch_gate__is_told(const struct stanch_gate *gate, const json_t *approval)
@@ -92,24 +105,52 @@ static const char *declared_risk(const json_t *action, const json_t *plan)
     return planned ? "high" : declared;
 }
 
-static const char *declared_risk_of(const char *effect, const json_t *action, const json_t *plan)
+const char *stanch_gate__declared_risk(const char *effect, const json_t *action, const json_t *plan)
 {
     return strcmp(effect, "undo") == 0 ? stanch_json_str(action, "undo_risk", stanch_json_str(action, "risk", "high"))
                                        : declared_risk(action, plan);
 }
 
-static json_t *under_way(const struct stanch_engine *engine)
+void stanch_gate__question(const json_t *declared, const char *effect, const json_t *plan,
+                           struct stanch_policy_question *ret)
+{
+    const json_t *described = json_object_get(declared, "instance");
+    bool undo = strcmp(effect, "undo") == 0;
+    *ret = (struct stanch_policy_question){
+        .plugin = stanch_json_str(described, "plugin", ""),
+        .instance = stanch_json_str(described, "name", ""),
+        .effect = effect,
+        .environment = stanch_json_str(described, "environment", ""),
+        .targets = json_object_get(plan, "targets"),
+        .tags = undo ? NULL : json_object_get(plan, "tags"), /* of the day when it was applied: nobody knows today's */
+        .reach = stanch_json_real(plan, "reach", -1),
+        .declared_risk = stanch_gate__declared_risk(effect, json_object_get(declared, "action"), plan),
+    };
+}
+
+json_t *stanch_gate__under_way(const struct stanch_engine *engine)
 {
     return engine->hooks.calendars ? engine->hooks.calendars(engine->hooks_ctx) : NULL;
 }
 
-static void check_stops(const struct stanch_op *op, const struct stanch_policy_question *question,
-                        struct stanch_gate *gate)
+/* The first says why; a fact is each. */
+static void check_stops(const struct stanch_subject *subject, struct stanch_gate *gate)
 {
-    const struct stanch_stop_about about = {question->instance, stanch_op__runbook(op), question->targets};
-    STANCH_AUTO_FREE char *why = stanch_engine__stopped(op->engine, &about);
-    if (why)
-        stanch_gate__ask_because(gate, why);
+    const struct stanch_stop_about about = {subject->instance, subject->runbook,
+                                            json_object_get(subject->plan, "targets")};
+    STANCH_AUTO_JSON json_t *list = stanch_engine_stops(subject->engine);
+    const json_t *stop;
+    for (bool is_said = false; (stop = stanch_stop_find(list, &about)); is_said = true) {
+        STANCH_AUTO_FREE char *why = stanch_stop_why(stop);
+        if (!is_said)
+            stanch_gate__ask_because(gate, why);
+        json_t *fact = json_deep_copy(stop);
+        stanch_json_set_str(fact, "text", why);
+        stanch_gate__fact(gate, "stops", fact);
+        while (json_array_get(list, 0) != stop) /* what is before it is not about this */
+            json_array_remove(list, 0);
+        json_array_remove(list, 0);
+    }
 }
 
 /* Something with an id stands against it: as a reason, and to be known again. */
@@ -124,14 +165,41 @@ static void stand_against(void *ctx, const char *id, const char *sentence)
     stanch_gate__ask_because(gate, sentence);
 }
 
-static void check_holds(const struct stanch_op *op, const json_t *targets, struct stanch_gate *gate)
+static void stand_in_conflict(void *ctx, const char *id, const char *sentence)
 {
+    stand_against(ctx, id, sentence);
+    stanch_gate__fact(ctx, "conflicts", json_pack("{s:s, s:s}", "id", id, "text", sentence));
+}
+
+static void check_holds(const struct stanch_subject *about, struct stanch_gate *gate)
+{
+    const json_t *targets = json_object_get(about->plan, "targets");
     for (size_t i = 0; i < json_array_size(targets); i++) {
         const char *target = json_string_value(json_array_get(targets, i));
-        STANCH_AUTO_JSON json_t *hold = target ? stanch_by_hand__of(op->engine, target) : NULL;
+        STANCH_AUTO_JSON json_t *hold = target ? stanch_by_hand__of(about->engine, target) : NULL;
         STANCH_AUTO_FREE char *why = hold ? stanch_by_hand__why(hold) : NULL;
-        if (why)
-            stand_against(gate, stanch_json_str(hold, "id", ""), why);
+        if (!why)
+            continue;
+        stand_against(gate, stanch_json_str(hold, "id", ""), why);
+        stanch_gate__fact(gate, "holds",
+                          json_pack("{s:s, s:s, s:s, s:s, s:I, s:s, s:s}", "id", stanch_json_str(hold, "id", ""),
+                                    "target", target, "holder", stanch_json_str(hold, "holder", ""), "reason",
+                                    stanch_json_str(hold, "reason", ""), "ends_ms",
+                                    (json_int_t)stanch_json_int(hold, "ends_ms", 0), "until",
+                                    stanch_json_str(hold, "until", ""), "text", why));
+    }
+}
+
+void stanch_gate__weigh(const struct stanch_subject *about, const char *effect, bool by_run, struct stanch_gate *gate)
+{
+    bool undo = strcmp(effect, "undo") == 0;
+    check_stops(about, gate);
+    check_holds(about, gate);
+    if (!undo && stanch_policy_asks_on_conflict(about->engine->policy))
+        stanch_in_force__conflicts(about, stand_in_conflict, gate);
+    if (by_run && !undo) {
+        stanch_limits__check(about, gate);
+        stanch_breaker__check(about, gate);
     }
 }
 
@@ -140,24 +208,15 @@ void stanch_gate__decide(struct stanch_op *op, const char *effect, const json_t 
 {
     struct stanch_engine *engine = op->engine;
     *ret = (struct stanch_gate){0};
-    const json_t *described = json_object_get(declared, "instance");
-    const json_t *act = json_object_get(declared, "action");
     STANCH_AUTO_JSON json_t *incident = stanch_journal_see(engine->journal, "incident", op->chain);
+    STANCH_AUTO_JSON json_t *during = stanch_gate__under_way(engine);
     bool undo = strcmp(effect, "undo") == 0;
-    struct stanch_policy_question question = {
-        .plugin = stanch_json_str(described, "plugin", ""),
-        .instance = stanch_json_str(described, "name", ""),
-        .action = action,
-        .effect = effect,
-        .environment = stanch_json_str(described, "environment", ""),
-        .severity = stanch_json_str(incident, "severity", ""),
-        .runbook = op->run ? stanch_json_str(op->run->doc, "runbook", "") : "",
-        .targets = json_object_get(plan, "targets"),
-        .reach = stanch_json_real(plan, "reach", -1),
-        .declared_risk = declared_risk_of(effect, act, plan),
-        .raised_risk = raised,
-    };
-    STANCH_AUTO_JSON json_t *during = under_way(engine);
+    struct stanch_policy_question question;
+    stanch_gate__question(declared, effect, plan, &question);
+    question.action = action;
+    question.severity = stanch_json_str(incident, "severity", "");
+    question.runbook = op->run ? stanch_json_str(op->run->doc, "runbook", "") : "";
+    question.raised_risk = raised;
     question.during = during;
     stanch_policy_decide(engine->policy, &question, &ret->policy);
     if (ret->policy.forbidden) {
@@ -168,17 +227,20 @@ void stanch_gate__decide(struct stanch_op *op, const char *effect, const json_t 
     }
     if (ret->policy.ask)
         stanch_gate__ask_because(ret, ret->policy.why);
-    check_stops(op, &question, ret);
-    check_holds(op, question.targets, ret);
-    if (!undo && stanch_policy_asks_on_conflict(engine->policy))
-        stanch_in_force__conflicts(op, question.targets, stand_against, ret);
     if (op->run && !undo && !stanch_is_sabotaged("stale-grounds"))
         check_freshness(op->run, ret);
-    if (op->run && !undo) {
-        stanch_limits__check(op, plan, ret);
-        stanch_breaker__check(op, plan, ret);
+    const char *runbook = stanch_op__runbook(op);
+    const struct stanch_subject about = {.engine = engine,
+                                         .instance = question.instance,
+                                         .runbook = runbook ? runbook : "",
+                                         .chain = op->chain,
+                                         .step = op->id,
+                                         .run = op->run_id,
+                                         .holds = op->run ? stanch_json_str(op->run->doc, "holds", "") : "",
+                                         .plan = plan};
+    stanch_gate__weigh(&about, effect, op->run != NULL, ret);
+    if (op->run && !undo)
         stanch_autonomy__check(op, ret);
-    }
 }
 
 const char *stanch_gate__new_against(const struct stanch_gate *gate, const json_t *question)
@@ -214,76 +276,7 @@ void stanch_gate__done(struct stanch_gate *gate)
     gate->against = NULL;
     json_decref(gate->guards);
     gate->guards = NULL;
+    json_decref(gate->facts);
+    gate->facts = NULL;
     stanch_policy_decision_done(&gate->policy);
-}
-
-/* ---- what it would say ---- */
-
-static int find_declared(const struct stanch_engine *engine, const json_t *input, json_t **ret, struct stanch_err *err)
-{
-    const char *instance = stanch_json_str(input, "instance", ""), *action = stanch_json_str(input, "action", "");
-    const json_t *described = engine->world->describe(engine->world->ctx, instance);
-    if (!described)
-        return stanch_err_set(err, STANCH_E_NOT_FOUND,
-                              "there is no plugin instance \"%.60s\"; `stanch plugin list` lists them", instance);
-    json_t *act = json_object_get(json_object_get(described, "actions"), action);
-    if (!act)
-        return stanch_err_set(err, STANCH_E_NOT_FOUND, "%s has no action \"%.60s\"; `stanch plugin show %s` lists them",
-                              instance, action, instance);
-    if (strcmp(stanch_json_str(act, "effect", ""), "mitigate") != 0)
-        return stanch_err_set(err, STANCH_E_INVALID, "%s.%s changes nothing: no policy is asked", instance, action);
-    *ret = json_pack("{s:O, s:O}", "instance", described, "action", act);
-    return 0;
-}
-
-static int check_words(const json_t *input, struct stanch_err *err)
-{
-    const char *effect = stanch_json_str(input, "effect", "mitigate"),
-               *severity = stanch_json_str(input, "severity", "sev1");
-    if (strcmp(effect, "mitigate") != 0 && strcmp(effect, "undo") != 0)
-        return stanch_err_set(err, STANCH_E_INVALID, "effect: \"%.40s\" is neither mitigate nor undo", effect);
-    if (strlen(severity) != 4 || strncmp(severity, "sev", 3) != 0 || severity[3] < '1' || severity[3] > '4')
-        return stanch_err_set(err, STANCH_E_INVALID, "severity: \"%.40s\" is none; they are sev1 (worst) to sev4",
-                              severity);
-    return 0;
-}
-
-int stanch_engine_explain(const struct stanch_engine *engine, const json_t *input, json_t **ret, struct stanch_err *err)
-{
-    STANCH_AUTO_JSON json_t *declared = NULL;
-    int rc = check_words(input, err);
-    rc = rc ? rc : find_declared(engine, input, &declared, err);
-    if (rc < 0)
-        return rc;
-    const json_t *described = json_object_get(declared, "instance"), *act = json_object_get(declared, "action");
-    const char *effect = stanch_json_str(input, "effect", "mitigate");
-    struct stanch_policy_question question = {
-        .plugin = stanch_json_str(described, "plugin", ""),
-        .instance = stanch_json_str(described, "name", ""),
-        .action = stanch_json_str(input, "action", ""),
-        .effect = effect,
-        .environment = stanch_json_str(described, "environment", ""),
-        .severity = stanch_json_str(input, "severity", ""),
-        .runbook = stanch_json_str(input, "runbook", ""),
-        .targets = json_object_get(input, "targets"),
-        .reach = stanch_json_real(input, "reach", -1),
-        .declared_risk = declared_risk_of(effect, act, NULL),
-        .raised_risk = stanch_json_str(input, "risk", NULL),
-    };
-    STANCH_AUTO_JSON json_t *during = under_way(engine);
-    question.during = during;
-    struct stanch_policy_decision decision;
-    stanch_policy_decide(engine->policy, &question, &decision);
-    *ret = json_pack("{s:s, s:s, s:s, s:i, s:I, s:s, s:s, s:s, s:s, s:o}", "verdict",
-                     decision.forbidden ? "forbidden"
-                     : decision.ask     ? "asks"
-                                        : "runs",
-                     "risk", decision.risk, "role", decision.role, "quorum", decision.quorum, "expires_ms",
-                     (json_int_t)decision.expires_ms, "why", decision.why, "declared_risk", question.declared_risk,
-                     "plugin", question.plugin, "environment", question.environment, "rules",
-                     stanch_policy_explain(engine->policy, &question));
-    if (decision.not_requester)
-        json_object_set_new(*ret, "not_requester", json_true());
-    stanch_policy_decision_done(&decision);
-    return 0;
 }

@@ -72,12 +72,13 @@ static void tell_of(struct stanch_engine *engine, const char *target, const char
 }
 
 /* Runs that are going and hold the same name (`limits.holds`): started by a person, for alerts start no second one. */
-static void tell_of_holders(const struct stanch_run *own, void (*each)(void *ctx, const char *id, const char *sentence),
-                            void *ctx)
+static void tell_of_holders(const struct stanch_subject *about,
+                            void (*each)(void *ctx, const char *id, const char *sentence), void *ctx)
 {
-    const char *name = stanch_json_str(own->doc, "holds", "");
-    for (const struct stanch_run *run = *name ? own->engine->runs : NULL; run; run = run->next) {
-        if (run == own || !run->going || strcmp(stanch_json_str(run->doc, "holds", ""), name) != 0)
+    const char *name = about->holds;
+    for (const struct stanch_run *run = *name ? about->engine->runs : NULL; run; run = run->next) {
+        if (strcmp(run->id, about->run) == 0 || !run->going ||
+            strcmp(stanch_json_str(run->doc, "holds", ""), name) != 0)
             continue;
         STANCH_AUTO_FREE char *sentence = stanch_asprintf("run %s of %s, %s, is going and holds %s too", run->id,
                                                           stanch_json_str(run->doc, "runbook", ""), run->chain, name);
@@ -85,14 +86,14 @@ static void tell_of_holders(const struct stanch_run *own, void (*each)(void *ctx
     }
 }
 
-void stanch_in_force__conflicts(const struct stanch_op *op, const json_t *targets,
+void stanch_in_force__conflicts(const struct stanch_subject *about,
                                 void (*each)(void *ctx, const char *id, const char *sentence), void *ctx)
 {
+    const json_t *targets = json_object_get(about->plan, "targets");
     for (size_t i = 0; i < json_array_size(targets); i++) {
         const char *target = json_string_value(json_array_get(targets, i));
         if (target)
-            tell_of(op->engine, target, op->run_id, each, ctx);
+            tell_of(about->engine, target, about->run, each, ctx);
     }
-    if (op->run)
-        tell_of_holders(op->run, each, ctx);
+    tell_of_holders(about, each, ctx);
 }

@@ -152,8 +152,7 @@ int stanch_limits__recover(struct stanch_engine *engine, struct stanch_err *err)
 /* ---- held against one more ---- */
 
 struct look {
-    const struct stanch_op *op;
-    const json_t *plan;
+    const struct stanch_subject *about;
     struct stanch_gate *gate;
     const struct stanch_guard_limits *limits;
     int64_t now;
@@ -169,11 +168,16 @@ static bool is_on(const json_t *targets, const char *target)
     return false;
 }
 
+static bool is_own(const struct look *look, const char *step)
+{
+    return strcmp(step, look->about->step) == 0;
+}
+
 /* instance, target: NULL: any */
 static bool counts(const struct look *look, const struct stanch_sent *sent, const char *instance, const char *target,
                    int64_t within_ms)
 {
-    return look->now - sent->at_ms < within_ms && strcmp(sent->id, look->op->id) != 0 &&
+    return look->now - sent->at_ms < within_ms && !is_own(look, sent->id) &&
            (!instance || strcmp(sent->instance, instance) == 0) && (!target || is_on(sent->targets, target));
 }
 
@@ -182,51 +186,79 @@ static void say_when(int64_t left_ms, char ret[32])
     stanch_duration_text((left_ms + 999) / 1000 * 1000, ret);
 }
 
-/* returns true when it is reached. */
-static bool check_rate(const struct look *look, const char *name, const struct stanch_rate *rate, const char *instance,
-                       const char *target)
+/* about: a target, an instance, an incident; NULL: nothing in particular. used, of: taken. frees_in_ms < 0: not known */
+static void add_fact(const struct look *look, const char *name, const char *about, json_t *used, json_t *of,
+                     bool is_full, int64_t frees_in_ms)
 {
-    int64_t seen = 0, frees_ms = 0;
-    for (const struct stanch_sent *sent = look->op->engine->sent; sent && rate->count; sent = sent->next) {
-        if (!counts(look, sent, instance, target, rate->within_ms))
-            continue;
-        if (++seen == rate->count) /* once this one no longer counts, there is room */
-            frees_ms = sent->at_ms + rate->within_ms - look->now;
-    }
-    if (!rate->count || seen < rate->count)
+    json_t *fact = json_pack("{s:s, s:o, s:o, s:b}", "name", name, "used", used, "of", of, "full", (int)is_full);
+    stanch_json_set_str(fact, "about", about);
+    if (is_full && frees_in_ms >= 0)
+        json_object_set_new(fact, "frees_in_ms", json_integer(frees_in_ms));
+    stanch_gate__fact(look->gate, "limits", fact);
+}
+
+/* A limit of how many within a time. instance, target: NULL: any */
+struct rate {
+    const char *name;
+    const struct stanch_rate *limit;
+    const char *instance, *target;
+    bool is_said; /* it asks already */
+};
+
+/* returns true when it is reached. */
+static bool check_rate(const struct look *look, const struct rate *rate)
+{
+    const char *of = rate->target ? rate->target : rate->instance;
+    int64_t seen = 0, frees_ms = 0, count = rate->limit->count, within_ms = rate->limit->within_ms;
+    if (!count)
         return false;
+    for (const struct stanch_sent *sent = look->about->engine->sent; sent; sent = sent->next) {
+        if (!counts(look, sent, rate->instance, rate->target, within_ms))
+            continue;
+        if (++seen == count) /* once this one no longer counts, there is room */
+            frees_ms = sent->at_ms + within_ms - look->now;
+    }
     char within[32], frees[32];
-    stanch_duration_text(rate->within_ms, within);
+    stanch_duration_text(within_ms, within);
+    if (look->gate->facts)
+        add_fact(look, rate->name, of, json_integer(seen), json_sprintf("%lld/%s", (long long)count, within),
+                 seen >= count, frees_ms);
+    if (seen < count || rate->is_said)
+        return seen >= count;
     say_when(frees_ms, frees);
-    stanch_gate__guard(look->gate, name, "%s (%lld/%s) is reached%s%.80s: %lld mitigation%s sent; it frees in %s", name,
-                       (long long)rate->count, within, target || instance ? " for " : "",
-                       target     ? target
-                       : instance ? instance
-                                  : "",
-                       (long long)seen, seen == 1 ? " was" : "s were", frees);
+    stanch_gate__guard(look->gate, rate->name, "%s (%lld/%s) is reached%s%.80s: %lld mitigation%s sent; it frees in %s",
+                       rate->name, (long long)count, within, of ? " for " : "", of ? of : "", (long long)seen,
+                       seen == 1 ? " was" : "s were", frees);
     return true;
 }
 
-static bool check_cooldown(const struct look *look, const char *target)
+static bool check_cooldown(const struct look *look, const char *target, bool is_said)
 {
-    for (const struct stanch_sent *sent = look->op->engine->sent; sent; sent = sent->next) {
-        if (!counts(look, sent, NULL, target, look->limits->cooldown_ms))
-            continue;
-        char cooldown[32], ago[32], frees[32];
-        stanch_duration_text(look->limits->cooldown_ms, cooldown);
-        say_when(look->now - sent->at_ms, ago);
-        say_when(sent->at_ms + look->limits->cooldown_ms - look->now, frees);
-        stanch_gate__guard(look->gate, "limits.cooldown",
-                           "limits.cooldown (%s) of %.80s: the last mitigation on it was sent %s ago; it frees in %s",
-                           cooldown, target, ago, frees);
-        return true;
-    }
-    return false;
+    char cooldown[32], ago[32], frees[32];
+    const struct stanch_sent *last = look->about->engine->sent;
+    if (!look->limits->cooldown_ms)
+        return false;
+    while (last && !counts(look, last, NULL, target, look->limits->cooldown_ms))
+        last = last->next;
+    stanch_duration_text(look->limits->cooldown_ms, cooldown);
+    say_when(last ? look->now - last->at_ms : 0, ago);
+    int64_t frees_ms = last ? last->at_ms + look->limits->cooldown_ms - look->now : 0;
+    if (look->gate->facts)
+        add_fact(look, "limits.cooldown", target, last ? json_sprintf("%s ago", ago) : json_null(),
+                 json_string(cooldown), last != NULL, frees_ms);
+    if (!last || is_said)
+        return last != NULL;
+    say_when(frees_ms, frees);
+    stanch_gate__guard(look->gate, "limits.cooldown",
+                       "limits.cooldown (%s) of %.80s: the last mitigation on it was sent %s ago; it frees in %s",
+                       cooldown, target, ago, frees);
+    return true;
 }
 
+/* Of several targets the first that is over one asks. */
 static void check_targets(const struct look *look)
 {
-    const json_t *targets = json_object_get(look->plan, "targets");
+    const json_t *targets = json_object_get(look->about->plan, "targets");
     size_t count = json_array_size(targets);
     bool rated = false, cooled = false;
     if (count == 0 && look->limits->per_target.count)
@@ -235,10 +267,11 @@ static void check_targets(const struct look *look)
         stanch_gate__guard(look->gate, "limits.cooldown", "limits.cooldown is set, and its targets are not known");
     for (size_t i = 0; i < count; i++) {
         const char *target = json_string_value(json_array_get(targets, i));
+        const struct rate rate = {"limits.per_target", &look->limits->per_target, NULL, target, rated};
         if (!target)
             continue;
-        rated = rated || check_rate(look, "limits.per_target", &look->limits->per_target, NULL, target);
-        cooled = cooled || check_cooldown(look, target);
+        rated = ((!rated || look->gate->facts) && check_rate(look, &rate)) || rated;
+        cooled = ((!cooled || look->gate->facts) && check_cooldown(look, target, cooled)) || cooled;
     }
 }
 
@@ -250,7 +283,7 @@ static double weight(double reach)
 }
 
 struct older {
-    const struct stanch_op *op;
+    const struct look *look;
     double sum;
 };
 
@@ -259,7 +292,7 @@ static int add_older(void *ctx, const json_t *doc, struct stanch_err *err)
     struct older *older = ctx;
     const char *id = stanch_json_str(doc, "id", "");
     (void)err;
-    if (strcmp(id, older->op->id) != 0 && !is_known(older->op->engine, id))
+    if (!is_own(older->look, id) && !is_known(older->look->about->engine, id))
         older->sum += weight(stanch_json_real(doc, "reach", -1));
     return 0;
 }
@@ -267,43 +300,56 @@ static int add_older(void *ctx, const json_t *doc, struct stanch_err *err)
 /* What of an incident no longer is in memory. */
 static double older_reach(const struct look *look)
 {
-    const struct stanch_noun_query query = {.noun = "sent", .chain = look->op->chain, .open = -1};
-    struct older older = {.op = look->op};
+    const struct stanch_noun_query query = {.noun = "sent", .chain = look->about->chain, .open = -1};
+    struct older older = {.look = look};
     struct stanch_err err;
-    int rc = stanch_journal_each(look->op->engine->journal, &query, add_older, &older, &err);
+    int rc = stanch_journal_each(look->about->engine->journal, &query, add_older, &older, &err);
     return rc < 0 ? 1 : older.sum; /* 1: it cannot be told: ask */
+}
+
+/* A sum of reaches is full for this one when it would be passed; for one whose reach is not known when there is no room. */
+static bool is_over(double sum, double reach, double limit)
+{
+    return reach < 0 ? sum >= limit - SLACK : sum + reach > limit + SLACK;
 }
 
 static void check_incident(const struct look *look, double reach)
 {
+    const char *chain = look->about->chain;
     double limit = look->limits->reach_per_incident, sum = 0;
-    if (limit < 0)
+    if (limit < 0 || !*chain)
         return;
-    for (const struct stanch_sent *sent = look->op->engine->sent; sent; sent = sent->next)
-        if (strcmp(sent->incident, look->op->chain) == 0 && strcmp(sent->id, look->op->id) != 0)
+    for (const struct stanch_sent *sent = look->about->engine->sent; sent; sent = sent->next)
+        if (strcmp(sent->incident, chain) == 0 && !is_own(look, sent->id))
             sum += weight(sent->reach);
     sum += older_reach(look);
-    if (sum + reach > limit + SLACK)
+    if (look->gate->facts)
+        add_fact(look, "limits.reach_per_incident", chain, json_real(sum), json_real(limit), is_over(sum, reach, limit),
+                 -1);
+    if (reach >= 0 && is_over(sum, reach, limit))
         stanch_gate__guard(
             look->gate, "limits.reach_per_incident",
             "with its reach of %.3g limits.reach_per_incident (%.3g) would be passed: %.3g was sent in %s", reach,
-            limit, sum, look->op->chain);
+            limit, sum, chain);
 }
 
 static void check_hour(const struct look *look, double reach)
 {
-    double limit = look->limits->reach_per_hour, sum = 0, room = limit - reach + SLACK;
+    double limit = look->limits->reach_per_hour, sum = 0, room = limit - (reach < 0 ? 0 : reach) + SLACK;
     int64_t frees_ms = -1;
     if (limit < 0)
         return;
-    for (const struct stanch_sent *sent = look->op->engine->sent; sent; sent = sent->next) {
+    for (const struct stanch_sent *sent = look->about->engine->sent; sent; sent = sent->next) {
         if (!counts(look, sent, NULL, NULL, HOUR_MS))
             continue;
         sum += weight(sent->reach);
         if (sum > room && frees_ms < 0 && room >= 0)
             frees_ms = sent->at_ms + HOUR_MS - look->now;
     }
-    if (sum <= room)
+    if (look->gate->facts)
+        add_fact(look, "limits.reach_per_hour", NULL, json_real(sum), json_real(limit), is_over(sum, reach, limit),
+                 frees_ms);
+    if (reach < 0 || sum <= room)
         return;
     char frees[32];
     say_when(frees_ms, frees);
@@ -315,28 +361,31 @@ static void check_hour(const struct look *look, double reach)
 static void check_reach(const struct look *look)
 {
     const struct stanch_guard_limits *limits = look->limits;
-    double reach = stanch_json_real(look->plan, "reach", -1);
+    double reach = stanch_json_real(look->about->plan, "reach", -1);
+    bool is_over_one = limits->reach >= 0 && reach > limits->reach + SLACK;
     if (limits->reach < 0 && limits->reach_per_incident < 0 && limits->reach_per_hour < 0)
         return;
-    if (reach < 0) {
+    if (look->gate->facts && limits->reach >= 0)
+        add_fact(look, "limits.reach", NULL, reach < 0 ? json_null() : json_real(reach), json_real(limits->reach),
+                 is_over_one, -1);
+    if (reach < 0)
         stanch_gate__guard(look->gate, "limits.reach", "there is a limit of reach, and its reach is not known");
+    if (reach < 0 && !look->gate->facts)
         return;
-    }
-    if (limits->reach >= 0 && reach > limits->reach + SLACK)
+    if (is_over_one)
         stanch_gate__guard(look->gate, "limits.reach", "its reach of %.3g is over limits.reach (%.3g)", reach,
                            limits->reach);
     check_incident(look, reach);
     check_hour(look, reach);
 }
 
-void stanch_limits__check(const struct stanch_op *op, const json_t *plan, struct stanch_gate *gate)
+void stanch_limits__check(const struct stanch_subject *about, struct stanch_gate *gate)
 {
-    struct look look = {op, plan, gate, limits_of(op->engine), stanch_engine__steady(op->engine)};
+    const struct look look = {about, gate, limits_of(about->engine), stanch_engine__steady(about->engine)};
     if (!look.limits->any)
         return;
-    const char *instance = stanch_json_str(stanch_op__args(op), "instance", "");
-    check_rate(&look, "limits.actions", &look.limits->actions, NULL, NULL);
-    check_rate(&look, "limits.per_instance", &look.limits->per_instance, instance, NULL);
+    check_rate(&look, &(struct rate){"limits.actions", &look.limits->actions, NULL, NULL, false});
+    check_rate(&look, &(struct rate){"limits.per_instance", &look.limits->per_instance, about->instance, NULL, false});
     check_targets(&look);
     check_reach(&look);
 }

@@ -15,8 +15,9 @@ int stanch_limits__recover(struct stanch_engine *engine, struct stanch_err *err)
 /** This mitigation is about to be sent: it counts from now on. plan: borrowed. returns new: what action.sent holds of it,
  *  {"instance","targets","reach"?} */
 json_t *stanch_limits__count(const struct stanch_op *op, const char *instance, const json_t *plan);
-/** Ask for each limit that this plan would pass, and say when it frees. What is not known of the plan counts against it. */
-void stanch_limits__check(const struct stanch_op *op, const json_t *plan, struct stanch_gate *gate);
+/** Ask for each limit that this plan would pass, and say when it frees. What is not known of the plan counts against it. A fact is
+ *  each limit that is about it, with how full it is. */
+void stanch_limits__check(const struct stanch_subject *about, struct stanch_gate *gate);
 void stanch_limits__free_all(struct stanch_engine *engine);
 
 #endif

@@ -45,13 +45,15 @@ void stanch_engine_free(struct stanch_engine *engine);
 int stanch_engine_recover(struct stanch_engine *engine, struct stanch_err *err);
 /** No new steps; calls under way may finish (PROMISES.md 1.7). */
 void stanch_engine_drain(struct stanch_engine *engine);
-/** What the policy says of an action, and which of its rules why; nothing is done or recorded.
- *  input: {"instance","action","targets"?:[text],"severity"?,"runbook"?,"effect"?:"mitigate"|"undo","reach"?:0..1,"risk"?: raised by a
- *  runbook}. ret: {"verdict":"runs"|"asks"|"forbidden","risk","role","quorum","expires_ms","why","declared_risk","plugin",
- *  "environment","rules":[...as in rule/policy.h]}; new. returns 0 | STANCH_E_NOT_FOUND no such instance or action |
+/** What the gate would say of an action now: what the policy says, which of its rules why, and all that stands against it beside
+ *  them. Nothing is done or recorded. input: {"instance","action","targets"?:[text],"tags"?:[text],"severity"?,"runbook"?,"incident"?,"effect"?:"mitigate"|"undo","reach"?:0..1,
+ *  "risk"?: raised by a runbook, "holds"?: the name that its runs hold}. ret: {"verdict":"runs"|"asks"|"forbidden","risk","role","quorum","expires_ms","why","declared_risk","plugin",
+ *  "environment","rules":[...as in rule/policy.h],"now":{"against":[sentence],"stops":[as stanch_stop_list, with "text"],
+ *  "holds":[{"id","target","holder","reason","ends_ms","until","text"}],"conflicts":[{"id","text"}],
+ *  "limits":[{"name","about"?,"used","of","full":bool,"frees_in_ms"?}],
+ *  "breakers":[{"runbook","target","state":"open"|"counting"|"closed","used","of","step","why","frees_in_ms"?}]}}; new. returns 0 | STANCH_E_NOT_FOUND no such instance, action or incident |
  *  STANCH_E_INVALID it changes nothing, or a word is unknown */
-int stanch_engine_explain(const struct stanch_engine *engine, const json_t *input, json_t **ret,
-                          struct stanch_err *err);
+int stanch_engine_explain(struct stanch_engine *engine, const json_t *input, json_t **ret, struct stanch_err *err);
 /** There is no more time: append what is still out, that is calls whose outcome is not known (PROMISES.md 1.7). Once, before
  *  stanch_engine_halt. A store that takes no more is logged; the next start finds the intents all the same. */
 void stanch_engine_leave(struct stanch_engine *engine);

@@ -4,8 +4,8 @@
  *   stop                 everything
  *   stops/LEVEL:NAME     what is about one "instance", "runbook" or "target": stops/instance:edge
  *
- * What is in it is JSON {"reason","by","at"}, and in those of a level also {"level","name","until"?,"until_ms"?}, or
- * anything at all: its being there is the stop. In the name of a file every byte of NAME but A-Z a-z 0-9 . _ - : is written
+ * What is in it is JSON {"reason","by","at"}, and in those of a level also {"level","name","until"?,"until_ms"?}, of one that was
+ * released with the daemon dead {"released_by","released_because"?} beside an end that has long been, or anything at all: its being there is the stop. In the name of a file every byte of NAME but A-Z a-z 0-9 . _ - : is written
  * as %XX (a target "web/1" is stops/target:web%2F1); a NAME that is too long for a file name is ~ and its SHA-256, and
  * stands in the file. What cannot be read counts as set: a file whose name says no level stops everything, one whose time
  * cannot be read has no end. A name that begins with a dot is no stop. They are looked at before every effect.
@@ -18,7 +18,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define STANCH_STOP_NAME_MAX 1000 /* bytes of a name */
+#define STANCH_STOP_NAME_MAX   1000  /* bytes of a name */
+#define STANCH_STOP_EVERYTHING "all" /* as a level: the switch, or a file that says none */
 
 /** Is the switch for everything set? One stat(2); an error other than "no such file" counts as set. */
 bool stanch_stop_is_set(const char *state_dir);
@@ -58,8 +59,12 @@ int stanch_stop_set_level(const char *state_dir, const struct stanch_stop *stop,
 int stanch_stop_give_to_owner(const char *state_dir, struct stanch_err *err);
 /** Remove it. returns 0 | STANCH_E_NOT_FOUND it was not set | STANCH_E_SYSTEM */
 int stanch_stop_clear_level(const char *state_dir, const char *level, const char *name, struct stanch_err *err);
-/** All files of levels, those that are over too. new: [{"level","name"?,"file","reason","by","at","until"?,"until_ms"?}],
- *  by file; one that stops everything has the level "all" and no name. */
+/** The same with the daemon dead: the file stays, is over from now on, and says who released it, so that the daemon tells of it and
+ *  removes it once it is back. stop: level, name, who releases it now (by, at_ms), and why (reason; NULL: not said).
+ *  returns 0 | STANCH_E_NOT_FOUND it was not set, or is over | STANCH_E_INVALID | STANCH_E_SYSTEM */
+int stanch_stop_release_level(const char *state_dir, const struct stanch_stop *stop, struct stanch_err *err);
+/** All files of levels, those that are over too. new: [{"level","name"?,"file","reason","by","at","until"?,"until_ms"?,
+ *  "released_by"?,"released_because"?}], by file; one that stops everything has the level "all" and no name. */
 json_t *stanch_stop_levels(const char *state_dir);
 /** Is the time of one of stanch_stop_levels over? */
 bool stanch_stop_is_over(const json_t *stop, int64_t now_ms);

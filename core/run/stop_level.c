@@ -1,6 +1,6 @@
 /* stop_level.c: stops of one plugin instance, one runbook, one target: a synced file each, in a folder.
  *
- *   stops/ --names, what stands in them--> levels --without those that are over, with the switch--> list --> find
+ *   stops/ --names, what stands in them--> levels --stop.c: without those that are over, with the switch--> list --> find
  *
  * All that cannot be read errs towards stopped.
  */
@@ -19,12 +19,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FOLDER     "stops"
-#define FILE_MAX   220 /* bytes of a file's name that we make */
-#define SAID_MAX   65536
-#define WHY_MAX    200 /* bytes of each of its words in a sentence */
-#define BY_HAND    "the file was made by hand"
-#define EVERYTHING "all"
+#define FOLDER   "stops"
+#define FILE_MAX 220 /* bytes of a file's name that we make */
+#define SAID_MAX 65536
+#define WHY_MAX  200 /* bytes of a name in a sentence */
+#define BY_HAND  "the file was made by hand"
 
 static const char *const levels[] = {"instance", "runbook", "target"};
 #define LEVELS (sizeof levels / sizeof *levels)
@@ -138,7 +137,8 @@ static const char *long_name(const char *rest, const json_t *said)
 /* A file of the folder that is no stop of a level: it stops everything. new */
 static json_t *not_understood(const char *file, const char *why)
 {
-    json_t *stop = json_pack("{s:s, s:s, s:s, s:s}", "level", EVERYTHING, "reason", why, "by", "unknown", "at", "");
+    json_t *stop =
+        json_pack("{s:s, s:s, s:s, s:s}", "level", STANCH_STOP_EVERYTHING, "reason", why, "by", "unknown", "at", "");
     json_t *text = json_string(file); /* NULL: it is no UTF-8 */
     json_object_set_new(stop, "file", text ? text : json_string("?"));
     return stop;
@@ -163,6 +163,8 @@ static json_t *read_stop(int folder, const char *file)
     set_text(stop, "reason", said, said ? "no reason given" : BY_HAND);
     set_text(stop, "by", said, "unknown");
     set_text(stop, "at", said, "");
+    set_text(stop, "released_by", said, NULL);
+    set_text(stop, "released_because", said, NULL);
     int64_t until_ms = stanch_json_int(said, "until_ms", 0);
     if (until_ms > 0 && until_ms < STANCH_JSON_SAFE_INT) {
         char until[32];
@@ -202,79 +204,6 @@ bool stanch_stop_is_over(const json_t *stop, int64_t now_ms)
 {
     int64_t until_ms = stanch_json_int(stop, "until_ms", 0);
     return until_ms > 0 && until_ms <= now_ms;
-}
-
-json_t *stanch_stop_list(const char *state_dir, int64_t now_ms)
-{
-    json_t *list = json_array();
-    STANCH_AUTO_JSON json_t *all = stanch_stop_levels(state_dir);
-    json_t *everything = stanch_stop_read(state_dir);
-    if (everything) {
-        stanch_json_set_str(everything, "level", EVERYTHING);
-        stanch_json_set_str(everything, "file", "stop");
-        json_array_append_new(list, everything);
-    }
-    for (size_t i = 0; i < json_array_size(all); i++)
-        if (!stanch_stop_is_over(json_array_get(all, i), now_ms))
-            json_array_append(list, json_array_get(all, i));
-    return list;
-}
-
-/* ---- asking ---- */
-
-static bool is_named(const json_t *stop, const char *name)
-{
-    const char *stopped = stanch_json_str(stop, "name", NULL);
-    return name && *name && (!stopped || strcmp(stopped, name) == 0);
-}
-
-static bool holds(const json_t *stop, const struct stanch_stop_about *about)
-{
-    const char *level = stanch_json_str(stop, "level", EVERYTHING);
-    if (strcmp(level, "instance") == 0)
-        return is_named(stop, about->instance);
-    if (strcmp(level, "runbook") == 0)
-        return is_named(stop, about->runbook);
-    if (strcmp(level, "target") != 0)
-        return true;
-    for (size_t i = 0; i < json_array_size(about->targets); i++)
-        if (is_named(stop, json_string_value(json_array_get(about->targets, i))))
-            return true;
-    return false;
-}
-
-const json_t *stanch_stop_find(const json_t *list, const struct stanch_stop_about *about)
-{
-    for (size_t i = 0; i < json_array_size(list); i++)
-        if (holds(json_array_get(list, i), about))
-            return json_array_get(list, i);
-    return NULL;
-}
-
-static int cut(const char *text)
-{
-    return (int)stanch_text_cut(text, WHY_MAX);
-}
-
-char *stanch_stop_why(const json_t *stop)
-{
-    const char *level = stanch_json_str(stop, "level", EVERYTHING), *until = stanch_json_str(stop, "until", NULL);
-    const char *reason = stanch_json_str(stop, "reason", "");
-    if (strcmp(level, EVERYTHING) == 0)
-        return strcmp(stanch_json_str(stop, "file", "stop"), "stop") == 0
-                   ? stanch_strdup("the stop switch is set")
-                   : stanch_asprintf("the stop switch is set: %s", reason);
-    const char *name = stanch_json_str(stop, "name", "(a name that cannot be read)");
-    const char *by = stanch_json_str(stop, "by", "unknown");
-    return stanch_asprintf("%s %.*s is stopped by %.*s%s%s%s%.*s", level, cut(name), name, cut(by), by,
-                           until ? " until " : "", until ? until : "", *reason ? ": " : "", cut(reason), reason);
-}
-
-char *stanch_stop_holds(const char *state_dir, const struct stanch_stop_about *about, int64_t now_ms)
-{
-    STANCH_AUTO_JSON json_t *list = stanch_stop_list(state_dir, now_ms);
-    const json_t *stop = stanch_stop_find(list, about);
-    return stop ? stanch_stop_why(stop) : NULL;
 }
 
 /* ---- writing ---- */
@@ -407,37 +336,77 @@ int stanch_stop_give_to_owner(const char *state_dir, struct stanch_err *err)
                            AT_SYMLINK_NOFOLLOW) < 0 &&
                   errno != ENOENT;
     int rc = failed ? stanch_err_errno(err, STANCH_E_SYSTEM, errno,
-                                       "the stop is set, but could not be given to the "
+                                       "it is written, but could not be given to the "
                                        "daemon's user")
                     : 0;
     close(folder);
     return rc;
 }
 
-int stanch_stop_clear_level(const char *state_dir, const char *level, const char *name, struct stanch_err *err)
+static int remove_file(int folder, const char *file, const json_t *found, const struct stanch_stop *stop,
+                       struct stanch_err *err)
 {
-    int rc = stanch_stop_check(level, name, err);
+    (void)found, (void)stop;
+    if (unlinkat(folder, file, 0) < 0 && errno != ENOENT)
+        return stanch_err_errno(err, STANCH_E_SYSTEM, errno, "the stop %s could not be removed", file);
+    return 0;
+}
+
+#define LONG_OVER_MS 1 /* whatever the clock says when the daemon is back */
+
+static int release_file(int folder, const char *file, const json_t *found, const struct stanch_stop *stop,
+                        struct stanch_err *err)
+{
+    STANCH_AUTO_JSON json_t *said = json_deep_copy(found);
+    STANCH_AUTO_BUF struct stanch_buf text = {0};
+    json_object_del(said, "file");
+    json_object_del(said, "until");
+    stanch_json_set_str(said, "name", stop->name);
+    json_object_set_new(said, "until_ms", json_integer(LONG_OVER_MS));
+    stanch_json_set_str(said, "released_by", stop->by);
+    stanch_json_set_str(said, "released_because", stop->reason);
+    stanch_json_write(said, &text);
+    stanch_buf_char(&text, '\n');
+    return put_file(folder, file, &text, err);
+}
+
+/* Every file of this level and name that is not over at stop->at_ms. returns 0 | STANCH_E_NOT_FOUND there is none | ... */
+static int each_file(const char *state_dir, const struct stanch_stop *stop,
+                     int (*act)(int folder, const char *file, const json_t *found, const struct stanch_stop *stop,
+                                struct stanch_err *err),
+                     struct stanch_err *err)
+{
+    int rc = stanch_stop_check(stop->level, stop->name, err), count = 0;
     int folder = rc < 0 ? rc : open_folder(state_dir, false, err);
-    bool found = false;
     if (folder < 0 && folder != STANCH_E_NOT_FOUND)
         return folder;
     STANCH_AUTO_JSON json_t *all = folder < 0 ? NULL : stanch_stop_levels(state_dir);
     for (size_t i = 0; i < json_array_size(all) && rc == 0; i++) {
-        const char *file = stanch_json_str(json_array_get(all, i), "file", "");
-        if (!is_of(json_array_get(all, i), level, name))
+        const json_t *one = json_array_get(all, i);
+        if (!is_of(one, stop->level, stop->name) || stanch_stop_is_over(one, stop->at_ms))
             continue;
-        found = true;
-        if (unlinkat(folder, file, 0) < 0 && errno != ENOENT)
-            rc = stanch_err_errno(err, STANCH_E_SYSTEM, errno, "the stop %s could not be removed", file);
+        count++;
+        rc = act(folder, stanch_json_str(one, "file", ""), one, stop, err);
     }
-    if (rc == 0 && found)
+    if (rc == 0 && count)
         rc = sync_folder(folder, err);
     if (folder >= 0)
         close(folder);
-    if (rc == 0 && !found)
-        rc = stanch_err_set(err, STANCH_E_NOT_FOUND, "%s \"%.*s\" is not stopped; `stanch status` says what is", level,
-                            cut(name), name);
+    if (rc == 0 && !count)
+        rc = stanch_err_set(err, STANCH_E_NOT_FOUND, "%s \"%.*s\" is not stopped; `stanch status` says what is",
+                            stop->level, (int)stanch_text_cut(stop->name, WHY_MAX), stop->name);
     return rc;
+}
+
+int stanch_stop_clear_level(const char *state_dir, const char *level, const char *name, struct stanch_err *err)
+{
+    const struct stanch_stop stop = {.level = level, .name = name};
+    return each_file(state_dir, &stop, remove_file, err);
+}
+
+int stanch_stop_release_level(const char *state_dir, const struct stanch_stop *stop, struct stanch_err *err)
+{
+    return each_file(state_dir, stop, release_file, err);
 }
 
 int stanch_stop_end(const char *state_dir, const json_t *stop, int64_t now_ms, struct stanch_err *err)

@@ -64,6 +64,32 @@ static void read_severity(struct stanch_check *check, int idx, const struct stan
     json_object_set_new(into, key->name, list);
 }
 
+#define MAX_TAG_BYTES 256 /* what rule/tags.c takes */
+
+/* "killswitch" or { "killswitch", "ops:*" } */
+static void read_tags(struct stanch_check *check, int idx, const struct stanch_key *key, json_t *into)
+{
+    lua_State *L = check->L;
+    json_t *found = json_object();
+    if (lua_type(L, idx) == LUA_TSTRING) {
+        const char *text = stanch_check_text(check, idx, key->type);
+        if (text)
+            json_object_set_new(found, key->name, json_pack("[s]", text));
+    } else if (!stanch_check_is_list(L, idx) || lua_rawlen(L, idx) == 0) {
+        stanch_check_expected(check, idx, "a glob, or a list like { \"killswitch\", \"ops:*\" }");
+    } else {
+        stanch_read_texts(check, idx, key, found);
+    }
+    json_t *list = json_object_get(found, key->name);
+    for (size_t i = 0; i < json_array_size(list); i++)
+        if (json_string_length(json_array_get(list, i)) > MAX_TAG_BYTES)
+            stanch_check_fail(check, "\"%.40s...\" is longer than a tag can be; at most %d bytes",
+                              json_string_value(json_array_get(list, i)), MAX_TAG_BYTES);
+    if (list)
+        json_object_set(into, key->name, list);
+    json_decref(found);
+}
+
 static const struct stanch_bounds quorum_bounds = {1, 10}, expires_bounds = {1000, 86400e3}, reach_bounds = {0, 1};
 
 const struct stanch_section stanch_section_approver = {
@@ -174,6 +200,10 @@ const struct stanch_section stanch_section_rule = {
         {"runbook", NULL, stanch_read_text, NULL, NULL, false, "glob", "the runbook's name"},
         {"max_reach", NULL, stanch_read_number, &reach_bounds, NULL, false, "number from 0 to 1",
          "the plan's reach is known and not above"},
+        {"tag", NULL, read_tags, NULL, NULL, false, "glob or list of globs",
+         "one of them is a tag that the plan says the remote has there; while the tags are not known: only where the "
+         "rule "
+         "raises the risk"},
         {"during", NULL, stanch_read_name, NULL, NULL, false, "name",
          "an `ical` instance in which something is under way; one that cannot be read: a rule that asks or forbids "
          "holds"},

@@ -43,6 +43,7 @@ static const char *impact(struct sdk_call *call, const struct ld_flag *flag, boo
 static void answer_plan(struct sdk_call *call, const struct ld_flag *flag)
 {
     bool want = strcmp(sdk_action(call), "enable") == 0;
+    json_t *tags = json_object_get(flag->flag, "tags");
     json_t *version = json_object_get(flag->there, "version");
     sdk_plan(call, &(struct sdk_plan){
                        .targets = json_pack("[o]", json_sprintf("launchdarkly:%s/%s/%s/%s",
@@ -60,6 +61,7 @@ static void answer_plan(struct sdk_call *call, const struct ld_flag *flag)
                                              version ? version : json_null(), "dry_run", flag->on != want, "as_of_ms",
                                              (json_int_t)sdk_now_ms(call)),
                        .no_change = flag->on == want,
+                       .tags = json_is_array(tags) ? json_deep_copy(tags) : NULL,
                    });
 }
 

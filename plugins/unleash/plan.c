@@ -56,16 +56,19 @@ static const char *impact(struct sdk_call *call, const struct unleash_flag *flag
                     whom(call, flag), more);
 }
 
-static void on_plan_read(struct sdk_call *call, struct unleash_flag *flag)
+static json_t *observed(struct sdk_call *call, const struct unleash_flag *flag)
+{
+    json_t *seen =
+        json_pack("{s:s, s:s, s:o, s:o, s:I}", "project", flag->project, "environment", flag->environment, "strategies",
+                  strategies_json(flag), "children", unleash_children(flag), "as_of_ms", (json_int_t)sdk_now_ms(call));
+    if (flag->untold)
+        json_object_set_new(seen, "tags_unknown", json_string(flag->untold));
+    return seen;
+}
+
+static void answer_plan(struct sdk_call *call, struct unleash_flag *flag)
 {
     bool want = strcmp(sdk_action(call), "enable") == 0;
-    if (want && !flag->enabled && flag->rollout.active == 0) {
-        sdk_fail(call, "refused",
-                 "%s has no active strategy in %s: Unleash would add one for all users when it is turned on. Add a "
-                 "strategy that says for whom",
-                 flag->name, flag->environment);
-        return;
-    }
     sdk_plan(call,
              &(struct sdk_plan){
                  .targets = json_pack("[o]", json_sprintf("unleash:%s/%s/%s/%s", sdk_instance_name(sdk_instance(call)),
@@ -77,11 +80,26 @@ static void on_plan_read(struct sdk_call *call, struct unleash_flag *flag)
                  .undo_by_hand = unleash_by_hand(call, flag, flag->enabled),
                  .impact = impact(call, flag, want),
                  .reach = flag->enabled == want ? 0 : flag->rollout.reach,
-                 .observed = json_pack("{s:s, s:s, s:o, s:o, s:I}", "project", flag->project, "environment",
-                                       flag->environment, "strategies", strategies_json(flag), "children",
-                                       unleash_children(flag), "as_of_ms", (json_int_t)sdk_now_ms(call)),
+                 .observed = observed(call, flag),
                  .no_change = flag->enabled == want,
+                 .tags = json_incref(flag->tags),
              });
+}
+
+static void on_plan_read(struct sdk_call *call, struct unleash_flag *flag)
+{
+    bool want = strcmp(sdk_action(call), "enable") == 0;
+    if (want && !flag->enabled && flag->rollout.active == 0) {
+        sdk_fail(call, "refused",
+                 "%s has no active strategy in %s: Unleash would add one for all users when it is turned on. Add a "
+                 "strategy that says for whom",
+                 flag->name, flag->environment);
+        return;
+    }
+    if (flag->enabled == want)
+        answer_plan(call, flag); /* nothing is decided about it */
+    else
+        unleash_read_tags(call, flag, answer_plan);
 }
 
 void unleash_plan(struct sdk_call *call)

@@ -1,5 +1,5 @@
 /* unleash.h: what the files of this plugin share.
- * Flow   a call -> flag.c reads the flag -> plan.c says what would change | change.c writes, and reads back.
+ * Flow   a call -> flag.c reads the flag -> tags.c, plan.c say what would change | change.c writes, and reads back.
  */
 #ifndef UNLEASH_H
 #define UNLEASH_H
@@ -19,6 +19,8 @@ struct unleash_flag {
     const json_t *there;   /* its part about the environment */
     bool enabled;
     struct unleash_rollout rollout;
+    json_t *tags;       /* of a plan: what it is tagged with; NULL: not known */
+    const char *untold; /* why not */
     const char *etag;   /* of what applications got last; NULL: not asked yet */
     const json_t *seen; /* what they got of this flag; NULL: nothing */
     void (*on_read)(struct sdk_call *call, struct unleash_flag *flag);
@@ -38,6 +40,11 @@ json_t *unleash_credential(const char *secret);
 const char *unleash_word(bool on);
 /** Names of flags that are off too when this one is: new array */
 json_t *unleash_children(const struct unleash_flag *flag);
+
+/* tags.c */
+/** Ask Unleash what the flag is tagged with, and call fn, whatever comes of it. */
+void unleash_read_tags(struct sdk_call *call, struct unleash_flag *flag,
+                       void (*fn)(struct sdk_call *call, struct unleash_flag *flag));
 
 /* plan.c */
 void unleash_state(struct sdk_call *call);

@@ -220,6 +220,34 @@ static void set_value(json_t *obj, const char *name, json_t *value)
         json_object_set_new(obj, name, value);
 }
 
+static int compare_texts(const void *a, const void *b)
+{
+    return strcmp(json_string_value(*(json_t *const *)a), json_string_value(*(json_t *const *)b));
+}
+
+/* In their order, each once. texts: taken. new; NULL when one of them is no text */
+static json_t *sort_texts(json_t *texts)
+{
+    size_t count = json_array_size(texts);
+    json_t **all = count ? malloc(count * sizeof(json_t *)) : NULL;
+    json_t *sorted = json_is_array(texts) && (all || !count) ? json_array() : NULL;
+    for (size_t i = 0; sorted && i < count; i++) {
+        all[i] = json_array_get(texts, i);
+        if (!json_is_string(all[i])) {
+            json_decref(sorted);
+            sorted = NULL;
+        }
+    }
+    if (sorted && count)
+        qsort(all, count, sizeof *all, compare_texts);
+    for (size_t i = 0; sorted && i < count; i++)
+        if (i == 0 || compare_texts(&all[i - 1], &all[i]) != 0)
+            json_array_append(sorted, all[i]);
+    free(all);
+    json_decref(texts);
+    return sorted;
+}
+
 void sdk_plan(struct sdk_call *call, const struct sdk_plan *plan)
 {
     json_t *value = json_object();
@@ -234,6 +262,7 @@ void sdk_plan(struct sdk_call *call, const struct sdk_plan *plan)
     set_value(value, "reach", plan->reach < 0 ? json_null() : json_real(plan->reach));
     set_value(value, "observed", plan->observed);
     set_value(value, "no_change", json_boolean(plan->no_change));
+    set_value(value, "tags", plan->tags ? sort_texts(plan->tags) : NULL);
     sdk_done(call, value);
 }
 

@@ -1,5 +1,6 @@
 """What people take by hand, and what they stop: one instance, one runbook, one target; on a real HAProxy."""
 import json
+import re
 import subprocess
 import time
 
@@ -352,6 +353,47 @@ def test_a_level_is_stopped_with_the_daemon_dead_and_its_end_is_said_late(world,
     assert said(daemon, "stop.released") == [
         "The stop of instance edge is released, automation goes on: its time was over while stanch was down"]
     assert daemon.api("POST", "/v1/runs", {"runbook": "one"}).json["code"] == "stopped"
+
+
+def test_a_level_is_released_with_the_daemon_dead_and_that_is_said(world, proxy):
+    daemon = begin(world, {"one": drain("one")}, {"edge": proxy})
+    state = world.dir / "state"
+    daemon.cli("stop", "--instance", "edge", "--because", "a release")
+    daemon.cli("stop", "--runbook", "one", "--because", "it hurts")
+    daemon.kill9()
+    (state / "stops" / "target:x").touch()
+    told = daemon.cli("resume", "--instance", "edge", "--because", "it is over", "--state-dir", state)
+    assert "released by hand" in told.stdout
+    daemon.cli("resume", "--target", "x", "--state-dir", state)
+    for words, code, says in ((("--instance", "edge"), 5, "no stop of this instance"), (("--instance", "other"), 5, "no stop"),
+                              ((), 7, "no daemon answers")):
+        again = daemon.cli("resume", *words, "--state-dir", state, check=False)
+        assert again.returncode == code and says in again.stderr, (words, again)
+    nowhere = daemon.cli("resume", "--instance", "edge", "--state-dir", world.dir / "nowhere", check=False)
+    assert nowhere.returncode == 5 and "nowhere" in nowhere.stderr
+    daemon.start()
+    assert stops(daemon) == [("runbook", "one", "it hurts")]
+    wait_for(lambda: len(said(daemon, "stop.released")) == 2, "both releases to be said")
+    releases = said(daemon, "stop.released")
+    assert any(re.fullmatch(r"The stop of instance edge is released, automation goes on: by person:\S+, by hand while stanch did not "
+                            r"answer: it is over", text) for text in releases), releases
+    assert any(text.startswith("The stop of target x is released") for text in releases), releases
+    wait_for(lambda: [path.name for path in (state / "stops").iterdir()] == ["runbook:one"], "the files to go")
+    daemon.cli("resume", "--runbook", "one")
+    daemon.cli("stop", "--instance", "edge", "--because", "again")
+    assert stops(daemon) == [("instance", "edge", "again")]
+
+
+def test_a_stop_that_was_released_by_hand_is_set_again_by_hand(world, proxy):
+    daemon = begin(world, {"one": drain("one")}, {"edge": proxy})
+    daemon.stop()
+    state = world.dir / "state"
+    for verb, why in (("stop", "first"), ("resume", "no"), ("stop", "second")):
+        daemon.cli(verb, "--instance", "edge", "--because", why, "--state-dir", state)
+    daemon.start()
+    assert stops(daemon) == [("instance", "edge", "second")]
+    asked = json.loads((state / "stops" / "instance:edge").read_text())
+    assert "released_by" not in asked and "until_ms" not in asked
 
 
 def test_a_stop_that_comes_during_an_apply(world):

@@ -1,4 +1,6 @@
 """Limits, the breaker and autonomy, against a real HAProxy: what holds a runbook back makes it ask, also after kill -9."""
+import json
+
 import pytest
 
 from harness import alert, wait_for
@@ -107,6 +109,40 @@ def test_a_reach_over_the_limit_asks(world, edge):
 
 
 TARGET = "haproxy:edge/shop/s1"
+
+
+def test_explain_says_what_stands_against_it_now_as_the_question_does(world, edge):
+    daemon = start(world, edge, more='limits = { per_target = "1/1h", reach_per_hour = 0.9 }')
+
+    def explain(*more):
+        return daemon.cli("policy", "explain", "edge.drain", "--target", TARGET, "--runbook", "drain", "--reach", "0.25", *more)
+
+    told = json.loads(explain("--json").stdout)
+    assert told["verdict"] == "runs" and told["now"]["against"] == [], told
+    assert [(one["name"], one["used"], one["full"]) for one in told["now"]["limits"]] == [
+        ("limits.per_target", 0, False), ("limits.reach_per_hour", 0, False)]
+    has_ended(daemon, fire(daemon, "s1", number="1"))
+    edge.ask("set server shop/s1 state ready")
+    daemon.cli("hold", TARGET, "--for", "20m", "--because", "I look at it")
+    daemon.cli("stop", "--runbook", "drain", "--because", "it hurts")
+    told = json.loads(explain("--incident", "INC-1", "--json").stdout)
+    now = told["now"]
+    assert told["verdict"] == "asks" and len(now["against"]) == 4, told
+    assert [(stop["level"], stop["name"], stop["reason"]) for stop in now["stops"]] == [("runbook", "drain", "it hurts")]
+    assert [(hold["target"], hold["reason"]) for hold in now["holds"]] == [(TARGET, "I look at it")] and now["holds"][0]["until"]
+    assert [one["id"] for one in now["conflicts"]] == ["M-1"]
+    full = next(one for one in now["limits"] if one["name"] == "limits.per_target")
+    assert (full["about"], full["used"], full["of"], full["full"]) == (TARGET, 1, "1/1h", True)
+    assert 0 < full["frees_in_ms"] <= 3600000
+    said = explain().stdout
+    for part in ("asks", "I look at it", "it hurts", "M-1 (edge.drain)", "limits.per_target", "1/1h", "limits.reach_per_hour"):
+        assert part in said, said
+    daemon.cli("resume", "--runbook", "drain")
+    asked = question(daemon, fire(daemon, "s1", number="2"))
+    for reason in now["against"]:
+        assert "is stopped" in reason or reason.split("; it frees in")[0] in asked["why"], (reason, asked["why"])
+    missing = daemon.cli("policy", "explain", "edge.drain", "--incident", "INC-99", check=False)
+    assert missing.returncode == 5 and "INC-99" in missing.stderr
 
 
 def open_breakers(daemon):

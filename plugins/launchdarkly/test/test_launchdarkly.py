@@ -159,6 +159,14 @@ def test_the_way_of_a_kill(ld, prod):
     assert ld.on(key) and ld.flags[key]["environments"]["test"] == environment(True)
 
 
+def test_tags_are_those_of_the_flag(ld, prod):
+    key = ld.add("tagged", on=True, more={"tags": ["ops", "killswitch", "ops"]})
+    assert prod.plan("kill", key)["tags"] == ["killswitch", "ops"]
+    assert prod.plan("kill", ld.add("untagged", on=True))["tags"] == []
+    for strange in (None, "killswitch", {"killswitch": True}, ["killswitch", 7], [["killswitch"]]):
+        assert "tags" not in prod.plan("kill", ld.add("strange", on=True, more={"tags": strange})), strange
+
+
 def test_enable(ld, prod):
     key = ld.add("fallback", more={"variations": [{"value": 1, "name": "cached"}, {"value": 2, "name": "live"}]})
     plan = prod.plan("enable", key)

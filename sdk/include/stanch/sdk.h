@@ -170,7 +170,8 @@ void sdk_fail_retry(struct sdk_call *call, uint32_t after_ms, const char *kind, 
 void sdk_unknown(struct sdk_call *call, const char *kind, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /** The answer to PLAN. Members that are NULL are left out; json_t members are taken. Approval binds targets,
- * from, to and undo; impact, reach and observed are shown "as of" and not bound. */
+ * from, to and undo, and of the tags those that a rule of the policy went by; impact, reach and observed are shown
+ * "as of" and not bound. */
 struct sdk_plan {
     json_t *targets;          /* array of text: "haproxy:edge-eu/checkout/s2"; at least one. What is locked. */
     json_t *from;             /* the values that are there now, and that apply insists on */
@@ -183,6 +184,10 @@ struct sdk_plan {
     double reach;             /* share of the whole that is affected, 0..1; negative: not known */
     json_t *observed;         /* what was seen and matters to the approver */
     bool no_change;           /* it is so already: apply would change nothing */
+    /** Array of text: what the remote has its target tagged with, which rules of the policy can go by. An empty array says
+     *  that it has none; NULL that nobody knows, and then no rule permits by a tag. All of them or NULL, never some (NULL too
+     *  where several targets are not tagged alike); nothing that came in as an argument. Sorted, and each once, by sdk_plan; core takes 200 of 256 bytes. */
+    json_t *tags;
 };
 void sdk_plan(struct sdk_call *call, const struct sdk_plan *plan);
 /** The answer to VERIFY. seen: taken. */

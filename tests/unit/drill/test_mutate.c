@@ -299,7 +299,7 @@ static void a_mutant_is_valid_where_its_source_was(void **state)
 static void mutants_of_the_examples_are_valid(void **state)
 {
     (void)state;
-    const char *folders[] = {"", "/bad-deploy", "/flag-kill"}, *source = getenv("STANCH_SOURCE");
+    const char *folders[] = {"/checkout", "/rollback", "/bad-deploy", "/flag-kill"}, *source = getenv("STANCH_SOURCE");
     int files = 0, mutants = 0;
     for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
         STANCH_AUTO_FREE char *folder = stanch_asprintf("%s/runbooks%s", source ? source : ".", folders[i]);

@@ -335,6 +335,68 @@ static void many_are_told_together_and_end_with_the_last(void **state)
     assert_string_equal(json_string_value(json_array_get(f->told, 13)), "trigger A-300 1");
 }
 
+static void remind(struct fixture *f, int from, int to)
+{
+    for (int i = from; i <= to; i++)
+        append(f, "approval.reminded",
+               json_pack("{s:o, s:i, s:n}", "approval", json_sprintf("A-%d", i), "reminded", 1, "remind_due_ms"));
+}
+
+static const char *told_at(struct fixture *f, size_t at)
+{
+    const char *told = json_string_value(json_array_get(f->told, at));
+    return told ? told : "nothing";
+}
+
+static void many_are_reminded_of_together_once_in_a_while(void **state)
+{
+    struct fixture *f = *state;
+    ask(f, 1, 40);
+    stanch_loop_sim_advance(f->loop, 30000);
+    assert_int_equal(json_array_size(f->told), 11);
+    close_question(f, 31, 35);
+    append(f, "approval.supported", json_pack("{s:s, s:[s]}", "approval", "A-11", "granted_by", "person:ada"));
+    remind(f, 12, 25);
+    stanch_loop_sim_advance(f->loop, 10000);
+    assert_int_equal(json_array_size(f->told), 12);
+    assert_string_equal(told_at(f, 11), "trigger many-A-11 25"); /* of 30 five are answered */
+    remind(f, 26, 30);
+    stanch_loop_sim_advance(f->loop, 10000);
+    assert_int_equal(json_array_size(f->told), 12); /* they were among those 25 */
+    stanch_loop_sim_advance(f->loop, 300000);
+    remind(f, 36, 40);
+    stanch_loop_sim_advance(f->loop, 10000);
+    assert_int_equal(json_array_size(f->told), 13);
+    assert_string_equal(told_at(f, 12), "trigger many-A-11 25");
+    restart(f); /* what was reminded of is known */
+    stanch_loop_sim_advance(f->loop, 600000);
+    assert_int_equal(json_array_size(f->told), 13);
+    remind(f, 1, 1);
+    stanch_loop_sim_advance(f->loop, 1000);
+    assert_string_equal(told_at(f, 13), "trigger A-1 1"); /* told alone, reminded of alone */
+    close_question(f, 11, 30);
+    close_question(f, 36, 40);
+    stanch_loop_sim_advance(f->loop, 1000);
+    assert_int_equal(json_array_size(f->told), 15);
+    assert_string_equal(told_at(f, 14), "resolve many-A-11 1");
+}
+
+static void a_reminder_of_many_that_was_lost_comes_later(void **state)
+{
+    struct fixture *f = *state;
+    ask(f, 1, 15);
+    stanch_loop_sim_advance(f->loop, 30000);
+    f->outcome = STANCH_OUTCOME_UNKNOWN;
+    remind(f, 12, 14);
+    stanch_loop_sim_advance(f->loop, 10000);
+    assert_int_equal(json_array_size(f->told), 11);
+    restart(f);
+    f->outcome = STANCH_OUTCOME_DONE;
+    stanch_loop_sim_advance(f->loop, 120000);
+    assert_int_equal(json_array_size(f->told), 12);
+    assert_string_equal(told_at(f, 11), "trigger many-A-11 5");
+}
+
 static void one_of_many_is_acknowledged_without_a_word(void **state)
 {
     struct fixture *f = *state;
@@ -400,6 +462,25 @@ static void what_is_long_is_told_as_its_beginning(void **state)
     assert_string_equal(stanch_json_str(details, "answer", ""), "stanch approve A-1, or stanch deny A-1");
 }
 
+static void a_reminder_of_many_says_how_many_still_wait(void **state)
+{
+    (void)state;
+    STANCH_AUTO_JSON json_t *questions = json_pack("[{s:s, s:s}, {s:s, s:s}]", "id", "A-11", "because", "it burns",
+                                                   "id", "A-12", "because", "it smokes");
+    const struct stanch_page__card card = {
+        .step = STANCH_PAGE__REMINDED, .key = "many-A-11", .subject = questions, .url = "https://x.example"};
+    for (int is_send = 0; is_send < 2; is_send++) {
+        STANCH_AUTO_JSON json_t *args = stanch_page__args(&card, is_send);
+        const json_t *details = json_object_get(args, "details");
+        assert_string_equal(stanch_json_str(args, "summary", ""),
+                            "2 of the questions that were told together still wait; the first of them ends soon");
+        assert_string_equal(stanch_json_str(args, "event", "none"), is_send ? "reminded" : "none");
+        assert_string_equal(stanch_json_str(args, "link", ""), "https://x.example/approvals");
+        assert_int_equal(stanch_json_int(details, "count", 0), 2);
+        assert_int_equal(json_array_size(json_object_get(details, "first")), 2);
+    }
+}
+
 static void a_cut_goes_through_no_character(void **state)
 {
     (void)state;
@@ -435,10 +516,13 @@ int main(void)
         PAGER(what_is_refused_for_good_is_given_up_and_the_others_are_told),
         PAGER(trying_has_an_end),
         PAGER(many_are_told_together_and_end_with_the_last),
+        PAGER(many_are_reminded_of_together_once_in_a_while),
+        PAGER(a_reminder_of_many_that_was_lost_comes_later),
         PAGER(one_of_many_is_acknowledged_without_a_word),
         PAGER(more_than_the_queue_holds_is_found_again),
         PAGER(the_plugin_must_be_able_to),
         cmocka_unit_test(what_is_long_is_told_as_its_beginning),
+        cmocka_unit_test(a_reminder_of_many_says_how_many_still_wait),
         cmocka_unit_test(a_cut_goes_through_no_character),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -126,6 +126,8 @@ static void plan(struct sim_call *call)
                                    "undo", "value", from, "undo_by_hand", "by hand", "no_change", same);
     if (sim->reach > 0)
         json_object_set_new(call->answer.value, "reach", json_real(sim->reach));
+    if (sim->tags)
+        json_object_set(call->answer.value, "tags", sim->tags);
 }
 
 /* What comes into the remote, whoever hears of it. returns false when the remote refused. */

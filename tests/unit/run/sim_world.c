@@ -316,6 +316,7 @@ void sim_done(struct sim *sim)
     stanch_loop_sim_free(sim->loop);
     free(container_of(sim->disk_loop, struct disk_loop, base));
     json_decref(sim->remote);
+    json_decref(sim->tags);
     json_decref(sim->program);
     json_decref(sim->programs);
     json_decref(sim->describes);

@@ -60,6 +60,7 @@ struct sim {
     const struct stanch_people *people; /* of the next engine; NULL: there is no people file */
     const char *guards;                 /* JSON: more members of the next policy (rule/guards.h); NULL: none */
     double reach;                       /* what plans say of theirs; 0: nothing */
+    json_t *tags;                       /* what plans say of their target's; NULL: nothing */
     json_t *remote;                     /* target -> value */
     double symptom;                     /* what fx.metric reads */
     json_t *program;                    /* what a run's worker wants: [want or {"parallel":[[want,...],...]}] */

@@ -133,6 +133,42 @@ static void what_cannot_be_read_counts_as_set(void **state)
     sim_done(&sim);
 }
 
+/* With the daemon dead: whatever its clock says when it is back. */
+static void a_stop_that_is_released_by_hand_holds_nothing_back_and_says_by_whom(void **state)
+{
+    (void)state;
+    char longest[STANCH_STOP_NAME_MAX + 1];
+    memset(longest, '/', sizeof longest - 1);
+    longest[sizeof longest - 1] = 0;
+    const char *const names[] = {"s1", "a b\n", "%2F", longest};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        struct sim sim;
+        struct stanch_err err;
+        const struct stanch_stop release = {
+            .level = "target", .name = names[i], .by = "person:eve", .reason = i ? "enough" : NULL, .at_ms = 1000};
+        sim_init(&sim, "low", NULL);
+        assert_int_equal(stanch_stop_release_level(sim.state_dir, &release, &err), STANCH_E_NOT_FOUND);
+        assert_int_equal(set(&sim, "target", names[i], 0), 0);
+        assert_int_equal(set(&sim, "target", "another", 0), 0);
+        assert_int_equal(stanch_stop_release_level(sim.state_dir, &release, &err), 0);
+        assert_false(holds(&sim, NULL, NULL, names[i], 1));
+        assert_true(holds(&sim, NULL, NULL, "another", 1));
+        assert_int_equal(stanch_stop_release_level(sim.state_dir, &release, &err), STANCH_E_NOT_FOUND);
+        STANCH_AUTO_JSON json_t *all = stanch_stop_levels(sim.state_dir);
+        assert_int_equal(json_array_size(all), 2);
+        for (size_t k = 0; k < 2; k++) {
+            const json_t *one = json_array_get(all, k);
+            bool is_it = strcmp(stanch_json_str(one, "name", ""), names[i]) == 0;
+            assert_string_equal(stanch_json_str(one, "by", ""), "person:ada");
+            assert_string_equal(stanch_json_str(one, "released_by", "nobody"), is_it ? "person:eve" : "nobody");
+            assert_string_equal(stanch_json_str(one, "released_because", "-"), is_it && i ? "enough" : "-");
+        }
+        assert_int_equal(set(&sim, "target", names[i], 0), 0);
+        assert_true(holds(&sim, NULL, NULL, names[i], 1));
+        sim_done(&sim);
+    }
+}
+
 static void a_stop_ends_by_itself_and_lasts_as_long_as_the_longest(void **state)
 {
     (void)state;
@@ -311,6 +347,7 @@ int main(void)
         cmocka_unit_test(any_name_is_found_again),
         cmocka_unit_test(a_file_made_by_hand_is_a_stop),
         cmocka_unit_test(what_cannot_be_read_counts_as_set),
+        cmocka_unit_test(a_stop_that_is_released_by_hand_holds_nothing_back_and_says_by_whom),
         cmocka_unit_test(a_stop_ends_by_itself_and_lasts_as_long_as_the_longest),
         cmocka_unit_test(a_stop_of_a_level_makes_it_ask),
         cmocka_unit_test(a_stop_of_another_one_holds_nothing_back),

@@ -240,6 +240,8 @@ static void a_policy_becomes_data(void **state)
                  "         severity = { 'sev1', 'sev2' }, target = 'checkout/*', runbook = 'c*', effect = 'mitigate',\n"
                  "         max_reach = 0.5, risk = 'low' },\n"
                  "  rule { 'never', plugin = 'db', severity = 'sev3', risk = 'forbidden' },\n"
+                 "  rule { 'killswitches', tag = 'killswitch', risk = 'low' },\n"
+                 "  rule { 'not these', tag = { 'permanent', 'ops:*' }, risk = 'high' },\n"
                  "}\n");
     assert_string_equal(d.err.text, "");
     assert_json(
@@ -251,7 +253,9 @@ static void a_policy_becomes_data(void **state)
         "\"instance\":\"edge-*\",\"environment\":\"prod\",\"severity\":[\"sev1\",\"sev2\"],"
         "\"target\":\"checkout/*\",\"runbook\":\"c*\",\"effect\":\"mitigate\",\"max_reach\":0.5},\"risk\":\"low\"},"
         "{\"name\":\"never\",\"line\":7,\"when\":{\"plugin\":\"db\",\"severity\":[\"sev3\"]},"
-        "\"risk\":\"forbidden\"}]}");
+        "\"risk\":\"forbidden\"},"
+        "{\"name\":\"killswitches\",\"line\":8,\"when\":{\"tag\":[\"killswitch\"]},\"risk\":\"low\"},"
+        "{\"name\":\"not these\",\"line\":9,\"when\":{\"tag\":[\"permanent\",\"ops:*\"]},\"risk\":\"high\"}]}");
     declared_done(&d);
     declare_text(
         &d, "policy", "policy.lua",
@@ -358,6 +362,16 @@ static void every_mistake_in_a_policy_is_told_with_its_place(void **state)
          "policy.lua:1: rule \"x\": severity[1]: expected \"sev1\", \"sev2\", \"sev3\" or \"sev4\", not \"sev9\""},
         {"policy { rule { 'x', severity = {}, risk = 'low' } }",
          "policy.lua:1: rule \"x\": severity: expected a list like { \"sev1\", \"sev2\" }, not a table"},
+        {"policy { rule { 'x', tag = {}, risk = 'low' } }",
+         "policy.lua:1: rule \"x\": tag: expected a glob, or a list like { \"killswitch\", \"ops:*\" }, not a table"},
+        {"policy { rule { 'x', tag = '', risk = 'low' } }",
+         "policy.lua:1: rule \"x\": tag: expected a text, it is empty"},
+        {"policy { rule { 'x', tag = { 'a', 7 }, risk = 'low' } }",
+         "policy.lua:1: rule \"x\": tag[2]: expected a text, not 7"},
+        {"policy { rule { 'x', tag = string.rep('a', 257), risk = 'low' } }",
+         "policy.lua:1: rule \"x\": tag: \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa...\" is longer than a tag can be; "
+         "at most "
+         "256 bytes"},
         {"policy { rule { 'x', max_reach = 50, risk = 'low' } }",
          "policy.lua:1: rule \"x\": max_reach: expected 0 to 1"},
         {"policy { rule { 'x', effect = 'read', risk = 'low' } }",
