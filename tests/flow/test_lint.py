@@ -68,7 +68,7 @@ def test_the_examples_lint_without_a_warning(world):
     shared = ['prometheus "main" { url = "http://127.0.0.1:9", environment = "prod" }']
     token = f'secret.file "{world.token_file}"'
     sets = {
-        ("checkout.lua", "rollback.lua", "flag-kill/flag-kill.lua"): [
+        ("checkout/checkout.lua", "rollback/rollback.lua", "flag-kill/flag-kill.lua"): [
             'haproxy "edge-eu" { socket = "unix:/nowhere.sock", backends = { "checkout" }, environment = "prod" }',
             'gitops "deploy" { url = "https://127.0.0.1:9/deploy.git", branch = "main", '
             f'token = {token}, freeze_file = "FREEZE", environment = "prod" }}',
