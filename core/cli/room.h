@@ -54,6 +54,7 @@ enum stanch_cli__option {
     STANCH_CLI__FILTER,
     STANCH_CLI__JOBS,
     STANCH_CLI__JUNIT,
+    STANCH_CLI__OUT,
     STANCH_CLI__OPTIONS_END,
     STANCH_CLI__YES = STANCH_CLI__OPTIONS_END, /* flags */
     STANCH_CLI__ALL,
