@@ -75,6 +75,12 @@ def test_nothing_is_waited_for(world):
     assert [row["text"] for row in what(told, "note")] == ["later", "bad", "timeout"]
 
 
+def test_what_was_only_observed_is_taken_back_by_saying_so(world):
+    daemon = start(world, 'local done = ' + set_to(7) + '; undo(done, "enough"); note "after"')
+    told = plan(daemon)
+    assert [row["text"] for row in what(told, "note")] == ["fx.set_convergent was only observed: there is nothing to take back", "after"]
+
+
 def test_a_question_ends_it_without_a_failure(world):
     daemon = start(world, 'local go = ask { role = "ic", text = "go?" }; note(go)')
     told = plan(daemon)
