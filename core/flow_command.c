@@ -118,8 +118,9 @@ static int run_start(const struct command *c, struct stanch_err *err)
     if (!runbook)
         return stanch_err_set(err, STANCH_E_NOT_FOUND, "there is no runbook \"%.80s\" loaded%s", name,
                               flow->catalogue ? "" : ": no commit of the repository is accepted yet");
+    bool only_plans = stanch_json_bool(c->input, "observe", false);
     STANCH_AUTO_FREE char *stopped = stanch_flow__stopped(flow, stanch_json_str(runbook->declared, "name", name));
-    if (stopped)
+    if (stopped && !only_plans)
         return stanch_err_set(err, STANCH_E_STOPPED, "%s: `stanch resume` first", stopped);
     struct stanch_batch *batch = stanch_batch_new();
     char incident[64];
@@ -127,7 +128,7 @@ static int run_start(const struct command *c, struct stanch_err *err)
     int rc = 0;
     if (*incident) {
         rc = check_incident(flow, incident, err);
-    } else {
+    } else if (!only_plans) { /* a plan is of no incident: nobody is told of it */
         STANCH_AUTO_FREE char *title = stanch_asprintf("%s started by hand", name);
         STANCH_AUTO_JSON json_t *input = json_pack("{s:s}", "title", stanch_json_str(c->input, "title", title));
         rc = stanch_incident_declare(flow->incidents, c->by, input, stanch_flow__now(flow), batch, incident, err);
@@ -135,8 +136,8 @@ static int run_start(const struct command *c, struct stanch_err *err)
     STANCH_AUTO_JSON json_t *began = json_array();
     const json_t *data = NULL;
     if (rc == 0) {
-        data = stanch_flow__start_run(flow, runbook, json_object_get(c->input, "params"), incident, c->by, batch, began,
-                                      err);
+        data = (only_plans ? stanch_flow__start_plan : stanch_flow__start_run)(
+            flow, runbook, json_object_get(c->input, "params"), incident, c->by, batch, began, err);
         rc = data ? 0 : err->code;
     }
     if (rc < 0) {

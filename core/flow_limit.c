@@ -48,7 +48,7 @@ static int read_page(struct stanch_flow *flow, const char *runbook, int64_t reac
             age = 0; /* the clock was set back meanwhile */
         within += age < reach_ms;
         if (age < reach_ms && strcmp(stanch_json_str(run, "runbook", ""), runbook) == 0 &&
-            strcmp(stanch_json_str(run, "state", ""), "held") != 0)
+            strcmp(stanch_json_str(run, "state", ""), "held") != 0 && !stanch_json_bool(run, "observe", false))
             json_array_insert_new(at, 0, json_integer(mono - age));
     }
     return rc < 0 ? rc : within;

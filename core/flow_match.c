@@ -99,7 +99,8 @@ static json_t *run_data(struct stanch_flow *flow, const struct stanch_runbook *r
 static void put_run(struct stanch_flow *flow, const char *kind, const char *incident, const char *by, json_t *data,
                     struct stanch_batch *batch, json_t *began)
 {
-    stanch_flow__note_start(flow, stanch_json_str(data, "runbook", ""));
+    if (!stanch_json_bool(data, "observe", false)) /* what only says what it would do is no start */
+        stanch_flow__note_start(flow, stanch_json_str(data, "runbook", ""));
     stanch_batch_add(batch, incident, kind, by, stanch_json_str(data, "run", ""), json_incref(data));
     stanch_batch_blob(batch, flow->instances_hex, flow->instances_text, strlen(flow->instances_text));
     stanch_flow__began(flow, began, kind, incident, data);
@@ -117,6 +118,45 @@ const json_t *stanch_flow__start_run(struct stanch_flow *flow, const struct stan
     stanch_journal_next_id(flow->journal, "R", id);
     json_t *data = run_data(flow, runbook, NULL, params, incident, by, id);
     put_run(flow, "run.started", incident, by, data, batch, began);
+    return data; /* began holds it */
+}
+
+/* Why an alert would not start it now, and how much of its own it may do: a person who reads the plan wants to know. */
+static void note_as_it_is(struct stanch_flow *flow, const struct stanch_runbook *runbook, json_t *data)
+{
+    char why[200];
+    const char *name = stanch_json_str(runbook->declared, "name", "");
+    STANCH_AUTO_FREE char *stopped = stanch_flow__stopped(flow, name);
+    if (stopped)
+        stanch_json_set_str(data, "would_not_start", stopped);
+    else if (stanch_flow__is_over_limit(flow, runbook->declared, why))
+        stanch_json_set_str(data, "would_not_start", why);
+    STANCH_AUTO_JSON json_t *autonomy =
+        stanch_engine_autonomy(flow->engine, name, stanch_json_str(runbook->declared, "digest", ""));
+    if (strcmp(stanch_json_str(autonomy, "mode", "auto"), "auto") != 0 || stanch_json_bool(autonomy, "asks", false))
+        stanch_json_set_str(data, "autonomy", stanch_json_str(autonomy, "why", NULL));
+}
+
+const json_t *stanch_flow__start_plan(struct stanch_flow *flow, const struct stanch_runbook *runbook,
+                                      const json_t *given, const char *incident, const char *by,
+                                      struct stanch_batch *batch, json_t *began, struct stanch_err *err)
+{
+    json_t *params = NULL;
+    if (stanch_params_resolve(json_object_get(runbook->declared, "params"), NULL, given, &params, err) < 0)
+        return NULL;
+    char id[32];
+    stanch_journal_next_id(flow->journal, "R", id);
+    json_t *data = run_data(flow, runbook, NULL, params, *incident ? incident : STANCH_CHAIN_NONE, by, id);
+    STANCH_AUTO_FREE char *because = stanch_asprintf("a plan for %s: it only says what it would do", by);
+    stanch_json_set_str(data, "because", because);
+    json_object_set_new(data, "observe", json_true());
+    json_t *holds = json_object_get(data, "holds");
+    if (holds) { /* it holds nothing, but is told who does */
+        json_object_set(data, "would_hold", holds);
+        json_object_del(data, "holds");
+    }
+    note_as_it_is(flow, runbook, data);
+    put_run(flow, "run.started", STANCH_CHAIN_NONE, by, data, batch, began);
     return data; /* began holds it */
 }
 

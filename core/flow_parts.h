@@ -232,6 +232,11 @@ void stanch_flow__take(struct stanch_flow *flow, json_t *event, struct stanch_ba
 const json_t *stanch_flow__start_run(struct stanch_flow *flow, const struct stanch_runbook *runbook,
                                      const json_t *given, const char *incident, const char *by,
                                      struct stanch_batch *batch, json_t *began, struct stanch_err *err);
+/** The same for a run that only says what it would do (run/autonomy.h: is_plan): of no incident, and no start that a limit counts. incident:
+ *  whose severity the policy is asked with; "": none. */
+const json_t *stanch_flow__start_plan(struct stanch_flow *flow, const struct stanch_runbook *runbook,
+                                      const json_t *given, const char *incident, const char *by,
+                                      struct stanch_batch *batch, json_t *began, struct stanch_err *err);
 /** Does one of the runbook's triggers match? now_ms: when it is asked. why: the first condition that does not hold. */
 bool stanch_flow__triggers(const struct stanch_runbook *runbook, const json_t *event, int64_t now_ms, char why[256]);
 /** Match what came in before there was a commit: what is committed; what could not be is left for the next tick. */

@@ -54,6 +54,7 @@ enum stanch_cli__option {
     STANCH_CLI__FILTER,
     STANCH_CLI__JOBS,
     STANCH_CLI__JUNIT,
+    STANCH_CLI__OUT,
     STANCH_CLI__OPTIONS_END,
     STANCH_CLI__YES = STANCH_CLI__OPTIONS_END, /* flags */
     STANCH_CLI__ALL,
@@ -88,7 +89,8 @@ extern const struct stanch_cli__command stanch_cli__event_commands[], stanch_cli
     stanch_cli__switch_commands[], stanch_cli__config_commands[], stanch_cli__completion_commands[],
     stanch_cli__store_commands[], stanch_cli__source_commands[], stanch_cli__change_commands[],
     stanch_cli__policy_commands[], stanch_cli__people_commands[], stanch_cli__hold_commands[],
-    stanch_cli__breaker_commands[], stanch_cli__test_commands[], stanch_cli__why_commands[];
+    stanch_cli__breaker_commands[], stanch_cli__test_commands[], stanch_cli__why_commands[],
+    stanch_cli__plan_commands[], stanch_cli__record_commands[];
 
 struct stanch_cli {
     FILE *out;
@@ -112,6 +114,8 @@ bool stanch_cli__flag(const struct stanch_cli *cli, enum stanch_cli__option opti
 const char *stanch_cli__because(const struct stanch_cli *cli); /* --because, or --reason; NULL: neither is given */
 /* --for into for_ms of the body, when it is given. returns 0 | STANCH_E_INVALID */
 int stanch_cli__set_for(struct stanch_cli *cli, json_t *body);
+/* --param n=3 is the number 3, --param name=eu1 the text: JSON where it is JSON. ret: new (run.c). returns 0 | STANCH_E_INVALID */
+int stanch_cli__read_params(struct stanch_cli *cli, json_t **ret);
 
 /* table.c: all commands. step: 0, 1, ...; NULL at the end */
 const struct stanch_cli__command *stanch_cli__command_at(int step);

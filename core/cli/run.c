@@ -4,8 +4,7 @@
 #include "base/mem.h"
 #include <string.h>
 
-/* --param n=3 is the number 3, --param name=eu1 the text: JSON where it is JSON. ret: new */
-static int read_params(struct stanch_cli *cli, json_t **ret)
+int stanch_cli__read_params(struct stanch_cli *cli, json_t **ret)
 {
     json_t *params = json_object();
     for (int i = 0; i < cli->many_count; i++) {
@@ -28,7 +27,7 @@ static int run_start(struct stanch_cli *cli)
     STANCH_AUTO_JSON json_t *body = json_pack("{s:s}", "runbook", cli->args[0]);
     STANCH_AUTO_JSON json_t *run = NULL;
     json_t *params = NULL;
-    int rc = read_params(cli, &params);
+    int rc = stanch_cli__read_params(cli, &params);
     if (rc != 0)
         return rc;
     json_object_set_new(body, "params", params);
@@ -54,7 +53,8 @@ static int show_run(struct stanch_cli *cli, int rc, const json_t *run)
     if (rc != 0 || cli->json)
         return rc ? rc : stanch_cli__show(cli, run, "");
     stanch_cli__show(cli, run,
-                     "id incident runbook path commit state why held asked next params created because joined firing");
+                     "id incident runbook path commit state why held asked next params created because joined firing "
+                     "observe would_not_start");
     const json_t *event = json_object_get(run, "event");
     stanch_cli__field(cli, "event", json_is_object(event) ? json_object_get(event, "id") : event);
     if (json_array_size(json_object_get(run, "steps")) == 0)

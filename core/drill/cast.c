@@ -178,7 +178,8 @@ static const char *truth_of(const struct stanch_rehearsal *r, const json_t *ques
 static const char *fitting(const struct stanch_rehearsal *r, const json_t *question, const char *decision)
 {
     const json_t *choices = json_object_get(question, "choices");
-    if (strcmp(stanch_json_str(question, "about", ""), "unknown") == 0)
+    bool says_so = strcmp(decision, "approve") != 0 && strcmp(decision, "deny") != 0;
+    if (strcmp(stanch_json_str(question, "about", ""), "unknown") == 0 && !says_so)
         return truth_of(r, question);
     for (size_t i = 0; i < json_array_size(choices); i++)
         if (strcmp(json_string_value(json_array_get(choices, i)), decision) == 0)

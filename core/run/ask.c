@@ -7,7 +7,9 @@ static void start(struct stanch_op *op)
 {
     const json_t *args = stanch_op__args(op);
     if (stanch_autonomy__observes(op->run)) {
-        stanch_op__answer_error(op, "observed", "the policy lets this runbook only observe: nobody is asked");
+        stanch_op__answer_error(op, "observed", "%s: nobody is asked",
+                                stanch_autonomy__is_plan(op->run) ? "this run only says what it would do"
+                                                                  : "the policy lets this runbook only observe");
         return;
     }
     STANCH_AUTO_JSON json_t *card = json_pack("{s:s}", "because", stanch_json_str(args, "text", ""));

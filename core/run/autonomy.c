@@ -47,18 +47,23 @@ void stanch_autonomy__check(const struct stanch_op *op, struct stanch_gate *gate
     struct stanch_autonomy autonomy;
     char why[300];
     look_up(op->engine, runbook, &autonomy);
-    gate->observe = autonomy.mode == STANCH_AUTONOMY_OBSERVE;
+    gate->observe = autonomy.mode == STANCH_AUTONOMY_OBSERVE || stanch_autonomy__is_plan(op->run);
     STANCH_AUTO_JSON json_t *doc = accepted_doc(op->engine, runbook);
     const char *guard = say_why(&autonomy, doc, runbook, stanch_json_str(op->run->doc, "digest", NULL), why);
     if (guard)
         stanch_gate__guard(gate, guard, "%s", why);
 }
 
+bool stanch_autonomy__is_plan(const struct stanch_run *run)
+{
+    return run && stanch_json_bool(run->doc, "observe", false);
+}
+
 bool stanch_autonomy__observes(const struct stanch_run *run)
 {
     struct stanch_autonomy autonomy;
-    if (!run)
-        return false;
+    if (!run || stanch_autonomy__is_plan(run))
+        return run != NULL;
     look_up(run->engine, stanch_json_str(run->doc, "runbook", ""), &autonomy);
     return autonomy.mode == STANCH_AUTONOMY_OBSERVE;
 }
@@ -75,7 +80,13 @@ void stanch_autonomy__observed(struct stanch_op *op, const struct stanch_gate *g
                              stanch_action__name(op), "would_args", stanch_action__args(op));
     stanch_json_set_str(data, "because", stanch_json_str(stanch_op__args(op), "because", NULL));
     stanch_json_set_str(data, "impact", stanch_json_str(action->plan, "impact", NULL));
-    stanch_json_set_str(data, "would_ask", gate && gate->ask ? gate->why : NULL);
+    if (gate && gate->ask) {
+        stanch_json_set_str(data, "would_ask", gate->why);
+        json_object_set_new(data, "would_role", json_string(gate->policy.role[0] ? gate->policy.role : "ic"));
+        json_object_set_new(data, "would_quorum", json_integer(gate->policy.quorum > 1 ? gate->policy.quorum : 1));
+    }
+    if (gate)
+        stanch_json_set_str(data, "risk", gate->policy.risk);
     if (action->plan)
         json_object_set(data, "plan", action->plan);
     stanch_batch_add(batch, op->chain, "action.observed", STANCH_BY_STANCH, op->run_id, data);

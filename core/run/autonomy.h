@@ -12,7 +12,10 @@
 
 /** Ask when the runbook only suggests, or is not accepted as it is; gate->observe when it only observes. */
 void stanch_autonomy__check(const struct stanch_op *op, struct stanch_gate *gate);
-/** Does the policy let this run only observe? Then nobody is paged or asked, and nothing leaves. */
+/** Was this run started only to say what it would do (`runbook plan`)? Whatever the policy says: that is in its run.started, and
+ *  nothing takes it away. It is of no incident, takes no place from another run, and does not wait for what cannot come. */
+bool stanch_autonomy__is_plan(const struct stanch_run *run);
+/** Is it a plan, or does the policy let this run only observe? Then nobody is paged or asked, and nothing leaves. */
 bool stanch_autonomy__observes(const struct stanch_run *run);
 /** The end of an action that only was to be observed: action.observed, and the answer {"observed":true}. gate: why it would have
  *  asked; NULL: it had no plan. */

@@ -211,10 +211,11 @@ void stanch_gate__decide(struct stanch_op *op, const char *effect, const json_t 
     STANCH_AUTO_JSON json_t *incident = stanch_journal_see(engine->journal, "incident", op->chain);
     STANCH_AUTO_JSON json_t *during = stanch_gate__under_way(engine);
     bool undo = strcmp(effect, "undo") == 0;
+    const json_t *as_of = op->run ? json_object_get(op->run->doc, "incident_as_of") : NULL;
     struct stanch_policy_question question;
     stanch_gate__question(declared, effect, plan, &question);
     question.action = action;
-    question.severity = stanch_json_str(incident, "severity", "");
+    question.severity = stanch_json_str(incident, "severity", stanch_json_str(as_of, "severity", ""));
     question.runbook = op->run ? stanch_json_str(op->run->doc, "runbook", "") : "";
     question.raised_risk = raised;
     question.during = during;
@@ -230,14 +231,16 @@ void stanch_gate__decide(struct stanch_op *op, const char *effect, const json_t 
     if (op->run && !undo && !stanch_is_sabotaged("stale-grounds"))
         check_freshness(op->run, ret);
     const char *runbook = stanch_op__runbook(op);
-    const struct stanch_subject about = {.engine = engine,
-                                         .instance = question.instance,
-                                         .runbook = runbook ? runbook : "",
-                                         .chain = op->chain,
-                                         .step = op->id,
-                                         .run = op->run_id,
-                                         .holds = op->run ? stanch_json_str(op->run->doc, "holds", "") : "",
-                                         .plan = plan};
+    bool plans = stanch_autonomy__is_plan(op->run); /* of no incident, but asked about as of the one that it is for */
+    const struct stanch_subject about = {
+        .engine = engine,
+        .instance = question.instance,
+        .runbook = runbook ? runbook : "",
+        .chain = plans ? stanch_json_str(as_of, "id", op->chain) : op->chain,
+        .step = op->id,
+        .run = op->run_id,
+        .holds = op->run ? stanch_json_str(op->run->doc, plans ? "would_hold" : "holds", "") : "",
+        .plan = plan};
     stanch_gate__weigh(&about, effect, op->run != NULL, ret);
     if (op->run && !undo)
         stanch_autonomy__check(op, ret);

@@ -5,7 +5,10 @@
  *   verify:  settle --> sample --> good: held for `hold`? --> "good"
  *                         ^  \--> not yet, time left: wait `every`
  *                         +------/      time over: "bad" or "no_data", as the last sample was
+ *
+ * A run that only says what it would do has changed nothing that could get better: it looks once.
  */
+#include "run/autonomy.h"
 #include "run/breaker.h"
 #include "run/verdict.h"
 #include "base/mem.h"
@@ -170,6 +173,8 @@ static void go_on(struct stanch_watch *watch)
     int64_t within = stanch_json_int(watch->symptom, "within_ms", 300000);
     int64_t every = stanch_json_int(watch->symptom, "every_ms", hold >= 4000 ? 2000 : 500);
     bool good = strcmp(watch->last, "good") == 0;
+    if (stanch_autonomy__is_plan(watch->op->run))
+        hold = within = 0;
     if (!good)
         watch->good_since_mono_ms = 0;
     else if (!watch->good_since_mono_ms)
@@ -228,7 +233,8 @@ static void on_barrier(void *ctx)
     }
     if (!stanch_op__returned(watch->op))
         return;
-    int64_t settle = watch->once ? 0 : stanch_json_int(watch->symptom, "settle_ms", 0);
+    bool looks_once = watch->once || stanch_autonomy__is_plan(watch->op->run);
+    int64_t settle = looks_once ? 0 : stanch_json_int(watch->symptom, "settle_ms", 0);
     if (settle > 0)
         wait_then_sample(watch, settle);
     else

@@ -1,6 +1,6 @@
 /* turn.c: which runs are going: begun, not ended, not waiting for a person, not at rest. Flow starts runs by these counts, so that
  * a run that waits for a person all night takes no place from another one. */
-#include "run/engine.h"
+#include "run/autonomy.h"
 #include "base/mem.h"
 #include <string.h>
 
@@ -30,7 +30,7 @@ int stanch_engine_waiting(const struct stanch_engine *engine)
 {
     int count = 0;
     for (const struct stanch_run *run = engine->runs; run; run = run->next)
-        count += !run->going;
+        count += !run->going && !stanch_autonomy__is_plan(run);
     return count;
 }
 
@@ -56,7 +56,7 @@ void stanch_turn__unhook(struct stanch_engine *engine)
 
 void stanch_run__going(struct stanch_run *run, bool is_going)
 {
-    if (run->going == is_going)
+    if (run->going == is_going || stanch_autonomy__is_plan(run)) /* it takes no place from one that acts */
         return;
     struct stanch_engine *engine = run->engine;
     const char *runbook = stanch_json_str(run->doc, "runbook", "");

@@ -149,6 +149,9 @@ function globals.undo(what, because)
   if type(what) == "table" then
     id = what.mitigation
     because = because or what.because
+    if id == nil and what.observed then
+      return globals.note(what.instance .. "." .. what.action .. " was only observed: there is nothing to take back")
+    end
     if id == nil then raise("invalid", "undo: there is nothing to undo in " .. text(what)) end
   end
   return want("undo", { mitigation = need_text(id, "undo"), because = need_text(because or "taken back by the runbook", "undo: because") })

@@ -237,6 +237,88 @@ local function answer_call(handlers, call)
   return value_of(call, true, value)
 end
 
+-- ---- a run that happened: `runbook record` writes these words ----
+
+-- What a person says to each question, in the order in which they are put: { "approve", after = "5m", note = "..." }, or "nothing".
+globals.in_turn = host.word(function(list)
+  need(list, "table", "in_turn")
+  local at = 0
+  return function()
+    at = at + 1
+    local said = list[at] or "nothing"
+    if type(said) ~= "table" then said = { said } end
+    return said[1], said.after, said.note
+  end
+end)
+
+-- The same answer for as long as it is asked for again at this pace, as a verify does; `lasts`: the last one that is asked for comes
+-- so long after the first.
+local is_again = {}
+globals.again = host.word(function(given)
+  only(given, "again", set(1, "every", "lasts"))
+  local made = { given[1], every_ms = duration(given.every, "again.every"), lasts_ms = duration(given.lasts, "again.lasts") }
+  is_again[made] = true
+  return made
+end)
+
+local PACE_MS = 25 -- an answer takes its time too
+local function goes_on(told, at_ms)
+  local held = told.held
+  local gap = held and at_ms - told.last_ms
+  return held and gap >= held.every_ms and gap <= held.every_ms + PACE_MS and told.last_ms - told.first_ms < held.lasts_ms
+end
+
+-- The next answer of a list; the last one stays.
+local function next_of(told, at_ms)
+  if not goes_on(told, at_ms) then
+    if told.at < #told.answers then told.at = told.at + 1 end
+    local item = told.answers[told.at]
+    told.held, told.first_ms = is_again[item] and item or nil, at_ms
+  end
+  told.last_ms = at_ms
+  if told.held then return told.held[1] end
+  return told.answers[told.at]
+end
+
+local function same(a, b)
+  if type(a) ~= "table" or type(b) ~= "table" then return a == b end
+  for key, value in pairs(a) do
+    if not same(value, b[key]) then return false end
+  end
+  for key in pairs(b) do
+    if a[key] == nil then return false end
+  end
+  return true
+end
+
+-- Each { "instance.action", op = "read", args = {...}, answers = {...} }: consumed in order by calls with these arguments.
+local TOLD = set(1, "op", "args", "answers")
+globals.recorded = host.word(function(list)
+  local handlers = {}
+  for i, given in ipairs(need(list, "table", "recorded")) do
+    local what = "recorded[" .. i .. "]"
+    only(given, what, TOLD)
+    local name, op = need(given[1], "string", what .. "[1]"), given.op or "read"
+    local told = { at = 0, args = given.args or {}, answers = need(given.answers, "table", what .. ".answers") }
+    local of_name = handlers[name] or {}
+    handlers[name] = of_name
+    local others = of_name[op]
+    of_name[op] = function(call)
+      if not same(told.args, call.args) then
+        if others then return others(call) end
+        if op ~= "read" then return nil end
+        local made = outcome_of { missing = name }
+        is_outcome[made] = true
+        error(made, 0)
+      end
+      local answer = next_of(told, call.at_ms)
+      if type(answer) == "function" then return answer(call) end
+      return copy(answer)
+    end
+  end
+  return handlers
+end)
+
 local function answer_person(spec, question)
   local person = spec.people[question.person]
   local answers = type(person) == "table" and person.answers or person

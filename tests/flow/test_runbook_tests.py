@@ -242,6 +242,13 @@ def test_filter_and_jobs(folder):
 
 # ---- nothing real can happen
 
+def test_the_repository_that_production_follows_is_not(folder):
+    """The folder is played, with the configuration that a daemon has."""
+    config = folder.path / "stanch.lua"
+    config.write_text(config.read_text().replace("policy = ", 'runbooks = { url = "/nonexistent/repository", poll = "200ms" }, policy = '))
+    folder.run(a_test(expect='outcome = "succeeded", actions = { "edge.drain" }'))
+
+
 def test_no_secret_is_opened_and_no_host_lives(folder):
     """The secrets are FIFOs: whoever opened one would wait for a writer. While the runbook runs there is no host."""
     os.mkfifo(folder.secret)

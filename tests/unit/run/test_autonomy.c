@@ -146,6 +146,64 @@ static void an_approval_is_no_way_around_observing(void **state)
     sim_done(&sim);
 }
 
+static void begin_plan(struct sim *sim, const char *run, json_t *program)
+{
+    json_object_set_new(sim->programs, run, program);
+    sim_begin(sim, run,
+              json_pack("{s:s, s:s, s:s, s:b}", "runbook", "heal", "digest", "d1", "would_hold", "shop", "observe", 1));
+}
+
+static void a_plan_observes_also_where_the_policy_lets_it_act(void **state)
+{
+    (void)state;
+    struct sim sim;
+    begin(&sim, "{\"autonomy_changed\":\"auto\"}");
+    begin_plan(&sim, "R-1", json_pack("[o, o]", sim_set("set_convergent", "s1", 7), sim_set("tell", "s1", 7)));
+    assert_int_equal(stanch_engine_going(sim.engine, NULL, NULL), 0); /* it takes no place */
+    assert_int_equal(stanch_engine_waiting(sim.engine), 0);
+    assert_null(stanch_engine_holder(sim.engine, "shop"));
+    stanch_loop_sim_advance(sim.loop, 5000);
+    assert_state(&sim, "run", "R-1", "succeeded");
+    assert_int_equal(sim.effect_count, 0);
+    assert_int_equal(count_open(&sim, "approval"), 0);
+    assert_int_equal(count_open(&sim, "sent"), 0);
+    run_it(&sim, "R-2", "d1", sim_set("set_convergent", "s1", 7)); /* the next one acts, as ever */
+    assert_int_equal(sim.effect_count, 1);
+    sim_done(&sim);
+}
+
+static void a_plan_stays_one_over_a_crash(void **state)
+{
+    (void)state;
+    struct sim sim;
+    begin(&sim, "{\"autonomy_changed\":\"auto\"}");
+    begin_plan(&sim, "R-1", json_pack("[o]", sim_set("set_convergent", "s1", 7)));
+    char seen[32] = "none";
+    for (int i = 0; i < 100 && strcmp(seen, "running") != 0; i++) {
+        stanch_loop_sim_advance(sim.loop, 1); /* until its start is committed, and no further */
+        sim_state_of(&sim, "run", "R-1", seen);
+    }
+    assert_string_equal(seen, "running");
+    sim_crash(&sim);
+    stanch_loop_sim_advance(sim.loop, 5000);
+    assert_state(&sim, "run", "R-1", "succeeded");
+    assert_int_equal(sim.effect_count, 0);
+    STANCH_AUTO_JSON json_t *step = stanch_journal_get(sim.journal, STANCH_VIEW_APPENDED, "step", "R-1/1");
+    assert_non_null(json_object_get(step, "would_args"));
+    sim_done(&sim);
+}
+
+static void a_plan_waits_for_nothing(void **state)
+{
+    (void)state;
+    struct sim sim;
+    begin(&sim, "{}");
+    begin_plan(&sim, "R-1", json_pack("[{s:s, s:{s:I}}]", "op", "sleep", "args", "ms", (json_int_t)3600000));
+    stanch_loop_sim_advance(sim.loop, 5000);
+    assert_state(&sim, "run", "R-1", "succeeded");
+    sim_done(&sim);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -155,6 +213,9 @@ int main(void)
         cmocka_unit_test(what_nobody_accepted_asks_and_an_accepted_one_acts),
         cmocka_unit_test(a_policy_may_let_what_changed_act),
         cmocka_unit_test(an_approval_is_no_way_around_observing),
+        cmocka_unit_test(a_plan_observes_also_where_the_policy_lets_it_act),
+        cmocka_unit_test(a_plan_stays_one_over_a_crash),
+        cmocka_unit_test(a_plan_waits_for_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
