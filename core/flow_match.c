@@ -14,9 +14,8 @@ json_t *stanch_flow__list_instances(const struct stanch_flow *flow)
     return flow->halted ? json_array() : flow->world->list(flow->world->ctx);
 }
 
-static json_t *describe_instances(struct stanch_flow *flow)
+json_t *stanch_flow__describe(const json_t *list)
 {
-    STANCH_AUTO_JSON json_t *list = stanch_flow__list_instances(flow);
     json_t *instances = json_object();
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *described = json_array_get(list, i);
@@ -39,7 +38,8 @@ json_t *stanch_flow__instances(struct stanch_flow *flow)
 {
     struct stanch_buf text = {0};
     if (!flow->instances) {
-        flow->instances = describe_instances(flow);
+        STANCH_AUTO_JSON json_t *list = stanch_flow__list_instances(flow);
+        flow->instances = stanch_flow__describe(list);
         if (stanch_json_canonical(flow->instances, &text, NULL) < 0)
             stanch_log(STANCH_LOG_ERROR, "flow", "what the plugins declare has no canonical form");
         free(flow->instances_text);

@@ -183,6 +183,8 @@ int64_t stanch_flow__now(struct stanch_flow *flow);
 void stanch_flow_plugins_changed(struct stanch_flow *flow);
 /** What the world's instances are; none any more once it is about to go. new */
 json_t *stanch_flow__list_instances(const struct stanch_flow *flow);
+/** new: the same of what plugin.h: stanch_plugins_list lists */
+json_t *stanch_flow__describe(const json_t *list);
 /** new: what a worker may know of the instances: {name:{"plugin","environment","actions":{...}}} */
 json_t *stanch_flow__instances(struct stanch_flow *flow);
 
