@@ -13,6 +13,7 @@ static const struct stanch_cli__command *const nouns[] = {
     stanch_cli__mitigation_commands,
     stanch_cli__runbook_commands,
     stanch_cli__test_commands,
+    stanch_cli__backtest_commands,
     stanch_cli__timeline_commands,
     stanch_cli__plugin_commands,
     stanch_cli__switch_commands,
