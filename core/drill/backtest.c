@@ -22,12 +22,22 @@ struct backtest {
 
 /* ---- one event ---- */
 
+/* Before it is told what would be, it is as it was: this version takes over from the other one. */
+static void recall(struct backtest *test, const json_t *decided, const char *incident)
+{
+    for (int i = 0; i < test->spec->catalogue->count; i++)
+        if (stanch_tally_had_started(test->tally, i, decided))
+            stanch_virtual_recall(test->virtual, test->event, incident, i);
+}
+
 static void decide(struct backtest *test, const json_t *decided, const char *incident)
 {
-    int64_t at_ms = stanch_json_int(test->event, "received_ms", 0);
-    stanch_virtual_take(test->virtual, test->event, incident, test->verdicts);
-    if (at_ms >= test->spec->since_ms)
+    if (stanch_json_int(test->event, "received_ms", 0) < test->spec->since_ms) {
+        recall(test, decided, incident);
+    } else {
+        stanch_virtual_take(test->virtual, test->event, incident, test->verdicts);
         stanch_tally_add(test->tally, test->event, test->verdicts, decided);
+    }
     json_decref(test->event);
     test->event = NULL;
 }

@@ -18,7 +18,7 @@ struct stanch_backtest_spec {
     const struct stanch_catalogue *catalogue; /* the other version */
     const json_t *config;                     /* its "incidents" say what correlates; may be NULL */
     const struct stanch_policy *policy;
-    int64_t since_ms; /* events received from then on are told; those before only fill the windows of limits */
+    int64_t since_ms; /* from then on, as if this version had been put into use then; 0: from the first event on */
     size_t listed;    /* at most so many of each list */
 };
 

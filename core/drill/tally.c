@@ -103,6 +103,19 @@ static struct then then_of(const json_t *row, const json_t *decided)
     return then;
 }
 
+bool stanch_tally_had_started(const struct stanch_tally *tally, int i, const json_t *decided)
+{
+    const json_t *considered = json_object_get(decided, "considered");
+    for (size_t r = 0; r < json_array_size(considered); r++) {
+        const json_t *row = json_array_get(considered, r);
+        if (strcmp(stanch_json_str(row, "runbook", ""), name_of(tally, i)) != 0)
+            continue;
+        struct then then = then_of(row, decided);
+        return then.became == STANCH_BECAME_STARTED || !then.told;
+    }
+    return false;
+}
+
 /* ---- lists ---- */
 
 static const char *word_of(enum stanch_became outcome)

@@ -16,6 +16,9 @@ void stanch_tally_free(struct stanch_tally *tally);
  *  event's document); NULL: nothing was. */
 void stanch_tally_add(struct stanch_tally *tally, const json_t *event, const struct stanch_verdict *verdicts,
                       const json_t *decided);
+/** Has the i-th runbook started for an event of which this was recorded? Also when an earlier release only recorded that it
+ *  matched. */
+bool stanch_tally_had_started(const struct stanch_tally *tally, int i, const json_t *decided);
 /** Put all that was counted into the report. */
 void stanch_tally_tell(const struct stanch_tally *tally, json_t *report);
 

@@ -198,3 +198,16 @@ void stanch_virtual_take(struct stanch_virtual *self, const json_t *event, const
         }
     }
 }
+
+void stanch_virtual_recall(struct stanch_virtual *self, const json_t *event, const char *incident, int i)
+{
+    char room[80], group[65] = "";
+    const json_t *declared = self->catalogue->runbooks[i].declared;
+    STANCH_AUTO_JSON json_t *params = NULL;
+    struct stanch_err err = {0};
+    pass_time(self, event);
+    if (stanch_params_resolve(json_object_get(declared, "params"), event, NULL, &params, &err) < 0 ||
+        stanch_starts_group(declared, event, params, incident_of(self, event, incident, room), group, NULL) < 0)
+        group[0] = 0; /* by this version it has no key: nothing joins it */
+    note_start(self, declared, group, &self->memories[i]);
+}

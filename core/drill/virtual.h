@@ -31,5 +31,7 @@ int64_t stanch_virtual_reach_ms(const struct stanch_virtual *self);
  *  each runbook of the catalogue, in its order. */
 void stanch_virtual_take(struct stanch_virtual *self, const json_t *event, const char *incident,
                          struct stanch_verdict *ret);
+/** An event that started a run of the i-th runbook before all this: its windows are filled by that. */
+void stanch_virtual_recall(struct stanch_virtual *self, const json_t *event, const char *incident, int i);
 
 #endif

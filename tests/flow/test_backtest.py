@@ -119,7 +119,7 @@ def test_what_came_earlier_only_fills_the_windows(lived):
     folder = lived.folder({"heal.lua": book(set_to(7), on=ON, more=COOL)})
     report = lived.json(folder, "--since", rfc3339(since))
     assert report["events"] < 4 or lived.daemon.get(f"/v1/events/{lived.events[0]}")["received_ms"] == since
-    assert row(report, "heal")["started"] == 0  # the first one of them all had the start
+    assert row(report, "heal")["started"] == 0  # as if put into use then: the runs before count
     assert lived.json(folder, "--since", "1h")["events"] == 4
     assert lived.json(folder, "--since", "2100-01-01T00:00:00Z")["events"] == 0
 
