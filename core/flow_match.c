@@ -216,10 +216,11 @@ static void start_or_hold(struct stanch_flow *flow, const struct match *match, c
     json_array_append_new(ret_runs, json_string(id));
 }
 
-bool stanch_flow__triggers(const struct stanch_runbook *runbook, const json_t *event, int64_t now_ms, char why[256])
+enum stanch_match stanch_flow__triggers(const struct stanch_runbook *runbook, const json_t *event, int64_t now_ms,
+                                        char why[256])
 {
     (void)snprintf(why, 256, "it has no trigger: only a person starts it");
-    return runbook->triggers && stanch_triggers_match(runbook->triggers, event, now_ms, why) == STANCH_MATCH;
+    return runbook->triggers ? stanch_triggers_match(runbook->triggers, event, now_ms, why) : STANCH_MATCH_NOT;
 }
 
 /* Which of them match; the others with the first condition that did not hold. */
@@ -231,7 +232,7 @@ static int find_matches(struct stanch_flow *flow, const json_t *event, struct ma
         const char *name = stanch_json_str(runbook->declared, "name", "");
         const char *path = stanch_json_str(runbook->declared, "path", "");
         char why[256];
-        bool match = stanch_flow__triggers(runbook, event, stanch_flow__now(flow), why);
+        bool match = stanch_flow__triggers(runbook, event, stanch_flow__now(flow), why) == STANCH_MATCH;
         if (match && ran_already(flow, stanch_json_str(event, "key", ""), path)) {
             match = false;
             (void)snprintf(why, sizeof why, "it ran for this event already");

@@ -232,7 +232,8 @@ const json_t *stanch_flow__start_run(struct stanch_flow *flow, const struct stan
                                      const json_t *given, const char *incident, const char *by,
                                      struct stanch_batch *batch, json_t *began, struct stanch_err *err);
 /** Does one of the runbook's triggers match? now_ms: when it is asked. why: the first condition that does not hold. */
-bool stanch_flow__triggers(const struct stanch_runbook *runbook, const json_t *event, int64_t now_ms, char why[256]);
+enum stanch_match stanch_flow__triggers(const struct stanch_runbook *runbook, const json_t *event, int64_t now_ms,
+                                        char why[256]);
 /** Match what came in before there was a commit: what is committed; what could not be is left for the next tick. */
 void stanch_flow__match_waiting(struct stanch_flow *flow);
 /** The same, once all that was appended until now is committed, and so can be found. Once in a life. */

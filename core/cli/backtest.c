@@ -125,6 +125,17 @@ static void say_differences(const struct stanch_cli *cli, const json_t *report, 
         stanch_cli__say(cli, "and %lld more (--limit lists more)\n", more);
 }
 
+/* A limit on runs that are going, and what a person must know of them to tell. */
+static void say_untold(const struct stanch_cli *cli, const char *runbook, const json_t *untold)
+{
+    STANCH_AUTO_FREE char *limit = stanch_cli__one_line(json_object_get(untold, "limit"));
+    long long before = (long long)stanch_json_int(untold, "before", 1);
+    char took[32];
+    stanch_duration_text(stanch_json_int(untold, "closest_ms", 0), took);
+    stanch_cli__say(cli, "  %s: %s would have held a start if the %lld before it took longer than %s\n", runbook, limit,
+                    before, took);
+}
+
 static void say_assumed(const struct stanch_cli *cli, const json_t *report)
 {
     const json_t *runbooks = json_object_get(report, "runbooks"), *assumed = json_object_get(report, "assumed");
@@ -134,10 +145,8 @@ static void say_assumed(const struct stanch_cli *cli, const json_t *report)
     for (size_t i = 0; i < json_array_size(runbooks); i++) {
         const json_t *runbook = json_array_get(runbooks, i), *untold = json_object_get(runbook, "cannot_tell");
         STANCH_AUTO_FREE char *name = stanch_cli__one_line(json_object_get(runbook, "runbook"));
-        for (size_t k = 0; k < json_array_size(untold); k++) {
-            STANCH_AUTO_FREE char *limit = stanch_cli__one_line(json_array_get(untold, k));
-            stanch_cli__say(cli, "  %s: what %s would have held cannot be told\n", name, limit);
-        }
+        for (size_t k = 0; k < json_array_size(untold); k++)
+            say_untold(cli, name, json_array_get(untold, k));
     }
     long long not_told = (long long)stanch_json_int(report, "not_told", 0);
     if (not_told)

@@ -5,7 +5,8 @@
  *
  * Reads only; nothing is asked of plugins, people or runs. Memory does not grow with the events: windows, counts, and as many
  * listed ones as are asked for.
- * Files    backtest.c (reading), tally.c (counting), virtual.c (deciding).  Callers: serve_backtest.c.   Thread: loop thread.
+ * Files    backtest.c (reading), tally.c (counting), virtual.c (deciding), going.c (what
+ *          depends on how long runs take).  Callers: serve_backtest.c.   Thread: loop thread.
  */
 #ifndef STANCH_DRILL_BACKTEST_H
 #define STANCH_DRILL_BACKTEST_H
@@ -25,7 +26,7 @@ struct stanch_backtest_spec {
 /** All members are borrowed. ret: new:
  *  {"commit","since_ms","from_ms"?,"until_ms"?,"events","not_told","assumed":[text],
  *   "runbooks":[{"runbook","path","by_hand":bool,"matched","started","joined","held":{by:count},"first_ms"?,"last_ms"?,
- *                "then":{"started","joined","held"},"autonomy":{"mode","accepted","asks","why"},"cannot_tell":[text]}],
+ *                "then":{"started","joined","held"},"autonomy":{"mode","accepted","asks","why"},"cannot_tell":[...] (going.h)}],
  *   "gone":{name:{"started","joined","held"}},                     // runbooks of then that are not in this version
  *   "fired","would_start","would_not":{"count","listed":[{"event","at_ms","name","runbook","autonomy"?,
  *                "then":{"outcome","why"?,"run"?},"now":{"outcome","by"?,"why"?}}]}}

@@ -5,6 +5,7 @@
 #include "drill/tally.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "drill/going.h"
 #include <string.h>
 
 static const char *const holders[] = {"max_age", "parameter", "cooldown", "at_most"};
@@ -25,9 +26,10 @@ struct stanch_tally {
     const json_t *autonomies;
     size_t max_listed;
     struct counts *counts; /* as many as runbooks */
-    json_t *places;        /* name -> its place in the catalogue */
-    json_t *gone;          /* name -> {"started","joined","held"} */
-    const json_t **rows;   /* what was recorded of each runbook of the catalogue, for the event at hand */
+    struct stanch_going *going;
+    json_t *places;      /* name -> its place in the catalogue */
+    json_t *gone;        /* name -> {"started","joined","held"} */
+    const json_t **rows; /* what was recorded of each runbook of the catalogue, for the event at hand */
     int64_t events, not_told, from_ms, until_ms;
     struct list fired, would_start, would_not;
 };
@@ -54,6 +56,7 @@ struct stanch_tally *stanch_tally_new(const struct stanch_catalogue *catalogue, 
     tally->counts = stanch_alloc(room * sizeof *tally->counts);
     memset(tally->counts, 0, room * sizeof *tally->counts);
     tally->rows = stanch_alloc(room * sizeof *tally->rows);
+    tally->going = stanch_going_new(catalogue);
     tally->places = json_object();
     tally->gone = json_object();
     tally->fired.listed = json_array();
@@ -68,6 +71,7 @@ void stanch_tally_free(struct stanch_tally *tally)
 {
     if (!tally)
         return;
+    stanch_going_free(tally->going);
     free(tally->counts);
     free(tally->rows);
     json_decref(tally->places);
@@ -212,8 +216,10 @@ static void compare(struct stanch_tally *tally, const json_t *event, int i, cons
 {
     bool starts = verdict->became == STANCH_BECAME_STARTED, started = then->became == STANCH_BECAME_STARTED;
     const char *autonomy = stanch_json_str(json_array_get(tally->autonomies, (size_t)i), "mode", NULL);
-    if (starts)
+    if (starts) {
+        stanch_going_note(tally->going, i, stanch_json_int(event, "received_ms", 0));
         list_one(tally, &tally->fired, event, name_of(tally, i), then, verdict, autonomy);
+    }
     if (!then->told)
         tally->not_told++;
     else if (starts && !started)
@@ -239,19 +245,6 @@ void stanch_tally_add(struct stanch_tally *tally, const json_t *event, const str
 
 /* ---- told ---- */
 
-/* What depends on how long runs take: of this runbook. */
-static json_t *cannot_tell(const json_t *declared)
-{
-    const json_t *limits = json_object_get(declared, "limits"), *at_once = json_object_get(limits, "at_once");
-    const char *holds = stanch_json_str(limits, "holds", NULL);
-    json_t *told = json_array();
-    if (at_once)
-        json_array_append_new(told, json_sprintf("at_once = %lld", (long long)json_integer_value(at_once)));
-    if (holds)
-        json_array_append_new(told, json_sprintf("holds = %s", holds));
-    return told;
-}
-
 static json_t *tell_runbook(const struct stanch_tally *tally, int i)
 {
     const struct stanch_runbook *runbook = &tally->catalogue->runbooks[i];
@@ -265,7 +258,7 @@ static json_t *tell_runbook(const struct stanch_tally *tally, int i)
                              runbook->triggers == NULL, "matched", (json_int_t)counts->matched, "started",
                              (json_int_t)counts->started, "joined", (json_int_t)counts->joined, "held", held, "then",
                              "started", (json_int_t)counts->then_started, "joined", (json_int_t)counts->then_joined,
-                             "held", (json_int_t)counts->then_held, "cannot_tell", cannot_tell(runbook->declared));
+                             "held", (json_int_t)counts->then_held, "cannot_tell", stanch_going_tell(tally->going, i));
     json_t *autonomy = json_array_get(tally->autonomies, (size_t)i);
     if (autonomy)
         json_object_set(told, "autonomy", autonomy);

@@ -2,7 +2,7 @@
 #include "drill/virtual.h"
 #include "base/json.h"
 #include "base/mem.h"
-#include "incident/incident.h"
+#include "flow_parts.h"
 #include "rule/starts.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -183,11 +183,7 @@ void stanch_virtual_take(struct stanch_virtual *self, const json_t *event, const
         ret[i].became = STANCH_BECAME_NONE;
         ret[i].by = NULL;
         ret[i].why[0] = 0;
-        if (!runbook->triggers) {
-            say(&ret[i], "it has no trigger: only a person starts it");
-            continue;
-        }
-        enum stanch_match match = stanch_triggers_match(runbook->triggers, event, at_ms, why);
+        enum stanch_match match = stanch_flow__triggers(runbook, event, at_ms, why);
         if (match == STANCH_MATCH) {
             belongs_to = belongs_to ? belongs_to : incident_of(self, event, incident, room);
             start_or_hold(self, runbook->declared, event, belongs_to, &self->memories[i], &ret[i]);

@@ -1,4 +1,6 @@
 """figures.py: what tests/bench/run measures, and what it should be. Set-up is here; the measuring is in bench_*.c."""
+import atexit
+import functools
 import json
 import os
 import socket
@@ -262,23 +264,32 @@ PAST = """runbook "r%d" {
 """
 
 
+@functools.cache
+def year_of_events(requests):
+    """A world with that store, for all rounds."""
+    world = World()
+    atexit.register(world.close)
+    world.made = program("bench_backtest", world.dir / "state", requests)["events"]
+    for i in range(10):
+        world.write(f"runbooks/r{i}.lua", PAST % (i, i, i))
+    world.config = world.write("stanch.lua", "stanch " + lua({"state_dir": world.dir / "state", "listen": False,
+                                                              "socket": world.dir / "s", "instances": []}) + "\n")
+    return world
+
+
 def backtest(requests):
     """A year of events against ten runbooks that are not those of then; the process that reads the store, from start to end."""
-    with scratch() as world:
-        made = program("bench_backtest", world.dir / "state", requests)["events"]
-        for i in range(10):
-            world.write(f"runbooks/r{i}.lua", PAST % (i, i, i))
-        config = world.write("stanch.lua", "stanch " + lua({"state_dir": world.dir / "state", "listen": False,
-                                                            "socket": world.dir / "s", "instances": []}) + "\n")
-        with open(world.dir / "report", "w+b") as out:
-            began = time.monotonic()
-            process = subprocess.Popen([STANCH, "rehearse", "backtest", world.dir / "runbooks", "--store",
-                                        world.dir / "state", "--config", config, "--plugins", world.plugin_dir], stdout=out)
-            _, status, used = os.wait4(process.pid, 0)
-            took_s = time.monotonic() - began
-            process.returncode = os.waitstatus_to_exitcode(status)
-            out.seek(0)
-            seen = process.returncode == 0 and json.load(out)
+    world = year_of_events(requests)
+    made = world.made
+    with open(world.dir / "report", "w+b") as out:
+        began = time.monotonic()
+        process = subprocess.Popen([STANCH, "rehearse", "backtest", world.dir / "runbooks", "--store", world.dir / "state",
+                                    "--config", world.config, "--plugins", world.plugin_dir], stdout=out)
+        _, status, used = os.wait4(process.pid, 0)
+        took_s = time.monotonic() - began
+        process.returncode = os.waitstatus_to_exitcode(status)
+        out.seek(0)
+        seen = process.returncode == 0 and json.load(out)
     if not seen or seen["events"] != made or seen["fired"]["count"] == 0:
         raise SystemExit(f"tests/bench/run: of {made:.0f} events the backtest told {seen and seen['events']}")
     return {"backtest_events_per_s": made / took_s, "backtest_peak_rss_kib": used.ru_maxrss}
