@@ -108,6 +108,16 @@ def test_a_runbook_that_is_gone_and_parameters_that_are_refused(lived):
     assert "not in this version" in lived.ask(folder).stdout
 
 
+def test_what_a_stop_held_then_is_a_difference_with_its_reason(lived):
+    lived.daemon.cli("stop", "hands off")
+    event = post(lived.daemon, env="prod", n="4")
+    committed(lived.daemon, event)
+    report = lived.json("--commit", lived.commit)
+    (held,) = report["would_start"]["listed"]
+    assert held["event"] == event and held["then"]["outcome"] == "held" and "the stop switch is set" in held["then"]["why"]
+    assert row(report, "heal")["then"] == {"started": 3, "joined": 0, "held": 1} and report["would_not"]["count"] == 0
+
+
 def test_a_policy_that_only_suggests_is_told(lived):
     lived.world.write("policy.lua", 'policy { auto = "high", autonomy = "suggest" }\n')
     autonomy = row(lived.json("--commit", lived.commit), "heal")["autonomy"]
@@ -150,7 +160,7 @@ def test_a_commit_of_the_clone_that_came_between(world):
     wait_for(lambda: daemon.get("/v1/status")["book"].get("commit") == last, "the commit")
     event = post(daemon, env="dev")
     committed(daemon, event)
-    report = Past(daemon).json("--commit", between)
+    report = Past(daemon).json("--commit", between[:12])
     (new,) = report["would_start"]["listed"]
     assert report["commit"] == between and new["event"] == event
     assert new["then"] == {"outcome": "no match", "why": 'label env is "dev", not "prod"'}
