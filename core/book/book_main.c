@@ -71,12 +71,6 @@ static int open_clone(struct process *self, const char *repo_dir, struct stanch_
     return stanch_remote_open(repo_dir, &self->repo, err);
 }
 
-static void set_clean(json_t *head, const char *key, const char *text)
-{
-    STANCH_AUTO_FREE char *clean = stanch_names_clean_text(text);
-    json_object_set_new(head, key, json_string(clean));
-}
-
 static int judge_head(struct process *self, const git_oid *head, const json_t *ask, struct answer *ret,
                       struct stanch_err *err)
 {
@@ -122,8 +116,8 @@ static int answer_frame(struct process *self, const json_t *ask, struct stanch_e
     struct stanch_err why = {0};
     char commit[GIT_OID_HEXSZ + 1] = "";
     if (answer_fetch(self, ask, &answer, commit, &why) < 0) {
-        answer.head = json_pack("{s:s,s:s}", "t", "fault", "code", stanch_err_word(why.code));
-        set_clean(answer.head, "text", why.text);
+        STANCH_AUTO_FREE char *text = stanch_names_clean_text(why.text);
+        answer.head = json_pack("{s:s,s:s,s:s}", "t", "fault", "code", stanch_err_word(why.code), "text", text);
         stanch_json_set_str(answer.head, "commit", *commit ? commit : NULL);
         stanch_buf_clear(&answer.tree.bytes);
     }

@@ -2,8 +2,8 @@
  * remote that does not have it any more was rewritten, which is what a checkpoint elsewhere is there to show. Other
  * stores may push to the same repository: what they added is built upon. */
 #include "book/kept.h"
-#include "book/past.h"
 #include "book/names.h"
+#include "book/past.h"
 #include "book/remote.h"
 #include "base/mem.h"
 #include <ftw.h>
