@@ -136,9 +136,21 @@ static void say_untold(const struct stanch_cli *cli, const char *runbook, const 
                     before, took);
 }
 
+static void say_storm(const struct stanch_cli *cli, const json_t *storm)
+{
+    char within[32];
+    long long starts = (long long)stanch_json_int(storm, "starts", 0);
+    stanch_duration_text(stanch_json_int(storm, "within_ms", 0), within);
+    if (starts)
+        stanch_cli__say(cli,
+                        "  all: %lld starts or more would have been a storm (over %lld within %s) and asked first\n",
+                        starts, (long long)stanch_json_int(storm, "enter", 0), within);
+}
+
 static void say_assumed(const struct stanch_cli *cli, const json_t *report)
 {
     const json_t *runbooks = json_object_get(report, "runbooks"), *assumed = json_object_get(report, "assumed");
+    const json_t *of_all = json_object_get(report, "cannot_tell");
     stanch_cli__say(cli, "\nAssumed:\n");
     for (size_t i = 0; i < json_array_size(assumed); i++)
         stanch_cli__say(cli, "  %s\n", json_string_value(json_array_get(assumed, i)));
@@ -148,6 +160,9 @@ static void say_assumed(const struct stanch_cli *cli, const json_t *report)
         for (size_t k = 0; k < json_array_size(untold); k++)
             say_untold(cli, name, json_array_get(untold, k));
     }
+    for (size_t k = 0; k < json_array_size(of_all); k++)
+        say_untold(cli, "all", json_array_get(of_all, k));
+    say_storm(cli, json_object_get(report, "storm"));
     long long not_told = (long long)stanch_json_int(report, "not_told", 0);
     if (not_told)
         stanch_cli__say(cli, "  what came of %lld matches then was not recorded (an earlier release)\n", not_told);

@@ -150,7 +150,8 @@ static json_t *report_of(const struct backtest *test)
         (json_int_t)test->spec->since_ms, "assumed",
         "a run is over as soon as it has started: how long it would have taken is not known, so at_once, holds and "
         "limits.max_runs hold nothing back",
-        "nothing was stopped, and there was no storm", "runbooks are accepted as they are by now");
+        "nothing was stopped, and no storm made anything wait for a person",
+        "runbooks are accepted as they are by now");
     stanch_tally_tell(test->tally, report);
     return report;
 }
@@ -162,7 +163,7 @@ int stanch_backtest(const struct stanch_backtest_spec *spec, json_t **ret, struc
         .spec = spec,
         .virtual = stanch_virtual_new(spec->catalogue, json_object_get(spec->config, "incidents")),
         .verdicts = stanch_alloc(((size_t)spec->catalogue->count + 1) * sizeof *test.verdicts),
-        .tally = stanch_tally_new(spec->catalogue, autonomies, spec->listed),
+        .tally = stanch_tally_new(spec->catalogue, autonomies, json_object_get(spec->config, "limits"), spec->listed),
     };
     int rc = read_all(&test, err);
     if (rc == 0)

@@ -17,7 +17,7 @@
 struct stanch_backtest_spec {
     struct stanch_journal *journal;
     const struct stanch_catalogue *catalogue; /* the other version */
-    const json_t *config;                     /* its "incidents" say what correlates; may be NULL */
+    const json_t *config; /* its "incidents" say what correlates, "limits" what a storm is; may be NULL */
     const struct stanch_policy *policy;
     int64_t since_ms; /* from then on, as if this version had been put into use then; 0: from the first event on */
     size_t listed;    /* at most so many of each list */
@@ -29,7 +29,8 @@ struct stanch_backtest_spec {
  *                "then":{"started","joined","held"},"autonomy":{"mode","accepted","asks","why"},"cannot_tell":[...] (going.h)}],
  *   "gone":{name:{"started","joined","held"}},                     // runbooks of then that are not in this version
  *   "fired","would_start","would_not":{"count","listed":[{"event","at_ms","name","runbook","autonomy"?,
- *                "then":{"outcome","why"?,"run"?},"now":{"outcome","by"?,"why"?}}]}}
+ *                "then":{"outcome","why"?,"run"?},"now":{"outcome","by"?,"why"?}}]},
+ *   "cannot_tell":[...],"storm":{...}}                             // going.h
  *  returns 0 | STANCH_E_STORE | STANCH_E_CORRUPT */
 int stanch_backtest(const struct stanch_backtest_spec *spec, json_t **ret, struct stanch_err *err);
 

@@ -1,4 +1,4 @@
-/* going.c: the last n starts of each runbook, and the last one of each name that is held. */
+/* going.c: the last n starts: of each runbook, of each name that is held, of all. */
 #include "drill/going.h"
 #include "base/json.h"
 #include "base/mem.h"
@@ -18,6 +18,8 @@ struct stanch_going {
     struct closest *holds;   /* as many names as are held */
     int *held;               /* of each runbook: which of them; -1: none */
     int hold_count;
+    struct closest max_runs, storm; /* of all */
+    int64_t cap, enter, within_ms, in_storm;
 };
 
 static const json_t *limits_of(const struct stanch_catalogue *catalogue, int i)
@@ -31,16 +33,33 @@ static void begin(struct closest *closest, int64_t n)
     closest->ring = stanch_alloc(((size_t)closest->n + 1) * sizeof *closest->ring);
 }
 
-static void note(struct closest *closest, int64_t at_ms)
+/* returns how long ago the n-th start before this one was; -1: there were not as many */
+static int64_t note(struct closest *closest, int64_t at_ms)
 {
     if (closest->n == 0)
-        return;
+        return -1;
     int64_t *slot = &closest->ring[closest->seen % closest->n];
     int64_t apart_ms = at_ms > *slot ? at_ms - *slot : 0;
     if (closest->seen == closest->n || (closest->seen > closest->n && apart_ms < closest->closest_ms))
         closest->closest_ms = apart_ms;
     *slot = at_ms;
-    closest->seen++;
+    return closest->seen++ >= closest->n ? apart_ms : -1;
+}
+
+/* Of all runs a cap lets so many go, whoever asks: a quarter is kept for other incidents (flow_turn.c). */
+static int64_t below(int64_t cap)
+{
+    return cap - cap / 4;
+}
+
+static void begin_all(struct stanch_going *going, const json_t *limits)
+{
+    const json_t *storm = json_object_get(limits, "storm");
+    going->cap = stanch_json_int(limits, "max_runs", 64);
+    going->enter = stanch_json_int(storm, "enter", 60);
+    going->within_ms = stanch_json_int(storm, "within_ms", 60000);
+    begin(&going->max_runs, going->cap > STANCH_STARTS_MAX ? 0 : below(going->cap));
+    begin(&going->storm, going->enter > STANCH_STARTS_MAX ? 0 : going->enter);
 }
 
 /* Runbooks that hold the same name hold each other up. */
@@ -52,7 +71,7 @@ static int place_of(const struct stanch_going *going, int upto, const char *hold
     return -1;
 }
 
-struct stanch_going *stanch_going_new(const struct stanch_catalogue *catalogue)
+struct stanch_going *stanch_going_new(const struct stanch_catalogue *catalogue, const json_t *limits)
 {
     struct stanch_going *going = STANCH_NEW(struct stanch_going);
     size_t room = (size_t)catalogue->count + 1;
@@ -62,11 +81,11 @@ struct stanch_going *stanch_going_new(const struct stanch_catalogue *catalogue)
     going->held = stanch_alloc(room * sizeof *going->held);
     memset(going->at_once, 0, room * sizeof *going->at_once);
     memset(going->holds, 0, room * sizeof *going->holds);
+    begin_all(going, limits);
     for (int i = 0; i < catalogue->count; i++) {
-        const json_t *limits = limits_of(catalogue, i);
-        const char *holds = stanch_json_str(limits, "holds", NULL);
-        int64_t cap = stanch_json_int(limits, "at_once", 0);
-        begin(&going->at_once[i], cap - cap / 4); /* a quarter is kept for other incidents (flow_turn.c) */
+        const json_t *own = limits_of(catalogue, i);
+        const char *holds = stanch_json_str(own, "holds", NULL);
+        begin(&going->at_once[i], below(stanch_json_int(own, "at_once", 0)));
         going->held[i] = holds ? place_of(going, i, holds) : -1;
         if (holds && going->held[i] < 0) {
             begin(&going->holds[going->hold_count], 1);
@@ -87,14 +106,19 @@ void stanch_going_free(struct stanch_going *going)
     free(going->at_once);
     free(going->holds);
     free(going->held);
+    free(going->max_runs.ring);
+    free(going->storm.ring);
     free(going);
 }
 
 void stanch_going_note(struct stanch_going *going, int i, int64_t at_ms)
 {
-    note(&going->at_once[i], at_ms);
+    (void)note(&going->at_once[i], at_ms);
+    (void)note(&going->max_runs, at_ms);
     if (going->held[i] >= 0)
-        note(&going->holds[going->held[i]], at_ms);
+        (void)note(&going->holds[going->held[i]], at_ms);
+    int64_t ago_ms = note(&going->storm, at_ms);
+    going->in_storm += ago_ms >= 0 && ago_ms < going->within_ms;
 }
 
 static void tell(const struct closest *closest, json_t *limit, json_t *told)
@@ -113,4 +137,14 @@ json_t *stanch_going_tell(const struct stanch_going *going, int i)
     if (going->held[i] >= 0)
         tell(&going->holds[going->held[i]], json_sprintf("holds = %s", stanch_json_str(limits, "holds", "")), told);
     return told;
+}
+
+void stanch_going_tell_all(const struct stanch_going *going, json_t *report)
+{
+    json_t *told = json_array();
+    tell(&going->max_runs, json_sprintf("limits.max_runs = %lld", (long long)going->cap), told);
+    json_object_set_new(report, "cannot_tell", told);
+    json_object_set_new(report, "storm",
+                        json_pack("{s:I, s:I, s:I}", "enter", (json_int_t)going->enter, "within_ms",
+                                  (json_int_t)going->within_ms, "starts", (json_int_t)going->in_storm));
 }

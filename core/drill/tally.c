@@ -46,7 +46,8 @@ static const char *name_of(const struct stanch_tally *tally, int i)
     return stanch_json_str(tally->catalogue->runbooks[i].declared, "name", "");
 }
 
-struct stanch_tally *stanch_tally_new(const struct stanch_catalogue *catalogue, const json_t *autonomies, size_t listed)
+struct stanch_tally *stanch_tally_new(const struct stanch_catalogue *catalogue, const json_t *autonomies,
+                                      const json_t *limits, size_t listed)
 {
     struct stanch_tally *tally = STANCH_NEW(struct stanch_tally);
     size_t room = (size_t)catalogue->count + 1;
@@ -56,7 +57,7 @@ struct stanch_tally *stanch_tally_new(const struct stanch_catalogue *catalogue, 
     tally->counts = stanch_alloc(room * sizeof *tally->counts);
     memset(tally->counts, 0, room * sizeof *tally->counts);
     tally->rows = stanch_alloc(room * sizeof *tally->rows);
-    tally->going = stanch_going_new(catalogue);
+    tally->going = stanch_going_new(catalogue, limits);
     tally->places = json_object();
     tally->gone = json_object();
     tally->fired.listed = json_array();
@@ -290,4 +291,5 @@ void stanch_tally_tell(const struct stanch_tally *tally, json_t *report)
     json_object_set_new(report, "fired", tell_list(&tally->fired));
     json_object_set_new(report, "would_start", tell_list(&tally->would_start));
     json_object_set_new(report, "would_not", tell_list(&tally->would_not));
+    stanch_going_tell_all(tally->going, report);
 }

@@ -8,9 +8,9 @@
 struct stanch_tally;
 
 /** catalogue: borrowed, must outlive it. autonomies: as stanch_autonomy_told says of each runbook, in order; borrowed likewise.
- *  listed: of each list at most. new */
+ *  limits: "limits" of the configuration, or NULL. listed: of each list at most. new */
 struct stanch_tally *stanch_tally_new(const struct stanch_catalogue *catalogue, const json_t *autonomies,
-                                      size_t listed);
+                                      const json_t *limits, size_t listed);
 void stanch_tally_free(struct stanch_tally *tally);
 /** One event. verdicts: what would have become of it, for each runbook. decided: what was recorded ("event.matched", or the
  *  event's document); NULL: nothing was. */

@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 
 import pytest
 from books import ALWAYS, book, set_to
-from harness import STANCH, alert, wait_for
+from harness import STANCH, alert, default_config, wait_for
 
 APART = 'limits = { group_within = "0s", at_once = 2 },'
 COOL = 'limits = { group_within = "0s", cooldown = "1h" },'
@@ -21,8 +21,9 @@ class Past:
         self.store = self.world.dir / "state"
 
     def ask(self, *args, expect=0):
-        done = subprocess.run([STANCH, "backtest", "--store", self.store, "--config", self.daemon.config_path, *args],
-                              capture_output=True, text=True, timeout=120)
+        config = [] if "--config" in args else ["--config", self.daemon.config_path]
+        done = subprocess.run([STANCH, "backtest", "--store", self.store, *config, *args], capture_output=True,
+                              text=True, timeout=120)
         assert done.returncode == expect, (done.returncode, done.stdout, done.stderr)
         return done
 
@@ -75,6 +76,17 @@ def test_the_same_version_tells_no_difference(lived):
     assert report["would_start"] == report["would_not"] == {"count": 0, "listed": []}
     assert [one["event"] for one in report["fired"]["listed"]] == lived.events[:3]
     assert "at_once = 2 would have held a start if the 2 before it took longer than" in lived.ask("--commit", lived.commit).stdout
+
+
+def test_a_storm_that_would_have_been_is_told(lived):
+    """By the configuration's limits: three starts came within an hour, and the third would have asked first."""
+    storm = {"enter": 2, "leave": 1, "within": "1h"}
+    config = lived.world.write("storm.lua", default_config(lived.world, policy=ALWAYS, limits={"storm": storm}))
+    report = lived.json("--commit", lived.commit, "--config", config)
+    assert report["storm"] == {"enter": 2, "within_ms": 3600000, "starts": 1}
+    text = lived.ask("--commit", lived.commit, "--config", config).stdout
+    assert "1 starts or more would have been a storm (over 2 within 1h) and asked first" in text
+    assert lived.json("--commit", lived.commit)["storm"]["starts"] == 0
 
 
 def test_another_folder_tells_what_would_have_been(lived):

@@ -11,6 +11,7 @@ struct fixture {
     struct stanch_catalogue *catalogue;
     struct stanch_policy *policy;
     int events;
+    json_t *config; /* NULL: none */
     json_t *report;
 };
 
@@ -28,6 +29,7 @@ static void begin(struct fixture *f, const char *more)
 static void end(struct fixture *f)
 {
     json_decref(f->report);
+    json_decref(f->config);
     stanch_policy_free(f->policy);
     stanch_journal_close(f->journal);
     stanch_loop_sim_free(f->loop);
@@ -66,8 +68,12 @@ static void happen(struct fixture *f, const char *labels, const char *considered
 static const json_t *look(struct fixture *f, int64_t since_ms, size_t listed)
 {
     struct stanch_err err = {0};
-    const struct stanch_backtest_spec spec = {
-        .journal = f->journal, .catalogue = f->catalogue, .policy = f->policy, .since_ms = since_ms, .listed = listed};
+    const struct stanch_backtest_spec spec = {.journal = f->journal,
+                                              .config = f->config,
+                                              .catalogue = f->catalogue,
+                                              .policy = f->policy,
+                                              .since_ms = since_ms,
+                                              .listed = listed};
     json_decref(f->report);
     f->report = NULL;
     if (stanch_backtest(&spec, &f->report, &err) < 0)
@@ -233,6 +239,31 @@ static void what_counts_runs_that_are_going_is_told_by_how_close_they_came(void 
     end(&f);
 }
 
+/* Over three within ten seconds; and a cap of four runs, a quarter of it for other incidents. */
+static void a_storm_and_the_cap_of_all_are_told(void **state)
+{
+    (void)state;
+    static const int64_t gaps_s[] = {4, 3, 2, 5, 60, 1};
+    struct fixture f;
+    char id[16];
+    begin(&f, APART);
+    f.config = json_loads("{\"limits\":{\"max_runs\":4,\"storm\":{\"enter\":3,\"within_ms\":10000}}}", 0, NULL);
+    assert_non_null(f.config);
+    happen(&f, "", STARTED, id);
+    for (size_t i = 0; i < sizeof gaps_s / sizeof *gaps_s; i++) {
+        stanch_loop_sim_advance(f.loop, gaps_s[i] * 1000);
+        happen(&f, "", STARTED, id);
+    }
+    const json_t *report = look(&f, 0, 10), *storm = json_object_get(report, "storm");
+    assert_int_equal(stanch_json_int(storm, "enter", 0), 3);
+    assert_int_equal(stanch_json_int(storm, "starts", -1),
+                     1); /* the fourth: nine seconds after the first; the fifth: ten */
+    const json_t *cap = json_array_get(json_object_get(report, "cannot_tell"), 0);
+    assert_string_equal(stanch_json_str(cap, "limit", ""), "limits.max_runs = 4");
+    assert_int_equal(stanch_json_int(cap, "closest_ms", -1), 9000);
+    end(&f);
+}
+
 static void an_empty_store_is_no_error(void **state)
 {
     (void)state;
@@ -253,6 +284,7 @@ int main(void)
         cmocka_unit_test(since_is_found_wherever_it_is),
         cmocka_unit_test(this_version_takes_over_from_what_was),
         cmocka_unit_test(what_counts_runs_that_are_going_is_told_by_how_close_they_came),
+        cmocka_unit_test(a_storm_and_the_cap_of_all_are_told),
         cmocka_unit_test(an_empty_store_is_no_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
