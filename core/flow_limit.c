@@ -7,28 +7,17 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "flow_parts.h"
+#include "rule/starts.h"
 #include "run/run.h"
 #include <string.h>
 
-#define PAGE     500
-#define MAX_KEPT 10000 /* at_most allows no more */
+#define PAGE 500
 
 void stanch_flow__note_start(struct stanch_flow *flow, const char *runbook)
 {
     json_t *at = json_object_get(json_object_get(flow->starts, runbook), "at");
-    if (!at)
-        return; /* it has no limit, or it will be read back */
-    json_array_append_new(at, json_integer(stanch_loop_mono_ms(flow->loop)));
-    if (json_array_size(at) > MAX_KEPT)
-        json_array_remove(at, 0);
-}
-
-static int64_t reach_of(const json_t *declared)
-{
-    const json_t *limits = json_object_get(declared, "limits");
-    int64_t cooldown = stanch_json_int(limits, "cooldown_ms", 0);
-    int64_t within = stanch_json_int(json_object_get(limits, "at_most"), "within_ms", 0);
-    return cooldown > within ? cooldown : within;
+    if (at) /* else it has no limit, or it will be read back */
+        stanch_starts_note(at, stanch_loop_mono_ms(flow->loop));
 }
 
 /* One page of runs, the newest first. returns how many of them are within reach, or an error */
@@ -57,14 +46,14 @@ static int read_page(struct stanch_flow *flow, const char *runbook, int64_t reac
 int stanch_flow__recall_starts(struct stanch_flow *flow, const json_t *declared, struct stanch_err *err)
 {
     const char *runbook = stanch_json_str(declared, "name", "");
-    int64_t reach_ms = reach_of(declared), before = 0;
+    int64_t reach_ms = stanch_starts_reach_ms(declared), before = 0;
     const json_t *known = json_object_get(flow->starts, runbook);
     if (reach_ms == 0 || stanch_json_int(known, "reach", -1) >= reach_ms)
         return 0;
     STANCH_AUTO_JSON json_t *at = json_array();
     size_t count = PAGE;
     int within = 1;
-    while (count == PAGE && within > 0 && json_array_size(at) <= MAX_KEPT) {
+    while (count == PAGE && within > 0 && json_array_size(at) <= STANCH_STARTS_MAX) {
         within = read_page(flow, runbook, reach_ms, &before, &count, at, err);
         if (within < 0)
             return within;
@@ -80,29 +69,12 @@ bool stanch_flow__is_over_limit(struct stanch_flow *flow, const json_t *declared
         (void)snprintf(why, 200, "when it started before could not be read: %.120s", err.text);
         return true;
     }
-    const json_t *limits = json_object_get(declared, "limits");
     const json_t *starts = json_object_get(json_object_get(flow->starts, stanch_json_str(declared, "name", "")), "at");
-    const json_t *at_most = json_object_get(limits, "at_most");
-    const char *holds = stanch_json_str(limits, "holds", NULL);
+    const char *holds = stanch_json_str(json_object_get(declared, "limits"), "holds", NULL);
     const char *holder = holds ? stanch_engine_holder(flow->engine, holds) : NULL;
     if (holder) {
         (void)snprintf(why, 200, "%s holds %s", holder, holds);
         return true;
     }
-    int64_t now = stanch_loop_mono_ms(flow->loop), cooldown = stanch_json_int(limits, "cooldown_ms", 0);
-    int64_t within = stanch_json_int(at_most, "within_ms", 0), allowed = stanch_json_int(at_most, "count", 0),
-            inside = 0;
-    for (size_t i = 0; i < json_array_size(starts); i++) {
-        int64_t age = now - json_integer_value(json_array_get(starts, i));
-        inside += within && age < within;
-        if (cooldown && age < cooldown) {
-            (void)snprintf(why, 200, "its cooldown: it started %lld s ago", (long long)(age / 1000));
-            return true;
-        }
-    }
-    if (at_most && inside >= allowed) {
-        (void)snprintf(why, 200, "its limit: %lld starts inside the window already", (long long)inside);
-        return true;
-    }
-    return false;
+    return stanch_starts_judge(declared, starts, stanch_loop_mono_ms(flow->loop), why) != STANCH_STARTS_MAY;
 }

@@ -14,9 +14,8 @@ json_t *stanch_flow__list_instances(const struct stanch_flow *flow)
     return flow->halted ? json_array() : flow->world->list(flow->world->ctx);
 }
 
-static json_t *describe_instances(struct stanch_flow *flow)
+json_t *stanch_flow__describe(const json_t *list)
 {
-    STANCH_AUTO_JSON json_t *list = stanch_flow__list_instances(flow);
     json_t *instances = json_object();
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *described = json_array_get(list, i);
@@ -39,7 +38,8 @@ json_t *stanch_flow__instances(struct stanch_flow *flow)
 {
     struct stanch_buf text = {0};
     if (!flow->instances) {
-        flow->instances = describe_instances(flow);
+        STANCH_AUTO_JSON json_t *list = stanch_flow__list_instances(flow);
+        flow->instances = stanch_flow__describe(list);
         if (stanch_json_canonical(flow->instances, &text, NULL) < 0)
             stanch_log(STANCH_LOG_ERROR, "flow", "what the plugins declare has no canonical form");
         free(flow->instances_text);
@@ -256,10 +256,11 @@ static void start_or_hold(struct stanch_flow *flow, const struct match *match, c
     json_array_append_new(ret_runs, json_string(id));
 }
 
-bool stanch_flow__triggers(const struct stanch_runbook *runbook, const json_t *event, int64_t now_ms, char why[256])
+enum stanch_match stanch_flow__triggers(const struct stanch_runbook *runbook, const json_t *event, int64_t now_ms,
+                                        char why[256])
 {
     (void)snprintf(why, 256, "it has no trigger: only a person starts it");
-    return runbook->triggers && stanch_triggers_match(runbook->triggers, event, now_ms, why) == STANCH_MATCH;
+    return runbook->triggers ? stanch_triggers_match(runbook->triggers, event, now_ms, why) : STANCH_MATCH_NOT;
 }
 
 /* Which of them match; the others with the first condition that did not hold. */
@@ -271,7 +272,7 @@ static int find_matches(struct stanch_flow *flow, const json_t *event, struct ma
         const char *name = stanch_json_str(runbook->declared, "name", "");
         const char *path = stanch_json_str(runbook->declared, "path", "");
         char why[256];
-        bool match = stanch_flow__triggers(runbook, event, stanch_flow__now(flow), why);
+        bool match = stanch_flow__triggers(runbook, event, stanch_flow__now(flow), why) == STANCH_MATCH;
         if (match && ran_already(flow, stanch_json_str(event, "key", ""), path)) {
             match = false;
             (void)snprintf(why, sizeof why, "it ran for this event already");

@@ -186,6 +186,8 @@ int64_t stanch_flow__now(struct stanch_flow *flow);
 void stanch_flow_plugins_changed(struct stanch_flow *flow);
 /** What the world's instances are; none any more once it is about to go. new */
 json_t *stanch_flow__list_instances(const struct stanch_flow *flow);
+/** new: the same of what plugin.h: stanch_plugins_list lists */
+json_t *stanch_flow__describe(const json_t *list);
 /** new: what a worker may know of the instances: {name:{"plugin","environment","actions":{...}}} */
 json_t *stanch_flow__instances(struct stanch_flow *flow);
 
@@ -238,7 +240,8 @@ const json_t *stanch_flow__start_plan(struct stanch_flow *flow, const struct sta
                                       const json_t *given, const char *incident, const char *by,
                                       struct stanch_batch *batch, json_t *began, struct stanch_err *err);
 /** Does one of the runbook's triggers match? now_ms: when it is asked. why: the first condition that does not hold. */
-bool stanch_flow__triggers(const struct stanch_runbook *runbook, const json_t *event, int64_t now_ms, char why[256]);
+enum stanch_match stanch_flow__triggers(const struct stanch_runbook *runbook, const json_t *event, int64_t now_ms,
+                                        char why[256]);
 /** Match what came in before there was a commit: what is committed; what could not be is left for the next tick. */
 void stanch_flow__match_waiting(struct stanch_flow *flow);
 /** The same, once all that was appended until now is committed, and so can be found. Once in a life. */

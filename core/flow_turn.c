@@ -16,11 +16,11 @@
 #include "base/sabotage.h"
 #include "flow_parts.h"
 #include "model/fold.h"
+#include "rule/starts.h"
 #include "run/stop.h"
 #include <string.h>
 
-#define DEFAULT_AT_ONCE   16
-#define DEFAULT_WITHIN_MS 60000
+#define DEFAULT_AT_ONCE 16
 
 static int64_t limit(const struct stanch_flow *flow, const char *name, int64_t otherwise)
 {
@@ -102,26 +102,6 @@ int stanch_flow__leave_queue(struct stanch_flow *flow, struct stanch_waiting *wa
 
 /* ---- joining ---- */
 
-static json_t *group_key(const struct stanch_runbook *runbook, const json_t *event, const json_t *params,
-                         const char *incident)
-{
-    const json_t *labels = json_object_get(event, "labels");
-    const json_t *by = json_object_get(json_object_get(runbook->declared, "limits"), "group_by");
-    json_t *key =
-        json_pack("{s:s, s:s}", "runbook", stanch_json_str(runbook->declared, "name", ""), "incident", incident);
-    if (!json_is_array(by)) {
-        json_object_set(key, "params", (json_t *)(uintptr_t)params);
-        return key;
-    }
-    json_t *values = json_object();
-    for (size_t i = 0; i < json_array_size(by); i++) {
-        const char *label = json_string_value(json_array_get(by, i));
-        json_object_set_new(values, label, json_string(stanch_json_str(labels, label, "")));
-    }
-    json_object_set_new(key, "labels", values);
-    return key;
-}
-
 /* The run that is for this key: of the batch in the making, or of the journal. new */
 static json_t *run_of_group(struct stanch_flow *flow, const char *group)
 {
@@ -146,14 +126,12 @@ static void draft_group(struct stanch_flow *flow, const char *group, const char 
 static bool join(struct stanch_flow *flow, const struct stanch_runbook *runbook, const char *group, const json_t *event,
                  const char *incident, struct stanch_batch *batch, json_t *ret_runs, json_t *began)
 {
-    int64_t now = stanch_flow__now(flow);
-    int64_t within =
-        stanch_json_int(json_object_get(runbook->declared, "limits"), "group_within_ms", DEFAULT_WITHIN_MS);
-    if (within <= 0 || stanch_is_sabotaged("group-ignored"))
+    if (stanch_starts_group_within_ms(runbook->declared) == 0 || stanch_is_sabotaged("group-ignored"))
         return false;
     STANCH_AUTO_JSON json_t *run = run_of_group(flow, group);
     int64_t created = stanch_json_int(run, "created_ms", 0);
-    if (!run || now - created >= within || now < created) /* the clock was set back: how long ago is not known */
+    /* the clock may have been set back: how long ago is not known then */
+    if (!run || !stanch_starts_joins(runbook->declared, created, stanch_flow__now(flow)))
         return false;
     const char *id = stanch_json_str(run, "id", "");
     int64_t joined = stanch_json_int(run, "joined", 0) + 1, firing = stanch_json_int(run, "firing", 1) + 1;
@@ -173,8 +151,7 @@ bool stanch_flow__join(struct stanch_flow *flow, const struct stanch_runbook *ru
                        const json_t *params, const char *incident, struct stanch_batch *batch, json_t *ret_runs,
                        json_t *began, char ret_group[65])
 {
-    STANCH_AUTO_JSON json_t *key = group_key(runbook, event, params, incident);
-    if (stanch_json_digest("stanch.group", 1, key, ret_group, NULL) < 0) {
+    if (stanch_starts_group(runbook->declared, event, params, incident, ret_group, NULL) < 0) {
         ret_group[0] = 0;
         return false;
     }

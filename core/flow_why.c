@@ -52,7 +52,7 @@ static json_t *ask_now(const struct stanch_runbook *runbook, const json_t *event
     struct stanch_err err = {0};
     STANCH_AUTO_JSON json_t *params = NULL;
     const char *outcome = "would match", *because = NULL;
-    if (!stanch_flow__triggers(runbook, event, at_ms, why)) {
+    if (stanch_flow__triggers(runbook, event, at_ms, why) != STANCH_MATCH) {
         outcome = "no match";
         because = why;
     } else if (stanch_params_resolve(json_object_get(runbook->declared, "params"), event, NULL, &params, &err) < 0) {

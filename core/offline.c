@@ -280,26 +280,15 @@ static int restore(const struct words *words, struct stanch_err *err)
     return rc;
 }
 
-/* "90d": so long ago; or a time */
-static int read_before(const char *text, int64_t now_ms, int64_t *ret_ms, struct stanch_err *err)
-{
-    int64_t age_ms;
-    if (!text)
-        return stanch_err_set(err, STANCH_E_INVALID, "--before says until when: 90d, or 2026-01-31T00:00:00Z");
-    if (stanch_duration_parse(text, &age_ms, NULL) == 0) {
-        *ret_ms = now_ms - age_ms;
-        return 0;
-    }
-    return stanch_time_parse(text, ret_ms, err);
-}
-
 static int prune(const struct words *words, struct stanch_err *err)
 {
     struct stanch_prune_result result = {0};
     int64_t now_ms = stanch_wall_now_ms(), before_ms = 0;
     char by[32];
     (void)snprintf(by, sizeof by, "uid:%u", (unsigned)getuid());
-    int rc = read_before(words->before, now_ms, &before_ms, err);
+    int rc = words->before
+                 ? stanch_time_parse_ago(words->before, now_ms, &before_ms, err)
+                 : stanch_err_set(err, STANCH_E_INVALID, "--before says until when: 90d, or 2026-01-31T00:00:00Z");
     if (rc == 0)
         rc = stanch_timeline_prune(words->store, before_ms, now_ms, by, words->check, &result, err);
     if (rc < 0)

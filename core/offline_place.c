@@ -72,8 +72,7 @@ static int run_book(char *const argv[], const int fds[3])
     return pid < 0 ? -1 : end_of(pid);
 }
 
-/* words: after "stanch book"; ret: its stdout. The child's own sentence is handed on. */
-static int ask_book(const char *const *words, const char *input, struct stanch_buf *ret, struct stanch_err *err)
+int stanch_place_ask_book(const char *const *words, const char *input, struct stanch_buf *ret, struct stanch_err *err)
 {
     char *argv[8] = {stanch_strdup("stanch"), stanch_strdup("book")};
     int count = 2, fds[3] = {memory_file(input, strlen(input)), memory_file("", 0), memory_file("", 0)};
@@ -94,10 +93,12 @@ static int ask_book(const char *const *words, const char *input, struct stanch_b
     if (code == 0)
         return 0;
     const char *text = stanch_buf_str(&complaint), *own = after(text, "stanch: ");
-    int kind = code == stanch_err_exit(STANCH_E_NOT_FOUND) ? STANCH_E_NOT_FOUND
-               : code == stanch_err_exit(STANCH_E_REFUSED) ? STANCH_E_REFUSED
-               : code == stanch_err_exit(STANCH_E_REMOTE)  ? STANCH_E_UNREACHABLE
-                                                           : STANCH_E_SYSTEM;
+    int kind = code == stanch_err_exit(STANCH_E_NOT_FOUND)  ? STANCH_E_NOT_FOUND
+               : code == stanch_err_exit(STANCH_E_INVALID)  ? STANCH_E_INVALID
+               : code == stanch_err_exit(STANCH_E_CONFLICT) ? STANCH_E_CONFLICT
+               : code == stanch_err_exit(STANCH_E_REFUSED)  ? STANCH_E_REFUSED
+               : code == stanch_err_exit(STANCH_E_REMOTE)   ? STANCH_E_UNREACHABLE
+                                                            : STANCH_E_SYSTEM;
     own = own ? own : *text ? text : "the process that speaks git ended without a word";
     return stanch_err_set(err, kind, "%.*s", (int)strcspn(own, "\n"), own);
 }
@@ -110,7 +111,7 @@ static int send_to_git(const char *repo, const char *store_dir, const json_t *si
     STANCH_AUTO_FREE char *clone = stanch_asprintf("%s/checkpoints.git", store_dir);
     STANCH_AUTO_BUF struct stanch_buf ignored = {0};
     const char *store = stanch_json_str(json_object_get(signed_checkpoint, "checkpoint"), "store", "");
-    return ask_book((const char *const[]){"keep", repo, clone, store, NULL}, text, &ignored, err);
+    return stanch_place_ask_book((const char *const[]){"keep", repo, clone, store, NULL}, text, &ignored, err);
 }
 
 int stanch_place_send(const char *place, const char *store_dir, int token_fd, const json_t *signed_checkpoint,
@@ -178,7 +179,7 @@ static int fetch_from_git(const char *repo, const char *target, char **ret, stru
     STANCH_AUTO_FREE char *name = name_of(target);
     const char *line = "";
     size_t len = 0;
-    int rc = ask_book((const char *const[]){"kept", repo, NULL}, "", &text, err);
+    int rc = stanch_place_ask_book((const char *const[]){"kept", repo, NULL}, "", &text, err);
     if (rc < 0)
         return rc;
     choose_line(stanch_buf_str(&text), name, &line, &len);

@@ -8,6 +8,7 @@
  */
 #ifndef STANCH_OFFLINE_PLACE_H
 #define STANCH_OFFLINE_PLACE_H
+#include "base/buf.h"
 #include "base/err.h"
 #include <jansson.h>
 
@@ -18,5 +19,8 @@ int stanch_place_send(const char *place, const char *store_dir, int token_fd, co
  *  store, where several share a repository. ret: new, a path that this process can open.
  *  returns 0 | STANCH_E_NOT_FOUND none there | STANCH_E_INVALID a place that cannot be read back | ... */
 int stanch_place_fetch(const char *place, const char *target, char **ret, struct stanch_err *err);
+/** Run `stanch book WORDS` and wait for it: what parses git is a process of its own. words: ended by NULL. input: its stdin; ret:
+ *  its stdout, appended. returns 0 | what it ended with; its own sentence is handed on */
+int stanch_place_ask_book(const char *const *words, const char *input, struct stanch_buf *ret, struct stanch_err *err);
 
 #endif

@@ -2,6 +2,8 @@
  *
  *   rehearse test DIR --config FILE [--plugins DIR] [--filter TEXT] [--jobs N | --slice I --slices N] [--faults] [--crash] [--cover]
  *       {"tests":[...], "covered":{...}} (drill/tests.h)
+ *   rehearse backtest DIR | --commit X  --store DIR --config FILE [--plugins DIR] [--since WHEN] [--limit N]
+ *       what would have been (drill/backtest.h)
  *
  * runner -> configuration, policy -> what the plugins declare -> stage -> plays
  */
@@ -24,6 +26,7 @@
 
 struct rehearse {
     const char *verb, *folder, *config_path, *plugin_dir, *filter, *jobs, *slice, *slices;
+    struct stanch_rehearse_past past;
     bool faults, crash, cover, mutate;
     char *exe;
     struct stanch_loop *loop;
@@ -42,6 +45,10 @@ static int read_words(int argc, char **argv, struct rehearse *ret, struct stanch
                              : strcmp(argv[i], "--filter") == 0  ? &ret->filter
                              : strcmp(argv[i], "--slice") == 0   ? &ret->slice
                              : strcmp(argv[i], "--slices") == 0  ? &ret->slices
+                             : strcmp(argv[i], "--store") == 0   ? &ret->past.store
+                             : strcmp(argv[i], "--commit") == 0  ? &ret->past.commit
+                             : strcmp(argv[i], "--since") == 0   ? &ret->past.since
+                             : strcmp(argv[i], "--limit") == 0   ? &ret->past.listed
                                                                  : NULL;
         if (value && i + 1 < argc)
             *value = argv[++i];
@@ -58,9 +65,13 @@ static int read_words(int argc, char **argv, struct rehearse *ret, struct stanch
         else
             return stanch_err_set(err, STANCH_E_INVALID, "rehearse: %s is not understood", argv[i]);
     }
-    return ret->folder && ret->config_path
+    bool back = strcmp(ret->verb, "backtest") == 0, commit = back && ret->past.commit;
+    if (back && !ret->past.store)
+        return stanch_err_set(err, STANCH_E_INVALID, "rehearse: --store DIR is needed");
+    return !ret->folder == commit && ret->config_path
                ? 0
-               : stanch_err_set(err, STANCH_E_INVALID, "rehearse: a folder and --config FILE are needed");
+               : stanch_err_set(err, STANCH_E_INVALID, "rehearse: a folder%s and --config FILE are needed",
+                                back ? " or a commit (not both)" : "");
 }
 
 static char *plugin_dir_of(const struct rehearse *self)
@@ -92,7 +103,9 @@ static int set_stage(struct rehearse *self, struct stanch_err *err)
     self->stage.runner = self->runner;
     self->stage.config = self->config;
     self->stage.policy = self->policy;
-    return stanch_stage_open(self->folder, described, &self->stage, err);
+    return self->folder
+               ? stanch_stage_open(self->folder, described, &self->stage, err)
+               : stanch_rehearse__stage_commit(self->loop, &self->past, self->config, described, &self->stage, err);
 }
 
 static int run_tests(struct rehearse *self, struct stanch_err *err)
@@ -111,10 +124,21 @@ static int run_tests(struct rehearse *self, struct stanch_err *err)
     return rc;
 }
 
+static int run_backtest(struct rehearse *self, struct stanch_err *err)
+{
+    STANCH_AUTO_JSON json_t *report = NULL;
+    int rc = stanch_rehearse__backtest(&self->stage, &self->past, &report, err);
+    if (rc == 0)
+        (void)json_dumpf(report, stdout, JSON_COMPACT);
+    return rc;
+}
+
 static int run(struct rehearse *self, struct stanch_err *err)
 {
     if (strcmp(self->verb, "test") == 0)
         return run_tests(self, err);
+    if (strcmp(self->verb, "backtest") == 0)
+        return run_backtest(self, err);
     return stanch_err_set(err, STANCH_E_INVALID, "rehearse: no such command \"%s\"", self->verb);
 }
 

@@ -1,11 +1,23 @@
 /* serve_rehearse_parts.h: `stanch rehearse` as its files share it. */
 #ifndef STANCH_SERVE_REHEARSE_PARTS_H
 #define STANCH_SERVE_REHEARSE_PARTS_H
-#include "base/err.h"
-#include <jansson.h>
+#include "drill/stage.h"
 
 /** Run these words (argv[0] is "rehearse") in so many processes of this executable, each with a slice of the tests, and put their
  *  reports together. ret: new. returns 0 | the first that could not begin; what it says is on stderr */
 int stanch_rehearse__in_jobs(int argc, char **argv, int jobs, json_t **ret, struct stanch_err *err);
+
+/* serve_backtest.c: what a backtest is asked; all are words as given, NULL: not given. */
+struct stanch_rehearse_past {
+    const char *store, *commit, *since, *listed;
+};
+/** The files of a commit, of the store or of the clone beside it. described: taken; ret: as of stanch_stage_open. returns 0 |
+ *  STANCH_E_NOT_FOUND neither knows it | STANCH_E_INVALID | STANCH_E_CONFLICT not one alone | as the store and book/past.h */
+int stanch_rehearse__stage_commit(struct stanch_loop *loop, const struct stanch_rehearse_past *past,
+                                  const json_t *config, json_t *described, struct stanch_stage *ret,
+                                  struct stanch_err *err);
+/** drill/backtest.h on the stage's files. ret: new. returns 0 | STANCH_E_INVALID the files would be refused | ... */
+int stanch_rehearse__backtest(struct stanch_stage *stage, const struct stanch_rehearse_past *past, json_t **ret,
+                              struct stanch_err *err);
 
 #endif

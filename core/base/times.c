@@ -132,6 +132,15 @@ refuse:
                           "\"%.40s\" is not a time; write it like 2026-11-21T02:02:42Z (RFC 3339)", text ? text : "");
 }
 
+int stanch_time_parse_ago(const char *text, int64_t now_ms, int64_t *ret_ms, struct stanch_err *err)
+{
+    int64_t age_ms;
+    if (stanch_duration_parse(text, &age_ms, NULL) < 0)
+        return stanch_time_parse(text, ret_ms, err);
+    *ret_ms = now_ms - age_ms;
+    return 0;
+}
+
 void stanch_time_text(int64_t at_ms, char ret[32])
 {
     int64_t millis = at_ms % 1000;

@@ -71,26 +71,6 @@ static int open_clone(struct process *self, const char *repo_dir, struct stanch_
     return stanch_remote_open(repo_dir, &self->repo, err);
 }
 
-static void set_clean(json_t *head, const char *key, const char *text)
-{
-    STANCH_AUTO_FREE char *clean = stanch_names_clean_text(text);
-    json_object_set_new(head, key, json_string(clean));
-}
-
-static int make_candidate(git_commit *commit, const char *folder, struct answer *ret, struct stanch_err *err)
-{
-    int rc = stanch_tree_read(commit, folder, &ret->tree, err);
-    if (rc < 0)
-        return rc;
-    ret->head = json_pack("{s:s,s:s,s:I,s:O,s:I}", "t", "candidate", "commit", git_oid_tostr_s(git_commit_id(commit)),
-                          "commit_at_ms", (json_int_t)git_commit_time(commit) * 1000, "files", ret->tree.files,
-                          "other_files", (json_int_t)ret->tree.other_files);
-    set_clean(ret->head, "summary", git_commit_summary(commit));
-    const git_signature *author = git_commit_author(commit);
-    set_clean(ret->head, "author", author ? author->name : "");
-    return 0;
-}
-
 static int judge_head(struct process *self, const git_oid *head, const json_t *ask, struct answer *ret,
                       struct stanch_err *err)
 {
@@ -110,7 +90,7 @@ static int judge_head(struct process *self, const git_oid *head, const json_t *a
     git_commit *commit = NULL;
     if (git_commit_lookup(&commit, self->repo, head) < 0)
         return stanch_remote__git_err(err, STANCH_E_CORRUPT, "", "commit %.12s could not be read", hex);
-    int rc = make_candidate(commit, stanch_json_str(ask, "folder", ""), ret, err);
+    int rc = stanch_tree_candidate(commit, stanch_json_str(ask, "folder", ""), &ret->tree, &ret->head, err);
     git_commit_free(commit);
     return rc;
 }
@@ -136,8 +116,8 @@ static int answer_frame(struct process *self, const json_t *ask, struct stanch_e
     struct stanch_err why = {0};
     char commit[GIT_OID_HEXSZ + 1] = "";
     if (answer_fetch(self, ask, &answer, commit, &why) < 0) {
-        answer.head = json_pack("{s:s,s:s}", "t", "fault", "code", stanch_err_word(why.code));
-        set_clean(answer.head, "text", why.text);
+        STANCH_AUTO_FREE char *text = stanch_names_clean_text(why.text);
+        answer.head = json_pack("{s:s,s:s,s:s}", "t", "fault", "code", stanch_err_word(why.code), "text", text);
         stanch_json_set_str(answer.head, "commit", *commit ? commit : NULL);
         stanch_buf_clear(&answer.tree.bytes);
     }

@@ -3,6 +3,7 @@
  * stores may push to the same repository: what they added is built upon. */
 #include "book/kept.h"
 #include "book/names.h"
+#include "book/past.h"
 #include "book/remote.h"
 #include "base/mem.h"
 #include <ftw.h>
@@ -277,6 +278,13 @@ static int read_stdin(struct stanch_buf *ret, struct stanch_err *err)
     return stanch_err_set(err, STANCH_E_INVALID, "there is no checkpoint on stdin, or it is too large");
 }
 
+static int write_out(const struct stanch_buf *text, struct stanch_err *err)
+{
+    return fwrite(text->data, 1, text->len, stdout) == text->len && fflush(stdout) == 0
+               ? 0
+               : stanch_err_set(err, STANCH_E_SYSTEM, "the output could not be written");
+}
+
 static int run(int argc, char **argv, struct stanch_err *err)
 {
     STANCH_AUTO_BUF struct stanch_buf text = {0};
@@ -287,11 +295,15 @@ static int run(int argc, char **argv, struct stanch_err *err)
     }
     if (rc == 0 && argc == 3 && strcmp(argv[1], "kept") == 0) {
         rc = stanch_kept_read(argv[2], &text, err);
-        if (rc == 0 && (fwrite(text.data, 1, text.len, stdout) != text.len || fflush(stdout) != 0))
-            rc = stanch_err_set(err, STANCH_E_SYSTEM, "the output could not be written");
-        return rc;
+        return rc < 0 ? rc : write_out(&text, err);
     }
-    return rc < 0 ? rc : stanch_err_set(err, STANCH_E_INVALID, "book: keep REPO CLONE STORE, or kept REPO");
+    if (rc == 0 && argc == 5 && strcmp(argv[1], "files") == 0) {
+        rc = stanch_past_read(argv[2], argv[3], argv[4], &text, err);
+        return rc < 0 ? rc : write_out(&text, err);
+    }
+    return rc < 0 ? rc
+                  : stanch_err_set(err, STANCH_E_INVALID,
+                                   "book: keep REPO CLONE STORE, kept REPO, or files CLONE COMMIT FOLDER");
 }
 
 void stanch_kept_main(int argc, char **argv)

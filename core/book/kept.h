@@ -21,7 +21,7 @@ int stanch_kept_push(const char *url, const char *clone_dir, const char *store, 
  *  returns 0 | STANCH_E_UNREACHABLE | STANCH_E_NOT_FOUND no checkpoint was ever pushed there | STANCH_E_SYSTEM */
 int stanch_kept_read(const char *url, struct stanch_buf *ret, struct stanch_err *err);
 
-/** `stanch book keep|kept ...`; ends the process with the exit code. */
+/** `stanch book keep|kept|files ...` (files: past.h); ends the process with the exit code. */
 void stanch_kept_main(int argc, char **argv) __attribute__((noreturn));
 
 #endif

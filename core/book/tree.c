@@ -1,6 +1,7 @@
 /* tree.c: walk one folder of a commit. Sizes are asked of the object database before a blob is loaded, and a folder's
  * number of entries before they are looked at, so that a crafted tree costs no more than an honest one. */
 #include "book/tree.h"
+#include "base/json.h"
 #include "base/mem.h"
 #include "book/names.h"
 #include "book/remote.h"
@@ -159,6 +160,28 @@ int stanch_tree_read(git_commit *commit, const char *folder, struct stanch_tree 
     rc = walk_folder(&walk, &id, "", 0);
     git_odb_free(walk.odb);
     return rc;
+}
+
+static void set_clean(json_t *head, const char *key, const char *text)
+{
+    STANCH_AUTO_FREE char *clean = stanch_names_clean_text(text);
+    json_object_set_new(head, key, json_string(clean));
+}
+
+int stanch_tree_candidate(git_commit *commit, const char *folder, struct stanch_tree *ret, json_t **ret_head,
+                          struct stanch_err *err)
+{
+    int rc = stanch_tree_read(commit, folder, ret, err);
+    if (rc < 0)
+        return rc;
+    json_t *head = json_pack(
+        "{s:s,s:s,s:I,s:O,s:I}", "t", "candidate", "commit", git_oid_tostr_s(git_commit_id(commit)), "commit_at_ms",
+        (json_int_t)git_commit_time(commit) * 1000, "files", ret->files, "other_files", (json_int_t)ret->other_files);
+    set_clean(head, "summary", git_commit_summary(commit));
+    const git_signature *author = git_commit_author(commit);
+    set_clean(head, "author", author ? author->name : "");
+    *ret_head = head;
+    return 0;
 }
 
 void stanch_tree_done(struct stanch_tree *tree)

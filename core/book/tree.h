@@ -20,6 +20,10 @@ struct stanch_tree {
  *  returns 0 | STANCH_E_REFUSED (a rule; the text names the file) | STANCH_E_NOT_FOUND (no such folder) |
  *  STANCH_E_CORRUPT (objects that do not verify) */
 int stanch_tree_read(git_commit *commit, const char *folder, struct stanch_tree *ret, struct stanch_err *err);
+/** The same, and its head: {"t":"candidate",...} of book_main.c, with what people wrote in the commit as clean text. ret_head: new.
+ *  returns as stanch_tree_read */
+int stanch_tree_candidate(git_commit *commit, const char *folder, struct stanch_tree *ret, json_t **ret_head,
+                          struct stanch_err *err);
 void stanch_tree_done(struct stanch_tree *tree);
 
 #endif

@@ -62,6 +62,8 @@ static const struct argp_option options[] = {
     {"jobs", STANCH_CLI__JOBS, "N", 0, "so many processes (one for each core)", 0},
     {"junit", STANCH_CLI__JUNIT, "FILE", 0, "a report for programs that read JUnit's XML", 0},
     {"out", STANCH_CLI__OUT, "FILE", 0, "write it there; a file that is there already stays as it is", 0},
+    {"commit", STANCH_CLI__COMMIT, "ID", 0, "runbooks of this commit, of the store or of the repository's clone", 0},
+    {"since", STANCH_CLI__SINCE, "WHEN", 0, "only what came since: 90d ago, or a time", 0},
     {"yes", STANCH_CLI__YES, NULL, 0, "do not ask; needs --plan", 0},
     {"all", STANCH_CLI__ALL, NULL, 0, "all: details, and what is closed", 0},
     {"check", STANCH_CLI__CHECK, NULL, 0, "only compare", 0},

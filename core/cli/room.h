@@ -55,6 +55,8 @@ enum stanch_cli__option {
     STANCH_CLI__JOBS,
     STANCH_CLI__JUNIT,
     STANCH_CLI__OUT,
+    STANCH_CLI__COMMIT,
+    STANCH_CLI__SINCE,
     STANCH_CLI__OPTIONS_END,
     STANCH_CLI__YES = STANCH_CLI__OPTIONS_END, /* flags */
     STANCH_CLI__ALL,
@@ -90,7 +92,8 @@ extern const struct stanch_cli__command stanch_cli__event_commands[], stanch_cli
     stanch_cli__store_commands[], stanch_cli__source_commands[], stanch_cli__change_commands[],
     stanch_cli__policy_commands[], stanch_cli__people_commands[], stanch_cli__hold_commands[],
     stanch_cli__breaker_commands[], stanch_cli__test_commands[], stanch_cli__why_commands[],
-    stanch_cli__plan_commands[], stanch_cli__record_commands[];
+    stanch_cli__plan_commands[], stanch_cli__record_commands[],
+    stanch_cli__backtest_commands[];
 
 struct stanch_cli {
     FILE *out;

@@ -107,17 +107,22 @@ static int compare_files(const void *a, const void *b)
     return later ? later : strcmp(one->path, other->path);
 }
 
-/* What stands for the commit: the same files are the same one. */
-static void name_commit(struct stanch_stage *stage)
+static void list_sources(struct stanch_stage *stage)
 {
-    STANCH_AUTO_BUF struct stanch_buf all = {0};
     stage->sources = stanch_alloc(((size_t)stage->file_count + 1) * sizeof *stage->sources);
     for (int i = 0; i < stage->file_count; i++) {
         const struct stanch_book_file *file = &stage->files[i];
         stage->sources[i] = (struct stanch_source){file->path, file->bytes, file->len};
         stage->book_count += !stanch_stage_is_scenario(file->path);
-        stanch_buf_printf(&all, "%s %s\n", file->blob_hex, file->path);
     }
+}
+
+/* What stands for the commit: the same files are the same one. */
+static void name_commit(struct stanch_stage *stage)
+{
+    STANCH_AUTO_BUF struct stanch_buf all = {0};
+    for (int i = 0; i < stage->file_count; i++)
+        stanch_buf_printf(&all, "%s %s\n", stage->files[i].blob_hex, stage->files[i].path);
     stanch_digest_hex(stanch_buf_str(&all), all.len, stage->commit);
 }
 
@@ -135,8 +140,27 @@ int stanch_stage_open(const char *folder, json_t *described, struct stanch_stage
         return rc;
     if (ret->file_count > 0)
         qsort(ret->files, (size_t)ret->file_count, sizeof *ret->files, compare_files);
+    list_sources(ret);
     name_commit(ret);
     return 0;
+}
+
+void stanch_stage_open_files(const struct stanch_source *sources, int count, const char *commit, json_t *described,
+                             struct stanch_stage *ret)
+{
+    ret->described = described;
+    ret->files = stanch_alloc(((size_t)count + 1) * sizeof *ret->files);
+    for (int i = 0; i < count; i++) {
+        char *bytes = stanch_alloc(sources[i].len + 1);
+        memcpy(bytes, sources[i].text, sources[i].len);
+        bytes[sources[i].len] = 0;
+        ret->files[i] =
+            (struct stanch_book_file){.path = stanch_strdup(sources[i].path), .bytes = bytes, .len = sources[i].len};
+        stanch_digest_hex(bytes, sources[i].len, ret->files[i].blob_hex);
+        ret->file_count++;
+    }
+    list_sources(ret);
+    (void)snprintf(ret->commit, sizeof ret->commit, "%s", commit);
 }
 
 void stanch_stage_close(struct stanch_stage *stage)

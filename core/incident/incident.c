@@ -110,10 +110,10 @@ const char *stanch_incident_severity(const struct stanch_incidents *incidents, c
     return stanch_json_str(map, value, is_severity(value) ? value : otherwise);
 }
 
-static bool correlation_of(const struct stanch_incidents *incidents, const json_t *event, char ret[65])
+int stanch_incident_correlation(const json_t *config, const json_t *event, char ret[65])
 {
     const json_t *labels = json_object_get(event, "labels");
-    const json_t *keys = json_object_get(incidents->config, "correlate");
+    const json_t *keys = json_object_get(config, "correlate");
     STANCH_AUTO_JSON json_t *value = json_object();
     for (size_t i = 0; i < json_array_size(keys); i++) {
         const char *key = json_string_value(json_array_get(keys, i));
@@ -121,7 +121,7 @@ static bool correlation_of(const struct stanch_incidents *incidents, const json_
     }
     if (json_object_size(value) == 0)
         json_object_set_new(value, "name", json_string(stanch_json_str(event, "name", "")));
-    return stanch_json_digest("stanch.correlation", 1, value, ret, NULL) == 0;
+    return stanch_json_digest("stanch.correlation", 1, value, ret, NULL);
 }
 
 static void join(const char *incident, const json_t *event, int64_t now_ms, struct stanch_batch *batch)
@@ -184,7 +184,7 @@ void stanch_incident_for_event(struct stanch_incidents *incidents, const json_t 
     char correlation[65];
     ret[0] = 0;
     bool is_alert = strcmp(stanch_json_str(event, "kind", "alert"), "alert") == 0;
-    if ((!is_alert && !must) || !correlation_of(incidents, event, correlation))
+    if ((!is_alert && !must) || stanch_incident_correlation(incidents->config, event, correlation) < 0)
         return; /* a change is no trouble by itself */
     bool resolved = strcmp(stanch_json_str(event, "state", ""), "resolved") == 0;
     char known[64];

@@ -30,6 +30,10 @@ void stanch_incidents_new_batch(struct stanch_incidents *incidents);
 /** The severity that an event's labels give it: "sev1".."sev4". borrowed from the configuration. */
 const char *stanch_incident_severity(const struct stanch_incidents *incidents, const json_t *event);
 
+/** Which events are of one trouble: the digest of the labels that "correlate" of the configuration names. returns 0 |
+ *  STANCH_E_INVALID the labels have no canonical form */
+int stanch_incident_correlation(const json_t *config, const json_t *event, char ret[65]);
+
 /** Join an open incident whose correlation labels agree inside the join window, open one again that was resolved a short
  * while ago (reopen_within), or declare one; a resolved event only joins. must: declare also when the severity alone would not (a
  * run needs one). ret: the incident's id, or "" when the event stays without one. */

@@ -94,21 +94,26 @@ void stanch_autonomy__observed(struct stanch_op *op, const struct stanch_gate *g
     stanch_op__answer(op, batch, json_pack("{s:{s:b, s:n, s:n}}", "ok", "observed", 1, "mitigation", "value"));
 }
 
-json_t *stanch_engine_autonomy(const struct stanch_engine *engine, const char *runbook, const char *digest)
+json_t *stanch_autonomy_told(const struct stanch_policy *policy, const json_t *accepted, const char *runbook,
+                             const char *digest)
 {
     struct stanch_autonomy autonomy;
     char why[300] = "";
-    look_up(engine, runbook, &autonomy);
-    STANCH_AUTO_JSON json_t *doc = accepted_doc(engine, runbook);
-    const char *guard = say_why(&autonomy, doc, runbook, digest, why);
+    stanch_policy_autonomy(policy, runbook, &autonomy);
+    const char *guard = say_why(&autonomy, accepted, runbook, digest, why);
     bool observes = autonomy.mode == STANCH_AUTONOMY_OBSERVE;
     if (observes)
         (void)snprintf(why, sizeof why, "autonomy of %.64s is observe%s%s%s: it only says what it would do", runbook,
                        *autonomy.rule ? " by the policy's rule \"" : "", autonomy.rule, *autonomy.rule ? "\"" : "");
-    json_t *told = json_pack("{s:s, s:b, s:b, s:s}", "mode", stanch_autonomy_word(autonomy.mode), "accepted",
-                             digest && holds_digest(doc, digest), "asks", guard && !observes, "why",
-                             *why ? why : "what it does passes the policy's rules");
-    return told;
+    return json_pack("{s:s, s:b, s:b, s:s}", "mode", stanch_autonomy_word(autonomy.mode), "accepted",
+                     digest && holds_digest(accepted, digest), "asks", guard && !observes, "why",
+                     *why ? why : "what it does passes the policy's rules");
+}
+
+json_t *stanch_engine_autonomy(const struct stanch_engine *engine, const char *runbook, const char *digest)
+{
+    STANCH_AUTO_JSON json_t *doc = accepted_doc(engine, runbook);
+    return stanch_autonomy_told(engine->policy, doc, runbook, digest);
 }
 
 void stanch_engine_accept(struct stanch_engine *engine, const char *by, const char *runbook, const char *digest,

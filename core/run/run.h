@@ -160,6 +160,9 @@ int64_t stanch_engine_stop_clock(struct stanch_engine *engine);
 /** How much of its own a runbook may do as it is now. ret new: {"mode":"auto"|"suggest"|"observe","accepted":bool,"asks":bool,
  *  "why":text}. digest: of the runbook; NULL: not known, and not asked about. */
 json_t *stanch_engine_autonomy(const struct stanch_engine *engine, const char *runbook, const char *digest);
+/** The same without an engine. accepted: the journal's document of noun "runbook", NULL: none. new */
+json_t *stanch_autonomy_told(const struct stanch_policy *policy, const json_t *accepted, const char *runbook,
+                             const char *digest);
 /** Put into the batch that a runbook is accepted with this digest, by a person or (the first of a store) by stanch. */
 void stanch_engine_accept(struct stanch_engine *engine, const char *by, const char *runbook, const char *digest,
                           const char *because, struct stanch_batch *batch);

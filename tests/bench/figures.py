@@ -1,4 +1,6 @@
 """figures.py: what tests/bench/run measures, and what it should be. Set-up is here; the measuring is in bench_*.c."""
+import atexit
+import functools
 import json
 import os
 import socket
@@ -252,6 +254,47 @@ def journal(requests):
     return {"journal_rows_per_s": seen["per_s"], "journal_rows_per_sync": seen["per_sync"]}
 
 
+PAST = """runbook "r%d" {
+  summary = "Held against a year of events", owner = "team-bench",
+  on = alert { alertname = matches "Alert%d.*", env = "prod" },
+  params = { server = label "instance" {} },
+  limits = { cooldown = "%dm", at_most = "20/1d" },
+  run = function(incident, p) end,
+}
+"""
+
+
+@functools.cache
+def year_of_events(requests):
+    """A world with that store, for all rounds."""
+    world = World()
+    atexit.register(world.close)
+    world.made = program("bench_backtest", world.dir / "state", requests)["events"]
+    for i in range(10):
+        world.write(f"runbooks/r{i}.lua", PAST % (i, i, i))
+    world.config = world.write("stanch.lua", "stanch " + lua({"state_dir": world.dir / "state", "listen": False,
+                                                              "socket": world.dir / "s", "instances": []}) + "\n")
+    return world
+
+
+def backtest(requests):
+    """A year of events against ten runbooks that are not those of then; the process that reads the store, from start to end."""
+    world = year_of_events(requests)
+    made = world.made
+    with open(world.dir / "report", "w+b") as out:
+        began = time.monotonic()
+        process = subprocess.Popen([STANCH, "rehearse", "backtest", world.dir / "runbooks", "--store", world.dir / "state",
+                                    "--config", world.config, "--plugins", world.plugin_dir], stdout=out)
+        _, status, used = os.wait4(process.pid, 0)
+        took_s = time.monotonic() - began
+        process.returncode = os.waitstatus_to_exitcode(status)
+        out.seek(0)
+        seen = process.returncode == 0 and json.load(out)
+    if not seen or seen["events"] != made or seen["fired"]["count"] == 0:
+        raise SystemExit(f"tests/bench/run: of {made:.0f} events the backtest told {seen and seen['events']}")
+    return {"backtest_events_per_s": made / took_s, "backtest_peak_rss_kib": used.ru_maxrss}
+
+
 def tree(pid):
     pids = [pid]
     for pid in pids:
@@ -390,6 +433,7 @@ MEASURES = [
     Measure(CONNECTIONS * STEPS * 4, durable_steps, "durable_steps_per_s", "durable_steps_per_sync"),
     Measure(300, three_steps, "three_step_run_p50_us"),
     Measure(50000, journal, "journal_rows_per_s", "journal_rows_per_sync"),
+    Measure(1000000, backtest, "backtest_events_per_s", "backtest_peak_rss_kib"),
     Measure(WAITING, waiting, f"waiting_{WAITING}_rss_kib", "kill9_to_acting_ms"),
     Measure(10000, plugin_call, "plugin_call_p50_us"),
     Measure(1, idle, "idle_pss_kib", "idle_processes"),
