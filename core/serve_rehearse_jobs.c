@@ -123,6 +123,9 @@ int stanch_rehearse__in_jobs(int argc, char **argv, int jobs, json_t **ret, stru
         else if (rc == 0)
             rc = (*err = own, ended);
     }
+    for (size_t i = 0; i < json_array_size(json_object_get(*ret, "tests")); i++)
+        if (!stanch_json_bool(json_array_get(json_object_get(*ret, "tests"), i), "ok", false))
+            json_object_del(*ret, "mutants"); /* another slice did not know of it */
     if (rc < 0) {
         json_decref(*ret);
         *ret = NULL;

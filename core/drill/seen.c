@@ -61,7 +61,7 @@ bool stanch_seen_is_quiet(struct stanch_rehearsal *r)
 /* ---- what was said ---- */
 
 struct said {
-    json_t *notes, *pages;
+    json_t *notes, *pages, *checks;
 };
 
 static int keep_said(void *ctx, const struct stanch_entry *entry)
@@ -71,6 +71,12 @@ static int keep_said(void *ctx, const struct stanch_entry *entry)
     const char *text = stanch_json_str(entry->data, "text", "");
     if (notes)
         json_array_append_new(said->notes, json_string(text));
+    if (strcmp(entry->kind, "step.checked") == 0 || strcmp(entry->kind, "step.verified") == 0) {
+        static const char *const names[] = {"result", "value", "verdict", NULL};
+        json_t *check = json_pack("{s:s?}", "run", entry->run);
+        copy_members(check, entry->data, names);
+        json_array_append_new(said->checks, check);
+    }
     if (strcmp(entry->kind, "page.requested") == 0)
         json_array_append_new(said->pages, json_sprintf("%s: %s", stanch_json_str(entry->data, "role", ""), text));
     return 0;
@@ -131,12 +137,12 @@ json_t *stanch_seen(struct stanch_rehearsal *r)
     static const char *const event_names[] = {"id", "name", "state", "labels", "considered", "incident", "runs", NULL};
     STANCH_AUTO_JSON json_t *incidents = all_of(r, "incident", -1);
     STANCH_AUTO_JSON json_t *events = all_of(r, "event", -1);
-    struct said said = {json_array(), json_array()};
+    struct said said = {json_array(), json_array(), json_array()};
     if (r->journal)
         read_said(r, &said);
-    return json_pack("{s:s, s:o, s:O, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:I}", "outcome", outcome_of(runs), "runs",
+    return json_pack("{s:s, s:o, s:O, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:I}", "outcome", outcome_of(runs), "runs",
                      with_members(runs, run_names), "actions", r->effects, "asks", asks_of(approvals), "notes",
-                     said.notes, "pages", said.pages, "in_force", with_members(in_force, force_names), "incidents",
+                     said.notes, "checks", said.checks, "pages", said.pages, "in_force", with_members(in_force, force_names), "incidents",
                      with_members(incidents, incident_names), "events", with_members(events, event_names), "severity",
                      stanch_json_str(json_array_get(incidents, 0), "severity", ""), "took_ms",
                      (json_int_t)stanch_rehearsal__elapsed_ms(r));

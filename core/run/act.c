@@ -284,7 +284,7 @@ void stanch_action__recover_effect(struct stanch_op *op, const json_t *doc)
     struct stanch_action *action = stanch_action__of(op);
     const char *state = stanch_json_str(doc, "state", "");
     struct stanch_err err = {0};
-    (void)snprintf(action->mitigation, sizeof action->mitigation, "%s", stanch_json_str(doc, "mitigation", ""));
+    stanch_mitigation__of_step(op, action->mitigation);
     action->effect.attempt = (int)stanch_json_int(doc, "attempt", 1);
     action->effect.doubt = stanch_json_bool(doc, "doubt", false);
     if (prepare(op, action->plan ? "apply" : "read", &err) < 0) {

@@ -436,6 +436,8 @@ int stanch_effect__prepare(struct stanch_effect *effect, struct stanch_op *op, c
 void stanch_effect__done(struct stanch_effect *effect);
 
 /* mitigation.c */
+/** What a step applied, by the committed journal: after a restart, when nothing else remembers it. ret_id: "" nothing */
+void stanch_mitigation__of_step(const struct stanch_op *op, char ret_id[32]);
 void stanch_mitigation__applied(struct stanch_op *op, const char *instance, const char *action, const json_t *args,
                                 const json_t *plan, int64_t lease_ms, const char *because, struct stanch_batch *batch,
                                 char ret_id[32]);

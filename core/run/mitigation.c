@@ -210,6 +210,31 @@ void stanch_mitigation__recover(struct stanch_engine *engine, const json_t *doc)
         stanch_undo__start(engine, doc, ordered_by, stanch_json_str(doc, "order_reason", ""), NULL, NULL);
 }
 
+struct of_step {
+    const char *step;
+    char *id; /* 32 bytes */
+};
+
+static int take_if_of_step(void *ctx, const json_t *doc, struct stanch_err *err)
+{
+    struct of_step *wanted = ctx;
+    (void)err;
+    if (strcmp(stanch_json_str(doc, "step", ""), wanted->step) != 0)
+        return 0;
+    (void)snprintf(wanted->id, 32, "%s", stanch_json_str(doc, "id", ""));
+    return 1;
+}
+
+void stanch_mitigation__of_step(const struct stanch_op *op, char ret_id[32])
+{
+    const struct stanch_noun_query query = {.noun = "mitigation", .chain = op->chain, .open = -1};
+    struct of_step wanted = {op->id, ret_id};
+    struct stanch_err err;
+    ret_id[0] = 0;
+    if (stanch_journal_each(op->engine->journal, &query, take_if_of_step, &wanted, &err) < 0)
+        stanch_log(STANCH_LOG_ERROR, "run", "what %s applied could not be read: %s", op->id, err.text);
+}
+
 struct earlier {
     const struct stanch_run *run;
     json_t *ids;

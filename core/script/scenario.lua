@@ -108,7 +108,7 @@ local function fault_of(given, what)
            instance = need(given.instance, "string", what .. ".instance"), how = how }
 end
 
-local EXPECT = set("outcome", "actions", "asks", "notes", "pages", "in_force", "severity", "within", "check")
+local EXPECT = set("outcome", "actions", "asks", "checks", "notes", "pages", "in_force", "severity", "within", "check")
 local SPEC = set("begins", "within", "alerts", "starts", "changes", "people", "faults", "world", "expect", "objectives",
                  "summary", "owner", "kind", "speed", "every", "announce", "good")
 
@@ -412,6 +412,15 @@ local function judge_texts(expected, list, what, fail)
   end
 end
 
+-- What the symptom was, each time that a run asked: "bad", "good".
+local function judge_checks(expected, seen, fail)
+  local results = {}
+  for i, check in ipairs(seen.checks) do results[i] = check.result end
+  if concat(results, ", ") ~= concat(expected, ", ") then
+    fail(format("checks: expected %s, the symptom was %s", concat(expected, ", "), #results > 0 and concat(results, ", ") or "not asked for"))
+  end
+end
+
 local function judge_in_force(expected, seen, fail)
   local names = {}
   for _, mitigation in ipairs(seen.in_force) do names[#names + 1] = mitigation.instance .. "." .. mitigation.action end
@@ -447,6 +456,7 @@ local function judge(expect, seen)
   if expected.asks then judge_asks(expected.asks, seen, fail) end
   if expected.notes then judge_texts(expected.notes, seen.notes, "notes", fail) end
   if expected.pages then judge_texts(expected.pages, seen.pages, "pages", fail) end
+  if expected.checks then judge_checks(expected.checks, seen, fail) end
   if expected.in_force then judge_in_force(expected.in_force, seen, fail) end
   if expected.severity and seen.severity ~= expected.severity then
     fail(format("severity: expected %s, it is %s", expected.severity, tostring(seen.severity)))

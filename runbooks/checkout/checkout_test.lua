@@ -19,7 +19,7 @@ local function fires(server) return { alertname = "CheckoutErrorRateHigh", env =
 test "the server that is broken is drained, and nobody is asked" {
   alerts = { fires "eu2" },
   world  = shop { broken = "eu2" },
-  expect = { outcome = "succeeded", actions = { { "edge-eu.drain", backend = "checkout", server = "eu2" } }, asks = 0,
+  expect = { outcome = "succeeded", checks = { "bad", "good" }, actions = { { "edge-eu.drain", backend = "checkout", server = "eu2" } }, asks = 0,
              notes = { "rung 1 helped" }, in_force = { "edge-eu.drain" } },
 }
 
@@ -42,6 +42,7 @@ test "a server that was not the cause comes back" {
   alerts = { fires "eu1" },
   world  = shop { broken = "eu2" },
   expect = { actions = { { "edge-eu.drain", server = "eu1" }, "undo edge-eu.drain" }, in_force = {},
+             notes = { "rung 1 had no effect: the symptom is bad" },
              pages = { "ic: draining eu1 did not help" } },
 }
 

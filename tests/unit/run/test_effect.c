@@ -145,6 +145,25 @@ static void an_effect_that_takes_minutes_is_asked_for(void **state)
     sim_done(&sim);
 }
 
+/* The process dies between the outcome and its proof: what the run gets in the end still names what it can take back. */
+static void what_was_applied_is_named_after_a_crash_too(void **state)
+{
+    (void)state;
+    struct sim sim;
+    sim_init(&sim, "low", NULL);
+    sim.fate = show_late;
+    sim.seed = (uint64_t)stanch_loop_mono_ms(sim.loop) + 300000;
+    sim_want(&sim, sim_set("set_slow", "s1", 7));
+    sim_want(&sim, json_pack("{s:s, s:{s:s, s:s}}", "op", "undo", "args", "mitigation", "$last", "because", "back"));
+    sim_begin(&sim, "R-1", NULL);
+    stanch_loop_sim_advance(sim.loop, 200000);
+    sim_crash(&sim);
+    stanch_loop_sim_advance(sim.loop, 200000);
+    assert_state(&sim, "run", "R-1", "succeeded");
+    assert_state(&sim, "mitigation", "M-1", "undone");
+    sim_done(&sim);
+}
+
 static void what_will_never_show_is_asked_for_once(void **state)
 {
     (void)state;
@@ -317,6 +336,7 @@ int main(void)
         cmocka_unit_test(an_intent_found_without_outcome_is_unknown),
         cmocka_unit_test(two_runs_on_one_target_take_turns),
         cmocka_unit_test(an_effect_that_takes_minutes_is_asked_for),
+        cmocka_unit_test(what_was_applied_is_named_after_a_crash_too),
         cmocka_unit_test(what_will_never_show_is_asked_for_once),
         cmocka_unit_test(a_failure_after_a_lost_call_is_unknown),
         cmocka_unit_test(a_failure_after_a_lost_call_is_unknown_after_a_crash_too),
