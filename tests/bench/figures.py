@@ -10,7 +10,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
-from harness import BUILD, STANCH, Lua, UnixConnection, World, children_of, free_port, lua, wait_for
+from harness import BUILD, Lua, SOURCE, STANCH, UnixConnection, World, children_of, free_port, lua, wait_for
 
 PROGRAMS = BUILD / "bench"
 CONNECTIONS = 64
@@ -295,6 +295,43 @@ def backtest(requests):
     return {"backtest_events_per_s": made / took_s, "backtest_peak_rss_kib": used.ru_maxrss}
 
 
+REHEARSED = """for i = 1, %d do
+  test("the broken server is drained " .. i) {
+    alerts = { { alertname = "CheckoutErrorRateHigh", env = "prod", server = "eu2", lasts = "10m" } },
+    world = function()
+      local errors = 0.2
+      return { ["main.query"] = function() return errors end,
+               ["edge-eu.drain"] = { plan = function() return { reach = 0.33 } end, apply = function() errors = 0.001 end } }
+    end,
+    expect = { outcome = "succeeded", actions = { { "edge-eu.drain", server = "eu2" } } },
+  }
+end
+"""
+TESTS_A_FILE = 200
+
+
+def runbook_tests(requests):
+    """So many tests of the example runbook in one command, on all cores."""
+    example = SOURCE / "runbooks/checkout"
+    with scratch() as world:
+        world.write("book/checkout.lua", (example / "checkout.lua").read_text())
+        for i, first in enumerate(range(0, requests, TESTS_A_FILE)):
+            world.write(f"book/t{i}_test.lua", REHEARSED % min(TESTS_A_FILE, requests - first))
+        with open(world.dir / "report", "w+b") as out:
+            began = time.monotonic()
+            process = subprocess.Popen([STANCH, "runbook", "test", world.dir / "book", "--config", example / "stanch.lua",
+                                        "--plugins", BUILD / "plugins", "--json"], stdout=out)
+            _, status, used = os.wait4(process.pid, 0)
+            took_s = time.monotonic() - began
+            process.returncode = os.waitstatus_to_exitcode(status)
+            out.seek(0)
+            tests = json.load(out)["tests"]
+    if process.returncode != 0 or len(tests) != requests:
+        raise SystemExit(f"tests/bench/run: {len(tests)} of {requests} tests were played, exit code {process.returncode}")
+    return {"runbook_tests_per_s": requests / took_s, "runbook_tests_one_core_per_s": requests / took_s / os.cpu_count(),
+            "runbook_tests_peak_rss_kib": used.ru_maxrss}
+
+
 def tree(pid):
     pids = [pid]
     for pid in pids:
@@ -433,6 +470,7 @@ MEASURES = [
     Measure(CONNECTIONS * STEPS * 4, durable_steps, "durable_steps_per_s", "durable_steps_per_sync"),
     Measure(300, three_steps, "three_step_run_p50_us"),
     Measure(50000, journal, "journal_rows_per_s", "journal_rows_per_sync"),
+    Measure(10000, runbook_tests, "runbook_tests_per_s", "runbook_tests_one_core_per_s", "runbook_tests_peak_rss_kib"),
     Measure(1000000, backtest, "backtest_events_per_s", "backtest_peak_rss_kib"),
     Measure(WAITING, waiting, f"waiting_{WAITING}_rss_kib", "kill9_to_acting_ms"),
     Measure(10000, plugin_call, "plugin_call_p50_us"),

@@ -21,7 +21,8 @@ def test_every_figure_is_measured():
     for name in ("ref_fdatasync_p50_us", "ref_http_p50_us", "ref_durable_http_p50_us", "ref_durable_parse_per_s",
                  "ref_socketpair_p50_us", "ref_sqlite_rows_per_s", "webhook_alert_to_action_p50_us",
                  "alert_to_action_p50_us", "alert_to_action_p99_us", "approve_to_action_p50_us", "durable_ack_p50_us", "durable_ack_per_s",
-                 "durable_repeat_per_s", "durable_steps_per_s", "three_step_run_p50_us", "journal_rows_per_s", "backtest_events_per_s", "backtest_peak_rss_kib",
+                 "durable_repeat_per_s", "durable_steps_per_s", "three_step_run_p50_us", "journal_rows_per_s", "runbook_tests_per_s", "runbook_tests_peak_rss_kib",
+                 "backtest_events_per_s", "backtest_peak_rss_kib",
                  "waiting_10000_rss_kib", "kill9_to_acting_ms", "plugin_call_p50_us", "idle_pss_kib"):
         assert name in seen, text
     assert len([line for line in text.splitlines() if line.startswith(("met: ", "missed: "))]) == 14, text
