@@ -4,6 +4,7 @@
  *       {"tests":[...], "covered":{...}} (drill/tests.h)
  *   rehearse backtest DIR | --commit X  --store DIR --config FILE [--plugins DIR] [--since WHEN] [--limit N]
  *       what would have been (drill/backtest.h)
+ *   rehearse drill ...: serve_rehearse_drill.c
  *
  * runner -> configuration, policy -> what the plugins declare -> stage -> plays
  */
@@ -33,6 +34,8 @@ struct rehearse {
     struct stanch_runner *runner;
     json_t *config, *policy;
     struct stanch_stage stage;
+    stanch_rehearse_use use; /* what is done there, when it is no verb of this file */
+    void *use_ctx;
 };
 
 static int read_words(int argc, char **argv, struct rehearse *ret, struct stanch_err *err)
@@ -135,6 +138,8 @@ static int run_backtest(struct rehearse *self, struct stanch_err *err)
 
 static int run(struct rehearse *self, struct stanch_err *err)
 {
+    if (self->use)
+        return self->use(self->use_ctx, &self->stage, err);
     if (strcmp(self->verb, "test") == 0)
         return run_tests(self, err);
     if (strcmp(self->verb, "backtest") == 0)
@@ -159,6 +164,18 @@ static int run_here(struct rehearse *self, struct stanch_err *err)
     return rc;
 }
 
+int stanch_rehearse__on_stage(const struct stanch_rehearse_files *files, stanch_rehearse_use use, void *ctx,
+                              struct stanch_err *err)
+{
+    struct rehearse self = {.verb = "drill",
+                            .folder = files->folder,
+                            .config_path = files->config,
+                            .plugin_dir = files->plugins,
+                            .use = use,
+                            .use_ctx = ctx};
+    return run_here(&self, err);
+}
+
 static int run_in_jobs(int argc, char **argv, int jobs, struct stanch_err *err)
 {
     STANCH_AUTO_JSON json_t *report = NULL;
@@ -176,8 +193,10 @@ int stanch_rehearse_main(int argc, char **argv)
     if (!getenv("STANCH_LOG"))
         stanch_log_set_level(STANCH_LOG_ERROR); /* what a simulated daemon says is of no use to anybody */
     (void)signal(SIGPIPE, SIG_IGN);
-    int rc = read_words(argc, argv, &self, &err), jobs = self.jobs ? atoi(self.jobs) : 1;
-    if (rc == 0)
+    bool is_drill = argc > 1 && strcmp(argv[1], "drill") == 0;
+    int rc = is_drill ? stanch_rehearse__drill(argc - 2, argv + 2, &err) : read_words(argc, argv, &self, &err);
+    int jobs = self.jobs ? atoi(self.jobs) : 1;
+    if (rc == 0 && !is_drill)
         rc = jobs > 1 && !self.slice ? run_in_jobs(argc, argv, jobs, &err) : run_here(&self, &err);
     if (rc == 0 && fflush(stdout) != 0)
         rc = stanch_err_set(&err, STANCH_E_SYSTEM, "the output could not be written");

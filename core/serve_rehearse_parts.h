@@ -1,7 +1,20 @@
 /* serve_rehearse_parts.h: `stanch rehearse` as its files share it. */
 #ifndef STANCH_SERVE_REHEARSE_PARTS_H
 #define STANCH_SERVE_REHEARSE_PARTS_H
+#include "base/err.h"
 #include "drill/stage.h"
+#include <jansson.h>
+
+struct stanch_rehearse_files {
+    const char *folder, *config, *plugins; /* plugins: NULL: where the configuration says */
+};
+typedef int (*stanch_rehearse_use)(void *ctx, struct stanch_stage *stage, struct stanch_err *err);
+/** Put the simulated world together, use it, take it down. returns what could not be begun | what `use` returns */
+int stanch_rehearse__on_stage(const struct stanch_rehearse_files *files, stanch_rehearse_use use, void *ctx,
+                              struct stanch_err *err);
+
+/** `rehearse drill WORDS`: prints one JSON value (serve_rehearse_drill.c). */
+int stanch_rehearse__drill(int argc, char **argv, struct stanch_err *err);
 
 /** Run these words (argv[0] is "rehearse") in so many processes of this executable, each with a slice of the tests, and put their
  *  reports together. ret: new. returns 0 | the first that could not begin; what it says is on stderr */

@@ -134,19 +134,6 @@ static int run_resolve(struct stanch_cli *cli)
     return change(cli, "PATCH", path, body);
 }
 
-/* Markdown as it comes, line by line, each made safe for a terminal. */
-static void say_lines(const struct stanch_cli *cli, const char *text)
-{
-    while (*text) {
-        size_t len = strcspn(text, "\n");
-        STANCH_AUTO_FREE char *line = stanch_strndup(text, len);
-        STANCH_AUTO_BUF struct stanch_buf clean = {0};
-        stanch_cli__clean(line, &clean);
-        stanch_cli__say(cli, "%s\n", stanch_buf_str(&clean));
-        text += len + (text[len] == '\n');
-    }
-}
-
 static int run_report(struct stanch_cli *cli)
 {
     STANCH_AUTO_FREE char *path = stanch_cli__path(
@@ -155,7 +142,7 @@ static int run_report(struct stanch_cli *cli)
     STANCH_AUTO_BUF struct stanch_buf text = {0};
     int rc = cli->json ? stanch_cli__get(cli, path, &report) : stanch_cli__get_text(cli, path, &text);
     if (rc == 0 && !stanch_cli__said_json(cli, report))
-        say_lines(cli, stanch_buf_str(&text));
+        stanch_cli__say_lines(cli, stanch_buf_str(&text));
     return rc;
 }
 

@@ -210,3 +210,15 @@ const char *stanch_cli__paint(const struct stanch_cli *cli, const char *state)
            : is_one_of(state, good)  ? "\x1b[32m"
                                      : "";
 }
+
+void stanch_cli__say_lines(const struct stanch_cli *cli, const char *text)
+{
+    while (*text) {
+        size_t len = strcspn(text, "\n");
+        STANCH_AUTO_FREE char *line = stanch_strndup(text, len);
+        STANCH_AUTO_BUF struct stanch_buf clean = {0};
+        stanch_cli__clean(line, &clean);
+        stanch_cli__say(cli, "%s\n", stanch_buf_str(&clean));
+        text += len + (text[len] == '\n');
+    }
+}

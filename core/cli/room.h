@@ -57,6 +57,10 @@ enum stanch_cli__option {
     STANCH_CLI__OUT,
     STANCH_CLI__COMMIT,
     STANCH_CLI__SINCE,
+    STANCH_CLI__KEEP,
+    STANCH_CLI__MARKDOWN,
+    STANCH_CLI__OWNER,
+    STANCH_CLI__DUE,
     STANCH_CLI__OPTIONS_END,
     STANCH_CLI__YES = STANCH_CLI__OPTIONS_END, /* flags */
     STANCH_CLI__ALL,
@@ -92,8 +96,8 @@ extern const struct stanch_cli__command stanch_cli__event_commands[], stanch_cli
     stanch_cli__store_commands[], stanch_cli__source_commands[], stanch_cli__change_commands[],
     stanch_cli__policy_commands[], stanch_cli__people_commands[], stanch_cli__hold_commands[],
     stanch_cli__breaker_commands[], stanch_cli__test_commands[], stanch_cli__why_commands[],
-    stanch_cli__plan_commands[], stanch_cli__record_commands[],
-    stanch_cli__backtest_commands[];
+    stanch_cli__plan_commands[], stanch_cli__record_commands[], stanch_cli__backtest_commands[],
+    stanch_cli__drill_commands[];
 
 struct stanch_cli {
     FILE *out;
@@ -159,6 +163,8 @@ void stanch_cli__field(const struct stanch_cli *cli, const char *name, const jso
 void stanch_cli__field_text(const struct stanch_cli *cli, const char *name, const char *text);
 /* printf whose text arguments are ours; data goes through stanch_cli__one_line first. */
 void stanch_cli__say(const struct stanch_cli *cli, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Markdown as it comes, line by line, each made safe for a terminal. */
+void stanch_cli__say_lines(const struct stanch_cli *cli, const char *text);
 const char *stanch_cli__paint(const struct stanch_cli *cli, const char *state); /* escape for a state, or "" */
 const char *stanch_cli__bold(const struct stanch_cli *cli);
 const char *stanch_cli__plain(const struct stanch_cli *cli);
@@ -177,6 +183,11 @@ int stanch_cli__show(const struct stanch_cli *cli, const json_t *doc, const char
 int stanch_cli__run_self(struct stanch_cli *cli, char *const argv[], struct stanch_buf *ret);
 /** `rehearse VERB FOLDER` with the command's options (test.c). ret: what it reports; new. returns as above */
 int stanch_cli__rehearse(struct stanch_cli *cli, const char *verb, const char *folder, json_t **ret);
+/** A scenario in Lua out of what the API tells of an incident (drill_lua.c): {"incident":{...},"report":{...},"entries":[...],
+ *  "events":[...],"runs":[...]}. It is played by `drill run` as it is. out: appended to */
+void stanch_cli__write_drill(const json_t *told, struct stanch_buf *out);
+/** Its world (drill_world.c): `local world = ...` */
+void stanch_cli__write_world(const json_t *told, struct stanch_buf *out);
 /** The store to work on: --store, or the running daemon's. ret: new */
 int stanch_cli__find_store(struct stanch_cli *cli, char **ret);
 /** `offline VERB --store DIR ...`: more is a NULL-ended list of further words, or NULL. ret as above. */

@@ -16,6 +16,7 @@ static const struct stanch_cli__command *const nouns[] = {
     stanch_cli__test_commands,
     stanch_cli__record_commands,
     stanch_cli__backtest_commands,
+    stanch_cli__drill_commands,
     stanch_cli__timeline_commands,
     stanch_cli__plugin_commands,
     stanch_cli__switch_commands,

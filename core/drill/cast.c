@@ -57,6 +57,25 @@ static void on_given(void *ctx, int rc, const struct stanch_err *err, const json
     end_cue(cue);
 }
 
+/* Is an alert of the incident not over? The newest event of an alert says so. */
+static bool still_fires(const struct stanch_rehearsal *r, const char *incident)
+{
+    struct stanch_noun_query query = {.noun = "event", .open = -1, .limit = 1000};
+    STANCH_AUTO_JSON json_t *events = NULL, *known = json_object();
+    if (stanch_journal_list(r->journal, &query, &events, NULL) < 0)
+        return true;
+    for (size_t i = 0; i < json_array_size(events); i++) {
+        const json_t *event = json_array_get(events, i);
+        const char *alert = stanch_json_str(event, "fingerprint", "");
+        bool is_newest = !json_object_get(known, alert);
+        json_object_set_new(known, alert, json_true());
+        if (is_newest && strcmp(stanch_json_str(event, "incident", ""), incident) == 0 &&
+            strcmp(stanch_json_str(event, "state", ""), "firing") == 0)
+            return true;
+    }
+    return false;
+}
+
 static void give(void *ctx)
 {
     struct stanch_cue *cue = ctx;
@@ -73,6 +92,10 @@ static void give(void *ctx)
         return;
     }
     const char *command = cue->kind == CUE_START ? "run.start" : stanch_json_str(cue->given, "command", "");
+    if (strcmp(command, "incident.resolve") == 0 && still_fires(r, stanch_json_str(cue->given, "incident", ""))) {
+        end_cue(cue); /* its last alert comes to them again */
+        return;
+    }
     if (stanch_flow_do(r->flow, cue->by, command, cue->given, on_given, cue, &err) < 0)
         on_given(cue, err.code, &err, NULL);
 }
@@ -132,6 +155,7 @@ static void cue_start(struct stanch_rehearsal *r, const json_t *start)
     struct stanch_cue *cue = add_cue(r, CUE_START, stanch_json_int(start, "at_ms", 0),
                                      json_pack("{s:O, s:O}", "runbook", json_object_get(start, "runbook"), "params",
                                                json_object_get(start, "params")));
+    stanch_json_set_str(cue->given, "incident", stanch_json_str(start, "incident", NULL));
     (void)snprintf(cue->by, sizeof cue->by, "person:%s", stanch_json_str(start, "by", "tester"));
 }
 
@@ -256,12 +280,37 @@ static void ask_people(struct stanch_rehearsal *r, const char *approval)
             ask_one(r, json_array_get(people, i), doc);
 }
 
+/* What people do by themselves with an incident, so long after something happened to it. */
+static void move_people(struct stanch_rehearsal *r, const char *when, const char *incident, const char *command,
+                        const char *member, const char *text)
+{
+    int64_t now_ms = stanch_rehearsal__elapsed_ms(r);
+    const json_t *people = json_object_get(r->spec->scenario, "people");
+    for (size_t i = 0; i < json_array_size(people); i++) {
+        const json_t *person = json_array_get(people, i);
+        int64_t after_ms = stanch_json_int(person, when, -1), away_ms = stanch_json_int(person, "away_until_ms", 0);
+        if (after_ms < 0)
+            continue;
+        struct stanch_cue *cue =
+            add_cue(r, CUE_ANSWER, (away_ms > now_ms ? away_ms : now_ms) + after_ms,
+                    json_pack("{s:s, s:s, s:s}", "command", command, "incident", incident, member, text));
+        (void)snprintf(cue->by, sizeof cue->by, "person:%s", stanch_json_str(person, "name", ""));
+    }
+}
+
 void stanch_cast__on_entry(void *ctx, const struct stanch_entry *entry)
 {
     struct stanch_rehearsal *r = ctx;
     r->entries++;
-    if (!r->dead && strcmp(entry->kind, "approval.requested") == 0)
+    if (r->dead)
+        return;
+    if (strcmp(entry->kind, "approval.requested") == 0)
         ask_people(r, stanch_json_str(entry->data, "approval", ""));
+    else if (strcmp(entry->kind, "incident.declared") == 0)
+        move_people(r, "acknowledges_ms", entry->chain, "incident.note", "text", "on it");
+    else if (strcmp(entry->kind, "incident.joined") == 0 &&
+             strcmp(stanch_json_str(entry->data, "event_state", ""), "resolved") == 0)
+        move_people(r, "resolves_ms", entry->chain, "incident.resolve", "reason", "its alerts are over");
 }
 
 void stanch_cast__again(struct stanch_rehearsal *r)
@@ -270,7 +319,8 @@ void stanch_cast__again(struct stanch_rehearsal *r)
     STANCH_AUTO_JSON json_t *open = NULL;
     struct stanch_err err;
     for (struct stanch_cue *cue = r->cues; cue; cue = cue->next) {
-        if (!cue->is_over && cue->is_sent && cue->kind == CUE_ANSWER)
+        bool is_of_question = json_object_get(cue->given, "approval") != NULL;
+        if (!cue->is_over && cue->is_sent && cue->kind == CUE_ANSWER && is_of_question)
             end_cue(cue); /* they look at the question again */
         else if (!cue->is_over && cue->is_sent && !cue->timer)
             cue->timer = stanch_timer_start(r->loop, 1000, give, cue); /* a sender that got no answer tries again */

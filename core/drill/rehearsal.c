@@ -142,6 +142,8 @@ static bool step(struct stanch_rehearsal *r)
         stanch_loop_run_next(r->stage->loop);
         return true;
     }
+    if (stanch_scene__hand_over(r))
+        return true;
     return stanch_loop_sim_step(r->loop);
 }
 
@@ -232,6 +234,9 @@ static json_t *result_of(struct stanch_rehearsal *r, json_t *seen)
                   r->calls, "effects", r->effects, "took_ms", (json_int_t)stanch_rehearsal__elapsed_ms(r));
     json_object_set(result, "covered", r->covered);
     stanch_json_set_str(result, "broken", r->broken[0] ? r->broken : NULL);
+    if (r->spec->tell && r->journal)
+        json_object_set_new(result, "told",
+                            r->spec->tell(r->spec->scenario, r->journal, r->began_ms, stanch_loop_wall_ms(r->loop)));
     return result;
 }
 

@@ -13,6 +13,8 @@
 #define STANCH_DRILL_REHEARSAL_H
 #include "drill/stage.h"
 
+struct stanch_journal;
+
 /* What is made to go wrong, once: the call of this number (from 1; 0: none). */
 enum stanch_upset {
     STANCH_UPSET_NONE,
@@ -31,12 +33,14 @@ struct stanch_rehearsal_spec {
     int upset_call;
     int crash_at; /* the process dies right after this commit (from 1), and is started again; 0: it does not */
     bool cover;   /* tell which lines ran */
+    /* At the end, with the journal still there: what of it is wanted, as "told" of the result (new); NULL: nothing. */
+    json_t *(*tell)(const json_t *scenario, struct stanch_journal *journal, int64_t began_ms, int64_t now_ms);
 };
 
 /** Play it. ret: new:
  *  {"failures":[text], "outcome", "seen":{...as expectations see it (README.md)}, "commits":n, "calls":[{"instance","action","op"}],
  *   "effects":[{"instance","action","op","args","key","at_ms"}], "took_ms":virtual, "covered":{path:{line:true}},
- *   "broken"?:text of what is wrong with the scenario itself, "hung"?:true}
+ *   "broken"?:text of what is wrong with the scenario itself, "hung"?:true, "told"?:what `tell` told}
  *  returns 0 (also when it failed) | STANCH_E_SCRIPT the scenario could not be played | STANCH_E_INVALID the runbooks would be
  *  refused | what the runner says */
 int stanch_rehearse(struct stanch_stage *stage, const struct stanch_rehearsal_spec *spec, json_t **ret,

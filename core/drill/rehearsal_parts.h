@@ -61,6 +61,9 @@ void stanch_rehearsal__break(struct stanch_rehearsal *r, const char *fmt, ...) _
 /* scene.c */
 void stanch_scene__fill_world(struct stanch_rehearsal *r);
 int stanch_scene__start(struct stanch_rehearsal *r, struct stanch_err *err);
+/** No worker computes: hand over what one of them came to, the one that was started first. Who was faster on this machine is of no
+ *  weight, so that the same scenario is the same story. returns false when nothing is there to hand over */
+bool stanch_scene__hand_over(struct stanch_rehearsal *r);
 /** The process has died: what is out comes back to nobody. */
 void stanch_scene__strand(struct stanch_rehearsal *r);
 /** Ask how it was: r->verdict is set when it has answered. seen: shared */

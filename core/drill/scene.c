@@ -22,6 +22,12 @@ struct stanch_actor {
     void *ctx;
     bool computes;
     int open; /* wants that were not answered */
+    /* what it came to, until nobody computes: wants, or its end */
+    json_t *wants;
+    bool has_ended; /* `worker` is gone */
+    int rc;
+    struct stanch_err err;
+    json_t *result;
 };
 
 struct stanch_ask {
@@ -48,7 +54,8 @@ bool stanch_rehearsal__computes(const struct stanch_rehearsal *r)
     for (const struct stanch_actor *actor = r->actors; actor; actor = actor->next)
         if (actor->computes)
             return true;
-    return r->asks && !r->scene_listens && !r->broken[0];
+    return r->scene && r->asks && !r->scene_listens &&
+           !r->broken[0]; /* before it is there, what is asked waits for it */
 }
 
 static void drop_actor(struct stanch_actor *actor)
@@ -57,6 +64,8 @@ static void drop_actor(struct stanch_actor *actor)
     while (*at != actor)
         at = &(*at)->next;
     *at = actor->next;
+    json_decref(actor->wants);
+    json_decref(actor->result);
     free(actor);
 }
 
@@ -84,25 +93,60 @@ static void on_wants(void *ctx, const json_t *wants)
     struct stanch_actor *actor = ctx;
     size_t count = json_array_size(wants);
     const json_t *covered = count ? json_object_get(json_array_get(wants, count - 1), "covered") : NULL;
-    STANCH_AUTO_JSON json_t *rest = covered ? json_copy((json_t *)(uintptr_t)wants) : NULL;
+    STANCH_AUTO_JSON json_t *rest = json_copy((json_t *)(uintptr_t)wants);
     if (covered) {
         note_covered(actor->r, covered);
         json_array_remove(rest, count - 1);
     }
-    actor->open += (int)json_array_size(covered ? rest : wants);
+    actor->open += (int)json_array_size(rest);
     if (covered && actor->open == 0)
         return;
     actor->computes = false;
-    actor->events.on_wants(actor->ctx, covered ? rest : wants);
+    json_decref(actor->wants);
+    actor->wants = STANCH_TAKE(rest);
 }
 
 static void on_end(void *ctx, int rc, const struct stanch_err *err, const json_t *result)
 {
     struct stanch_actor *actor = ctx;
+    actor->computes = false;
+    actor->has_ended = true;
+    actor->worker = NULL;
+    actor->rc = rc;
+    if (err)
+        actor->err = *err;
+    actor->result = json_incref((json_t *)(uintptr_t)result);
+    note_covered(actor->r, json_object_get(result, "covered"));
+}
+
+/* The one that was started last is the first of the list. */
+static struct stanch_actor *first_come(const struct stanch_rehearsal *r)
+{
+    struct stanch_actor *first = NULL;
+    for (struct stanch_actor *actor = r->actors; actor; actor = actor->next)
+        if (actor->wants || actor->has_ended)
+            first = actor;
+    return first;
+}
+
+bool stanch_scene__hand_over(struct stanch_rehearsal *r)
+{
+    struct stanch_actor *actor = first_come(r);
+    if (!actor)
+        return false;
+    STANCH_AUTO_JSON json_t *wants = STANCH_TAKE(actor->wants);
+    if (wants) { /* before its end, if both have come; the actor may be gone afterwards */
+        actor->events.on_wants(actor->ctx, wants);
+        return true;
+    }
+    STANCH_AUTO_JSON json_t *result = json_incref(actor->result);
     struct stanch_worker_events events = actor->events;
-    void *events_ctx = actor->ctx;
+    struct stanch_err err = actor->err;
+    void *ctx = actor->ctx;
+    int rc = actor->rc;
     drop_actor(actor);
-    events.on_end(events_ctx, rc, err, result);
+    events.on_end(ctx, rc, &err, result);
+    return true;
 }
 
 static int worker_start(void *ctx, const struct stanch_worker_spec *spec, const struct stanch_worker_events *events,
@@ -136,6 +180,8 @@ static int worker_answer(void *ctx, struct stanch_worker *handle, int64_t n, con
 {
     struct stanch_actor *actor = (struct stanch_actor *)handle;
     (void)ctx;
+    if (actor->has_ended)
+        return stanch_err_set(err, STANCH_E_CRASHED, "the worker has ended");
     int rc = stanch_worker_answer(actor->worker, n, answer, err);
     actor->computes = rc == 0 || actor->computes;
     actor->open -= rc == 0;

@@ -109,6 +109,10 @@ static int compare_files(const void *a, const void *b)
 
 static void list_sources(struct stanch_stage *stage)
 {
+    if (stage->file_count > 0)
+        qsort(stage->files, (size_t)stage->file_count, sizeof *stage->files, compare_files);
+    free(stage->sources);
+    stage->book_count = 0;
     stage->sources = stanch_alloc(((size_t)stage->file_count + 1) * sizeof *stage->sources);
     for (int i = 0; i < stage->file_count; i++) {
         const struct stanch_book_file *file = &stage->files[i];
@@ -138,8 +142,6 @@ int stanch_stage_open(const char *folder, json_t *described, struct stanch_stage
     int rc = read_folder(ret, folder, "", 0, err);
     if (rc < 0)
         return rc;
-    if (ret->file_count > 0)
-        qsort(ret->files, (size_t)ret->file_count, sizeof *ret->files, compare_files);
     list_sources(ret);
     name_commit(ret);
     return 0;
@@ -161,6 +163,27 @@ void stanch_stage_open_files(const struct stanch_source *sources, int count, con
     }
     list_sources(ret);
     (void)snprintf(ret->commit, sizeof ret->commit, "%s", commit);
+}
+
+static void drop_file(struct stanch_stage *stage, const char *name)
+{
+    for (int i = 0; i < stage->file_count; i++) {
+        if (strcmp(stage->files[i].path, name) != 0)
+            continue;
+        free((char *)(uintptr_t)stage->files[i].path);
+        free((char *)(uintptr_t)stage->files[i].bytes);
+        stage->files[i] = stage->files[--stage->file_count];
+        return;
+    }
+}
+
+int stanch_stage_add(struct stanch_stage *stage, const char *path, const char *name, struct stanch_err *err)
+{
+    drop_file(stage, name);
+    int rc = add_file(stage, path, name, err);
+    list_sources(stage);
+    name_commit(stage); /* also when it is not there: what was dropped is no source any more */
+    return rc;
 }
 
 void stanch_stage_close(struct stanch_stage *stage)

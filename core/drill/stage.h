@@ -34,6 +34,8 @@ int stanch_stage_open(const char *folder, json_t *described, struct stanch_stage
 /** The same of files that are at hand: copied. There is no directory of its own, so nothing can be played on it. */
 void stanch_stage_open_files(const struct stanch_source *sources, int count, const char *commit, json_t *described,
                              struct stanch_stage *ret);
+/** One more file, of anywhere, as `name` below the folder; in place of the folder's, if it has one of that name. returns as above */
+int stanch_stage_add(struct stanch_stage *stage, const char *path, const char *name, struct stanch_err *err);
 void stanch_stage_close(struct stanch_stage *stage);
 
 /** Is it a file of tests or drills? */

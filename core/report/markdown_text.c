@@ -77,3 +77,8 @@ void stanch_report__escape(const char *text, struct stanch_buf *out)
         s += len ? len : 1;
     }
 }
+
+void stanch_report_escape(const char *text, struct stanch_buf *out)
+{
+    stanch_report__escape(text, out);
+}

@@ -53,5 +53,7 @@ int stanch_report_make(struct stanch_journal *journal, const char *incident, int
 /** Append the report as Markdown (CommonMark, tables as GitHub has them). report: what stanch_report_json made. Texts of
  *  alerts, labels and people are escaped: they make no heading, link, HTML, mention or column. */
 void stanch_report_markdown(const json_t *report, struct stanch_buf *out);
+/** The same for any text from outside: one line of Markdown that means nothing but its letters, also within a table. */
+void stanch_report_escape(const char *text, struct stanch_buf *out);
 
 #endif

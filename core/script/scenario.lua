@@ -61,11 +61,12 @@ local function alert_of(given, what)
            repeats = given.repeats, labels = labels, annotations = copy(given.annotations) or {} }
 end
 
-local START = set("at", "runbook", "params", "by")
+local START = set("at", "runbook", "params", "by", "incident")
 local function start_of(given, what)
   only(given, what, START)
   return { at_ms = ms(given.at, what .. ".at", 0), runbook = need(given.runbook, "string", what .. ".runbook"),
-           params = copy(given.params) or {}, by = given.by or "tester" }
+           params = copy(given.params) or {}, by = given.by or "tester",
+           incident = given.incident and need(given.incident, "string", what .. ".incident") }
 end
 
 local CHANGE = set("at", "kind", "service", "name", "text", "by", "commit", "previous", "environment", "link", "state")
@@ -77,7 +78,7 @@ local function change_of(given, what)
   return change
 end
 
-local PERSON = set("roles", "answers", "after", "away_until", "note")
+local PERSON = set("roles", "answers", "after", "away_until", "note", "right", "acknowledges", "resolves")
 local function person_of(name, given, what)
   if type(given) == "string" or type(given) == "function" then given = { answers = given } end
   only(given, what, PERSON)
@@ -87,7 +88,38 @@ local function person_of(name, given, what)
   end
   return { name = name, roles = given.roles and host.array(copy(given.roles)) or nil, note = given.note,
            answers = type(answers) == "string" and answers or nil, after_ms = ms(given.after, what .. ".after", 60000),
-           away_until_ms = ms(given.away_until, what .. ".away_until", 0) }
+           away_until_ms = ms(given.away_until, what .. ".away_until", 0),
+           right = given.right and need(given.right, "string", what .. ".right"),
+           acknowledges_ms = given.acknowledges and ms(given.acknowledges, what .. ".acknowledges"),
+           resolves_ms = given.resolves and ms(given.resolves, what .. ".resolves") }
+end
+
+-- What good looks like (DRILLS.md): each is a row of the report.
+local GOOD = { detect = "time", acknowledge = "time", first_mitigation = "time", mitigate = "time", resolve = "time",
+               approval = "time", outcome = "text", in_force = "list", wrong_decisions = "count", late_decisions = "count",
+               failed_steps = "count", expired = "count", unmatched = "count", pages = "count" }
+local function good_of(given)
+  only(given, "good", GOOD)
+  local made = {}
+  for key, value in pairs(given) do
+    local what, kind = "good." .. key, GOOD[key]
+    if kind == "time" then
+      made[key] = duration(value, what)
+    elseif kind == "list" then
+      made[key] = each(value, what, function(name, where) return need(name, "string", where) end)
+    else
+      made[key] = need(value, kind == "count" and "number" or "string", what)
+    end
+    if kind == "count" and (value < 0 or value % 1 ~= 0) then raise("invalid", what .. ": expected a whole number, 0 or more") end
+  end
+  return made
+end
+
+local function right_of(given)
+  for about, decision in pairs(need(given, "table", "right")) do
+    need(decision, "string", "right." .. need(about, "string", "right"))
+  end
+  return copy(given)
 end
 
 local function people_of(given, what)
@@ -110,7 +142,7 @@ end
 
 local EXPECT = set("outcome", "actions", "asks", "checks", "notes", "pages", "in_force", "severity", "within", "check")
 local SPEC = set("begins", "within", "alerts", "starts", "changes", "people", "faults", "world", "expect", "objectives",
-                 "summary", "owner", "kind", "speed", "every", "announce", "good")
+                 "summary", "owner", "kind", "speed", "every", "announce", "good", "right")
 
 local function declare(kind)
   return host.word(function(name)
@@ -125,7 +157,7 @@ local function declare(kind)
                      drill = spec.kind, speed = spec.speed, every = spec.every,
                      announce_ms = spec.announce and ms(spec.announce, "announce"),
                      objectives = host.array(copy(spec.objectives) or {}),
-                     good = copy(spec.good),
+                     good = spec.good and good_of(spec.good), right = spec.right and right_of(spec.right),
                      alerts = each(spec.alerts, "alerts", alert_of), starts = each(spec.starts, "starts", start_of),
                      changes = each(spec.changes, "changes", change_of), people = people_of(spec.people, "people"),
                      faults = each(spec.faults, "faults", fault_of) }
@@ -229,6 +261,8 @@ end
 
 local function answer_call(handlers, call)
   local handler, known = handler_of(handlers, call)
+  -- Stanch reads the calendars that the policy names by itself: one that the world does not have is empty.
+  if not known and call.plugin == "ical" and call.op == "read" then return { ok = { windows = host.array {} } } end
   if handler == nil then return value_of(call, known, nil) end
   if type(handler) ~= "function" then return value_of(call, true, handler) end
   local ok, value = pcall(handler, call)

@@ -1,0 +1,237 @@
+/* drill.c: which scenario is meant, its play, and the report of it. */
+#include "drill/drill.h"
+#include "base/digest.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/times.h"
+#include <stdio.h>
+#include <string.h>
+
+#define FOLDER "drills/"
+
+static bool is_drill_file(const char *path)
+{
+    return strncmp(path, FOLDER, strlen(FOLDER)) == 0;
+}
+
+static bool is_drill(const json_t *scenario)
+{
+    return strcmp(stanch_json_str(scenario, "kind", ""), "drill") == 0;
+}
+
+static const char *kind_of(const json_t *scenario)
+{
+    return stanch_json_str(scenario, "drill", "virtual");
+}
+
+/* ---- what there is ---- */
+
+static json_t *listed(const json_t *scenario)
+{
+    json_t *one =
+        json_pack("{s:s, s:s, s:I, s:s, s:I, s:I}", "name", stanch_json_str(scenario, "name", ""), "file",
+                  stanch_json_str(scenario, "file", ""), "line", (json_int_t)stanch_json_int(scenario, "line", 0),
+                  "kind", kind_of(scenario), "alerts", (json_int_t)json_array_size(json_object_get(scenario, "alerts")),
+                  "people", (json_int_t)json_array_size(json_object_get(scenario, "people")));
+    stanch_json_set_str(one, "summary", stanch_json_str(scenario, "summary", NULL));
+    stanch_json_set_str(one, "owner", stanch_json_str(scenario, "owner", NULL));
+    return one;
+}
+
+int stanch_drill_list(struct stanch_stage *stage, json_t **ret, struct stanch_err *err)
+{
+    json_t *drills = json_array(), *errors = json_array();
+    (void)err;
+    for (int i = 0; i < stage->file_count; i++) {
+        STANCH_AUTO_JSON json_t *scenarios = NULL;
+        const char *path = stage->files[i].path;
+        struct stanch_err own = {0};
+        if (!is_drill_file(path))
+            continue;
+        if (stanch_stage_list(stage, path, &scenarios, &own) < 0)
+            json_array_append_new(errors, json_pack("{s:s, s:s}", "file", path, "text", own.text));
+        for (size_t k = 0; k < json_array_size(scenarios); k++)
+            if (is_drill(json_array_get(scenarios, k)))
+                json_array_append_new(drills, listed(json_array_get(scenarios, k)));
+    }
+    *ret = json_pack("{s:o, s:o}", "drills", drills, "errors", errors);
+    return 0;
+}
+
+/* ---- which one ---- */
+
+struct choice {
+    json_t *scenario; /* new */
+    int index;
+    json_t *names; /* of all that there are */
+};
+
+/* name: NULL: the only one of the file */
+static int look_in(struct stanch_stage *stage, const char *path, const char *name, struct choice *choice,
+                   struct stanch_err *err)
+{
+    STANCH_AUTO_JSON json_t *scenarios = NULL;
+    int rc = stanch_stage_list(stage, path, &scenarios, err);
+    for (size_t i = 0; rc == 0 && i < json_array_size(scenarios); i++) {
+        json_t *scenario = json_array_get(scenarios, i);
+        const char *own = stanch_json_str(scenario, "name", "");
+        if (!is_drill(scenario))
+            continue;
+        json_array_append_new(choice->names, json_string(own));
+        if (name && strcmp(name, own) != 0)
+            continue;
+        if (choice->scenario)
+            return stanch_err_set(err, STANCH_E_INVALID, "\"%.100s\" is there twice, in %s and in %s", own,
+                                  stanch_json_str(choice->scenario, "file", ""), path);
+        choice->scenario = json_incref(scenario);
+        choice->index = (int)i + 1;
+    }
+    return rc;
+}
+
+static int say_which(const json_t *names, const char *which, struct stanch_err *err)
+{
+    STANCH_AUTO_BUF struct stanch_buf all = {0};
+    for (size_t i = 0; i < json_array_size(names); i++)
+        stanch_buf_printf(&all, "%s\"%s\"", i ? ", " : "", json_string_value(json_array_get(names, i)));
+    return stanch_err_set(err, STANCH_E_NOT_FOUND, "there is no drill \"%.200s\"; %s%.600s", which,
+                          all.len ? "there is " : "there is none in " FOLDER, stanch_buf_str(&all));
+}
+
+/* A file need not be of the folder: it is read as if it were. */
+static int choose_of_file(struct stanch_stage *stage, const char *path, struct choice *choice, struct stanch_err *err)
+{
+    const char *slash = strrchr(path, '/');
+    STANCH_AUTO_FREE char *name = stanch_asprintf(FOLDER "%s", slash ? slash + 1 : path);
+    int rc = stanch_stage_add(stage, path, name, err);
+    rc = rc ? rc : look_in(stage, name, NULL, choice, err);
+    if (rc == 0 && !choice->scenario)
+        return stanch_err_set(err, STANCH_E_NOT_FOUND, "%s holds no drill", path);
+    if (rc < 0 && json_array_size(choice->names) > 1)
+        return stanch_err_set(err, STANCH_E_INVALID, "%s holds more than one drill; name one of them", path);
+    return rc;
+}
+
+static int choose(struct stanch_stage *stage, const char *which, struct choice *choice, struct stanch_err *err)
+{
+    size_t len = strlen(which);
+    if (len > 4 && strcmp(which + len - 4, ".lua") == 0)
+        return choose_of_file(stage, which, choice, err);
+    for (int i = 0; i < stage->file_count; i++) {
+        int rc = is_drill_file(stage->files[i].path) ? look_in(stage, stage->files[i].path, which, choice, err) : 0;
+        if (rc < 0)
+            return rc;
+    }
+    return choice->scenario ? 0 : say_which(choice->names, which, err);
+}
+
+static int check_kind(const json_t *scenario, struct stanch_err *err)
+{
+    const char *kind = kind_of(scenario);
+    bool is_known = strcmp(kind, "exercise") == 0 || strcmp(kind, "staging") == 0;
+    if (strcmp(kind, "virtual") == 0)
+        return 0;
+    return stanch_err_set(err, STANCH_E_INVALID, "%s:%lld: kind = \"%.40s\": %s; \"virtual\" is there",
+                          stanch_json_str(scenario, "file", ""), (long long)stanch_json_int(scenario, "line", 0), kind,
+                          is_known ? "drills of this kind are not there yet" : "there is no such kind");
+}
+
+/* ---- the report ---- */
+
+static void take_words(json_t *report, const json_t *scenario)
+{
+    static const char *const words[] = {"summary", "owner", "objectives", "begins"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        json_t *word = json_object_get(scenario, words[i]);
+        if (word && !json_is_null(word))
+            json_object_set(report, words[i], word);
+    }
+}
+
+static json_t *report_of(const json_t *scenario, const json_t *result)
+{
+    json_t *report = json_pack("{s:s, s:s, s:s}", "drill", stanch_json_str(scenario, "name", ""), "kind",
+                               kind_of(scenario), "file", stanch_json_str(scenario, "file", ""));
+    json_t *score = json_object_get(result, "told"), *seen = json_object_get(result, "seen");
+    json_t *promises = stanch_drill_promises(scenario, score, seen, json_object_get(result, "failures"));
+    int met = 0;
+    take_words(report, scenario);
+    json_object_set(report, "lasted_ms", json_object_get(result, "took_ms"));
+    for (size_t i = 0; i < json_array_size(promises); i++)
+        met += stanch_json_bool(json_array_get(promises, i), "met", false);
+    json_object_set_new(report, "met", json_integer(met));
+    json_object_set_new(report, "of", json_integer((json_int_t)json_array_size(promises)));
+    json_object_set_new(report, "promises", promises);
+    json_object_update(report, score);
+    json_object_set(report, "in_force", json_object_get(seen, "in_force"));
+    stanch_json_set_str(report, "broken", stanch_json_str(result, "broken", NULL));
+    return report;
+}
+
+bool stanch_drill_is_good(const json_t *report)
+{
+    return !json_object_get(report, "broken") && stanch_json_int(report, "met", 0) == stanch_json_int(report, "of", -1);
+}
+
+/* The files by which it was played: so that it shows later what was changed. */
+static const char *digest_of(const struct stanch_stage *stage, const char *path)
+{
+    for (int i = 0; i < stage->file_count; i++)
+        if (strcmp(stage->files[i].path, path) == 0)
+            return stage->files[i].blob_hex;
+    return "";
+}
+
+static void digest_runbooks(const struct stanch_stage *stage, char ret_hex[65])
+{
+    STANCH_AUTO_BUF struct stanch_buf all = {0};
+    for (int i = 0; i < stage->file_count; i++)
+        if (!is_drill_file(stage->files[i].path))
+            stanch_buf_printf(&all, "%s %s\n", stage->files[i].blob_hex, stage->files[i].path);
+    stanch_digest_hex(stanch_buf_str(&all), all.len, ret_hex);
+}
+
+static int keep_it(const struct stanch_stage *stage, const char *keep, json_t *report, struct stanch_err *err)
+{
+    STANCH_AUTO_FREE char *name = NULL;
+    STANCH_AUTO_JSON json_t *before = NULL;
+    char runbooks[65];
+    digest_runbooks(stage, runbooks);
+    int rc = stanch_drill_kept(keep, stanch_json_str(report, "drill", ""), &before, err);
+    if (rc < 0)
+        return rc;
+    STANCH_AUTO_JSON json_t *result = json_pack("{s:O, s:s, s:s, s:O, s:[]}", "drill", json_object_get(report, "drill"),
+                                                "scenario", digest_of(stage, stanch_json_str(report, "file", "")),
+                                                "runbooks", runbooks, "report", report, "findings");
+    rc = stanch_drill_keep(keep, result, &name, err);
+    if (rc == 0) {
+        stanch_json_set_str(report, "result", name);
+        stanch_drill_add_past(report, before);
+    }
+    return rc;
+}
+
+int stanch_drill_run(struct stanch_stage *stage, const char *which, const char *keep, json_t **ret,
+                     struct stanch_err *err)
+{
+    struct choice choice = {.names = json_array()};
+    STANCH_AUTO_JSON json_t *result = NULL;
+    int rc = choose(stage, which, &choice, err);
+    rc = rc ? rc : check_kind(choice.scenario, err);
+    if (rc == 0) {
+        const struct stanch_rehearsal_spec spec = {
+            .scenario = choice.scenario, .index = choice.index, .tell = stanch_drill_score};
+        rc = stanch_rehearse(stage, &spec, &result, err);
+    }
+    json_t *report = rc == 0 ? report_of(choice.scenario, result) : NULL;
+    if (report && keep)
+        rc = keep_it(stage, keep, report, err);
+    json_decref(choice.scenario);
+    json_decref(choice.names);
+    if (rc < 0) {
+        json_decref(report);
+        return rc;
+    }
+    *ret = report;
+    return 0;
+}
