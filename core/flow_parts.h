@@ -120,7 +120,7 @@ struct stanch_flow {
     bool has_unmatched;         /* events that came before the runbooks could not be matched yet */
     struct stanch_late_match *late;
     bool draining;
-    bool halted; /* the world is about to go */
+    bool halted;                       /* the world is about to go */
     struct stanch_delivery *receiving; /* flow_door.c: their sources have not answered */
     int receiving_count;
     struct stanch_delivery *answered, *answered_last; /* their sources have; they wait for a turn of the loop */

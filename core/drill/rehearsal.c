@@ -113,7 +113,7 @@ static void stop(struct stanch_rehearsal *r)
         stanch_engine_halt(r->engine);
     if (r->flow)
         stanch_flow_halt(r->flow);
-    stanch_scene__strand(r);
+    stanch_actor__kill_all(r);
     stanch_loop_sim_settle(r->loop);
     if (r->journal && r->follower)
         stanch_journal_unfollow(r->journal, r->follower);
@@ -142,7 +142,7 @@ static bool step(struct stanch_rehearsal *r)
         stanch_loop_run_next(r->stage->loop);
         return true;
     }
-    if (stanch_scene__hand_over(r))
+    if (stanch_actor__hand_over(r))
         return true;
     return stanch_loop_sim_step(r->loop);
 }

@@ -6,7 +6,7 @@
  *
  * The journal, the policy, the gate, approvals, leases, replay: all of it is the real code on a store in memory. What is not
  * there: plugin hosts, sockets, the repository, the people file. Runs' workers and the scenario's are real processes.
- * Files    rehearsal.c (life, time, death), scene.c (the world), cast.c (the people), seen.c (what happened, for the verdict).
+ * Files    rehearsal.c (life, time, death), scene.c (the world), actor.c (its workers), cast.c (the people), seen.c (what happened, for the verdict).
  * Thread   loop thread; synchronous.
  */
 #ifndef STANCH_DRILL_REHEARSAL_H

@@ -58,14 +58,23 @@ int64_t stanch_rehearsal__elapsed_ms(const struct stanch_rehearsal *r);
 /** Something is wrong with the scenario itself; the first word stays. */
 void stanch_rehearsal__break(struct stanch_rehearsal *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* actor.c */
+/** stanch_world.worker_start, _answer, _kill; ctx: the rehearsal */
+int stanch_actor__start(void *ctx, const struct stanch_worker_spec *spec, const struct stanch_worker_events *events,
+                        void *worker_ctx, struct stanch_worker **ret, struct stanch_err *err);
+int stanch_actor__answer(void *ctx, struct stanch_worker *handle, int64_t n, const json_t *answer,
+                         struct stanch_err *err);
+void stanch_actor__kill(void *ctx, struct stanch_worker *handle);
+bool stanch_actor__computes(const struct stanch_rehearsal *r);
+/** No worker computes: hand over what one of them came to, the one that was started first. Who was faster on this machine is of no
+ *  weight, so that the same scenario is the same story. returns false when nothing is there to hand over */
+bool stanch_actor__hand_over(struct stanch_rehearsal *r);
+/** The process has died: what they came to is of no use to anybody. */
+void stanch_actor__kill_all(struct stanch_rehearsal *r);
+
 /* scene.c */
 void stanch_scene__fill_world(struct stanch_rehearsal *r);
 int stanch_scene__start(struct stanch_rehearsal *r, struct stanch_err *err);
-/** No worker computes: hand over what one of them came to, the one that was started first. Who was faster on this machine is of no
- *  weight, so that the same scenario is the same story. returns false when nothing is there to hand over */
-bool stanch_scene__hand_over(struct stanch_rehearsal *r);
-/** The process has died: what is out comes back to nobody. */
-void stanch_scene__strand(struct stanch_rehearsal *r);
 /** Ask how it was: r->verdict is set when it has answered. seen: shared */
 void stanch_scene__judge(struct stanch_rehearsal *r, json_t *seen);
 /** What a person says: on_said: once, later, with {"decision","after_ms"?,"note"?}; never when the process dies before. */

@@ -140,10 +140,11 @@ json_t *stanch_seen(struct stanch_rehearsal *r)
     struct said said = {json_array(), json_array(), json_array()};
     if (r->journal)
         read_said(r, &said);
-    return json_pack("{s:s, s:o, s:O, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:I}", "outcome", outcome_of(runs), "runs",
-                     with_members(runs, run_names), "actions", r->effects, "asks", asks_of(approvals), "notes",
-                     said.notes, "checks", said.checks, "pages", said.pages, "in_force", with_members(in_force, force_names), "incidents",
-                     with_members(incidents, incident_names), "events", with_members(events, event_names), "severity",
+    return json_pack("{s:s, s:o, s:O, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:I}", "outcome", outcome_of(runs),
+                     "runs", with_members(runs, run_names), "actions", r->effects, "asks", asks_of(approvals), "notes",
+                     said.notes, "checks", said.checks, "pages", said.pages, "in_force",
+                     with_members(in_force, force_names), "incidents", with_members(incidents, incident_names),
+                     "events", with_members(events, event_names), "severity",
                      stanch_json_str(json_array_get(incidents, 0), "severity", ""), "took_ms",
                      (json_int_t)stanch_rehearsal__elapsed_ms(r));
 }

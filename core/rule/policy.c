@@ -354,7 +354,8 @@ static const json_t *find_rule(const struct stanch_policy *policy, const struct 
 bool stanch_policy_never_allows(const struct stanch_policy *policy, const struct stanch_policy_question *question,
                                 char why[256])
 {
-    static const char *const later[] = {"severity", "target", "during", "max_reach", "tag"}; /* known when it is planned */
+    static const char *const later[] = {"severity", "target", "during", "max_reach",
+                                        "tag"}; /* known when it is planned */
     const json_t *rules = json_object_get(policy->data, "rules");
     char because[BECAUSE_SIZE], name[80];
     for (size_t i = 0; i < json_array_size(rules); i++) {

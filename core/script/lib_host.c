@@ -99,14 +99,9 @@ static int do_word(lua_State *L)
 }
 
 const struct stanch_binding stanch_host_functions[] = {
-    {"is_running", do_phase, NULL},
-    {"raise", do_raise, NULL},
-    {"duration", do_duration, NULL},
-    {"array", do_array, "array {}: a table that is a list even when it is empty"},
-    {"word", do_word, NULL},
-    {"symptom", do_symptom, NULL},
-    {"place", do_place, NULL},
-    {"text", do_text, NULL},
-    {"set_meta", do_set_meta, NULL},
-    {NULL, NULL, NULL},
+    {"is_running", do_phase, NULL},  {"raise", do_raise, NULL},
+    {"duration", do_duration, NULL}, {"array", do_array, "array {}: a table that is a list even when it is empty"},
+    {"word", do_word, NULL},         {"symptom", do_symptom, NULL},
+    {"place", do_place, NULL},       {"text", do_text, NULL},
+    {"set_meta", do_set_meta, NULL}, {NULL, NULL, NULL},
 };
