@@ -88,7 +88,7 @@ static void on_step_answered(struct world *w, const json_t *entry, const json_t 
 
 static void on_planned(struct world *w, const json_t *entry, const json_t *data)
 {
-    static const char *const members[] = {"targets", "from", "to", "undo", "impact", "reach"};
+    static const char *const members[] = {"targets", "from", "to", "undo", "impact", "reach", "risk"};
     json_t *step = json_object_get(w->steps, stanch_json_str(data, "step", ""));
     const json_t *plan = json_object_get(data, "plan");
     json_t *plans = list_of(w, step, "plans"), *args = json_object_get(step, "args");
@@ -164,6 +164,7 @@ static void read_entries(struct world *w, const json_t *entries)
         {"step.checked", on_symptom},
         {"step.verified", on_symptom},
         {"step.planned", on_planned},
+        {"action.sent", on_planned}, /* what nobody was asked about is planned in no other entry */
         {"step.answered", on_step_answered},
         {"action.answered", on_action_answered},
         {"action.verified", on_read_back},

@@ -188,6 +188,17 @@ class Story:
         self.show(self.town.stanch("timeline", "verify"))
         self.check(True, "stanch timeline verify finds nothing altered")
 
+    def rehearse(self, incident):
+        """The same runbook, the same alert, the same answers, in a simulated world and in virtual time."""
+        self.head("The outage of today is the drill of tomorrow")
+        drill = self.town.run / "drill.lua"
+        self.town.stanch("drill", "from", incident["id"], "--out", str(drill))
+        self.say(f"stanch drill from {incident['id']}, then stanch drill run:")
+        report = self.town.stanch("drill", "run", str(drill), str(self.town.run / "runbooks.git"), "--config",
+                                  str(self.town.run / "stanch.lua"))
+        self.show("\n".join(report.splitlines()[:24]))
+        self.check("missed" not in report.split("## ")[1], f"the drill out of {incident['id']} meets all that was measured then")
+
     def flip_one_byte(self, incident):
         """Stanch is stopped; in a copy of its store one byte of one entry is changed, as a person with a disk editor
         would."""
@@ -238,6 +249,7 @@ class Story:
         self.mend_and_undo()
         self.check_haproxy_log(["eu1", "eu2"] if approved else ["eu1"])
         self.tell_timelines([first, second])
+        self.rehearse(first)
         if self.args.keep:
             self.keep()
         if self.town.stop_stanch() != 0:
