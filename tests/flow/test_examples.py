@@ -33,7 +33,7 @@ def test_every_line_runs_and_mutants_are_noticed(example):
 def test_faults_and_crashes_do_no_harm(example):
     if KIND == "asan":  # a play costs ten times as much there: the story that goes wrong, of each example
         (test,) = play(example, "--faults", "--crash", "--filter", "over already")["tests"]
-        assert test["plays"] > 10
+        assert test["plays"] > 5
         return
     report = play(example, "--faults", "--crash")
     assert sum(test["plays"] for test in report["tests"]) > 200
