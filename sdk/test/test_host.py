@@ -164,7 +164,8 @@ def test_timers_and_deadlines():
         assert host.call("read", "wait", {"args": {"ms": 20}})["outcome"] == "done"
         started = time.monotonic()
         late = host.call("read", "wait", {"args": {"ms": 5000}}, deadline_ms=50)
-        assert 0.05 <= time.monotonic() - started < 0.5  # the host keeps it, not core's second line
+        took = time.monotonic() - started
+        assert 0.04 < took < 1  # the host keeps it (libuv's clock counts whole milliseconds), not core's second line, a second later
         assert late["outcome"] == "unknown" and late["error"]["kind"] == "timeout"
         slow, quick = host.start("read", "wait", {"args": {"ms": 300}}), host.start("read", "wait", {"args": {"ms": 1}})
         host.wait(slow)
