@@ -107,16 +107,25 @@ static void put_run(struct stanch_flow *flow, const char *kind, const char *inci
     json_decref(data);
 }
 
+/* The data of a run that a person asks for; NULL: its parameters are refused */
+static json_t *data_by_hand(struct stanch_flow *flow, const struct stanch_runbook *runbook, const json_t *given,
+                            const char *incident, const char *by, struct stanch_err *err)
+{
+    json_t *params = NULL;
+    char id[32];
+    if (stanch_params_resolve(json_object_get(runbook->declared, "params"), NULL, given, &params, err) < 0)
+        return NULL;
+    stanch_journal_next_id(flow->journal, "R", id);
+    return run_data(flow, runbook, NULL, params, incident, by, id);
+}
+
 const json_t *stanch_flow__start_run(struct stanch_flow *flow, const struct stanch_runbook *runbook,
                                      const json_t *given, const char *incident, const char *by,
                                      struct stanch_batch *batch, json_t *began, struct stanch_err *err)
 {
-    json_t *params = NULL;
-    if (stanch_params_resolve(json_object_get(runbook->declared, "params"), NULL, given, &params, err) < 0)
+    json_t *data = data_by_hand(flow, runbook, given, incident, by, err);
+    if (!data)
         return NULL;
-    char id[32];
-    stanch_journal_next_id(flow->journal, "R", id);
-    json_t *data = run_data(flow, runbook, NULL, params, incident, by, id);
     put_run(flow, "run.started", incident, by, data, batch, began);
     return data; /* began holds it */
 }
@@ -141,12 +150,9 @@ const json_t *stanch_flow__start_plan(struct stanch_flow *flow, const struct sta
                                       const json_t *given, const char *incident, const char *by,
                                       struct stanch_batch *batch, json_t *began, struct stanch_err *err)
 {
-    json_t *params = NULL;
-    if (stanch_params_resolve(json_object_get(runbook->declared, "params"), NULL, given, &params, err) < 0)
+    json_t *data = data_by_hand(flow, runbook, given, *incident ? incident : STANCH_CHAIN_NONE, by, err);
+    if (!data)
         return NULL;
-    char id[32];
-    stanch_journal_next_id(flow->journal, "R", id);
-    json_t *data = run_data(flow, runbook, NULL, params, *incident ? incident : STANCH_CHAIN_NONE, by, id);
     STANCH_AUTO_FREE char *because = stanch_asprintf("a plan for %s: it only says what it would do", by);
     stanch_json_set_str(data, "because", because);
     json_object_set_new(data, "observe", json_true());

@@ -35,19 +35,6 @@ static int run_list(struct stanch_cli *cli)
     return 0;
 }
 
-/* The source goes out line by line, each cleaned: a runbook may hold anything. */
-static void say_source(const struct stanch_cli *cli, const char *source)
-{
-    while (*source) {
-        size_t len = strcspn(source, "\n");
-        STANCH_AUTO_FREE char *line = stanch_strndup(source, len);
-        STANCH_AUTO_BUF struct stanch_buf clean = {0};
-        stanch_cli__clean(line, &clean);
-        stanch_cli__say(cli, "%s\n", stanch_buf_str(&clean));
-        source += len + (source[len] == '\n');
-    }
-}
-
 static void show_runbook(const struct stanch_cli *cli, const json_t *doc)
 {
     const json_t *autonomy = json_object_get(doc, "autonomy");
@@ -56,7 +43,7 @@ static void show_runbook(const struct stanch_cli *cli, const json_t *doc)
     stanch_cli__field(cli, "", json_object_get(autonomy, "why"));
     stanch_cli__show(cli, doc, "on uses params limits symptom");
     stanch_cli__say(cli, "\n");
-    say_source(cli, stanch_json_str(doc, "source", ""));
+    stanch_cli__say_lines(cli, stanch_json_str(doc, "source", ""));
 }
 
 static int run_show(struct stanch_cli *cli)

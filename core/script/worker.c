@@ -220,6 +220,17 @@ static void push_incident(lua_State *L, const json_t *input)
     lua_setfield(L, -2, "event");
 }
 
+/* What the scheduler came to becomes what the activation ends with. ret: taken */
+static void take_ending(struct worker *w, int rc, json_t *ret, const struct stanch_err *err)
+{
+    if (rc == 0)
+        w->result = ret;
+    else if (rc == STANCH_E_SCRIPT)
+        w->error = ret;
+    else
+        fail(w, err);
+}
+
 /* Stack: run, on_failure. */
 static void run_body(struct worker *w)
 {
@@ -236,12 +247,7 @@ static void run_body(struct worker *w)
         lua_newtable(L);
     }
     int rc = stanch_sched_run(w->vm, 2, &io, &ret, &err);
-    if (rc == 0)
-        w->result = ret;
-    else if (rc == STANCH_E_SCRIPT)
-        w->error = ret;
-    else
-        fail(w, &err);
+    take_ending(w, rc, ret, &err);
     if (rc != STANCH_E_SCRIPT || !lua_isfunction(L, -1))
         return;
     push_incident(L, w->input);
@@ -276,12 +282,7 @@ static void run_scenario(struct worker *w)
     struct stanch_err err;
     json_t *ret = NULL;
     int rc = stanch_scenario_run(w->vm, w->input, &io, &ret, &err);
-    if (rc == 0)
-        w->result = ret;
-    else if (rc == STANCH_E_SCRIPT)
-        w->error = ret;
-    else
-        fail(w, &err);
+    take_ending(w, rc, ret, &err);
 }
 
 static int serve(lua_State *L)

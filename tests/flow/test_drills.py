@@ -214,6 +214,7 @@ def test_kinds_that_are_not_there_are_refused(folder, kind):
     ("good = { failed_steps = 1.5 },", "good.failed_steps: expected a whole number, 0 or more"),
     ("good = { in_force = { 1 } },", "good.in_force[1]"),
     ("right = { 'approve' },", "right"),
+    ("every = 'FREQ=MONTHLY',", 'there is no "every"'),
     ("people = { ada = { acknowledges = 'soon' } },", "people.ada.acknowledges"),
 ])
 def test_a_mistake_has_its_line(folder, more, said):
