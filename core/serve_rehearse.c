@@ -90,6 +90,10 @@ static int set_stage(struct rehearse *self, struct stanch_err *err)
     json_t *described = NULL;
     int rc = stanch_runner_start(self->loop, self->exe, &stanch_runner_default_limits, &self->runner, err);
     rc = rc ? rc : stanch_setup_evaluate(self->loop, self->runner, "config", self->config_path, &self->config, err);
+    if (rc == STANCH_E_NOT_FOUND) {
+        struct stanch_err why = *err;
+        return stanch_err_set(err, rc, "%s; --config FILE names the configuration", why.text);
+    }
     if (rc < 0)
         return rc;
     STANCH_AUTO_FREE char *policy = stanch_setup_path(self->config, "policy", self->config_path);
@@ -99,6 +103,10 @@ static int set_stage(struct rehearse *self, struct stanch_err *err)
     rc = rc ? rc
             : stanch_plugins_declared(self->loop, self->exe, plugins, json_object_get(self->config, "instances"),
                                       &described, err);
+    if (rc == STANCH_E_NOT_FOUND && !self->plugin_dir) {
+        struct stanch_err why = *err;
+        return stanch_err_set(err, rc, "%s: %s; --plugins DIR says where they are", self->config_path, why.text);
+    }
     if (rc < 0)
         return stanch_err_wrap(err, "%s", self->config_path);
     json_object_del(self->config, "runbooks"); /* else flow would follow the repository */
@@ -200,7 +208,7 @@ int stanch_rehearse_main(int argc, char **argv)
         rc = jobs > 1 && !self.slice ? run_in_jobs(argc, argv, jobs, &err) : run_here(&self, &err);
     if (rc == 0 && fflush(stdout) != 0)
         rc = stanch_err_set(&err, STANCH_E_SYSTEM, "the output could not be written");
-    if (rc != 0)
+    if (rc != 0 && err.text[0])
         (void)fprintf(stderr, "stanch: %s\n", err.text);
     return stanch_err_exit(rc);
 }

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,9 +16,10 @@
 struct job {
     pid_t pid;
     int fd;
+    int said_fd; /* what it has to say to a person: told once, not by each of them */
 };
 
-static void become(int argc, char **argv, int slice, int slices, int out_fd)
+static void become(int argc, char **argv, int slice, int slices, int out_fd, int said_fd)
 {
     char self[] = "/proc/self/exe", name[] = "stanch", is_slice[] = "--slice", is_slices[] = "--slices";
     char *words[MAX_WORDS + 6] = {name};
@@ -32,6 +34,7 @@ static void become(int argc, char **argv, int slice, int slices, int out_fd)
     words[count++] = is_slices;
     words[count] = of_slices;
     (void)dup2(out_fd, STDOUT_FILENO);
+    (void)dup2(said_fd, STDERR_FILENO);
     execv(self, words);
     _exit(126);
 }
@@ -39,11 +42,12 @@ static void become(int argc, char **argv, int slice, int slices, int out_fd)
 static int start_job(int argc, char **argv, int slice, int slices, struct job *ret, struct stanch_err *err)
 {
     int ends[2];
-    if (pipe2(ends, O_CLOEXEC) < 0)
+    ret->said_fd = memfd_create("said", MFD_CLOEXEC);
+    if (ret->said_fd < 0 || pipe2(ends, O_CLOEXEC) < 0)
         return stanch_err_errno(err, STANCH_E_SYSTEM, errno, "no pipe");
     ret->pid = fork();
     if (ret->pid == 0)
-        become(argc, argv, slice, slices, ends[1]);
+        become(argc, argv, slice, slices, ends[1], ret->said_fd);
     close(ends[1]);
     ret->fd = ends[0];
     if (ret->pid < 0) {
@@ -51,6 +55,15 @@ static int start_job(int argc, char **argv, int slice, int slices, struct job *r
         return stanch_err_errno(err, STANCH_E_SYSTEM, errno, "no process");
     }
     return 0;
+}
+
+static void tell_said(int fd)
+{
+    char some[4096];
+    ssize_t got;
+    (void)lseek(fd, 0, SEEK_SET);
+    while ((got = read(fd, some, sizeof some)) > 0)
+        (void)fwrite(some, 1, (size_t)got, stderr);
 }
 
 static int end_job(const struct job *job, json_t **ret, struct stanch_err *err)
@@ -68,7 +81,7 @@ static int end_job(const struct job *job, json_t **ret, struct stanch_err *err)
     if (WIFSIGNALED(status))
         return stanch_err_set(err, STANCH_E_CRASHED, "a process of the tests ended by signal %d", WTERMSIG(status));
     if (WEXITSTATUS(status) != 0)
-        return stanch_err_set(err, STANCH_E_INVALID, "the tests could not begin");
+        return stanch_err_set(err, STANCH_E_INVALID, "%s", ""); /* it says why */
     json_error_t why;
     *ret = json_loadb(stanch_buf_str(&text), text.len, 0, &why);
     return *ret ? 0
@@ -118,6 +131,9 @@ int stanch_rehearse__in_jobs(int argc, char **argv, int jobs, json_t **ret, stru
         STANCH_AUTO_JSON json_t *one = NULL;
         struct stanch_err own = {0};
         int ended = end_job(&started[i], &one, &own);
+        if (rc == 0 && (ended < 0 || i == 0))
+            tell_said(started[i].said_fd);
+        close(started[i].said_fd);
         if (ended == 0)
             merge(*ret, one);
         else if (rc == 0)

@@ -17,7 +17,7 @@ int stanch_rehearse__on_stage(const struct stanch_rehearse_files *files, stanch_
 int stanch_rehearse__drill(int argc, char **argv, struct stanch_err *err);
 
 /** Run these words (argv[0] is "rehearse") in so many processes of this executable, each with a slice of the tests, and put their
- *  reports together. ret: new. returns 0 | the first that could not begin; what it says is on stderr */
+ *  reports together. ret: new. returns 0 | the first that could not begin: err has no text then, and what it says is on stderr, once */
 int stanch_rehearse__in_jobs(int argc, char **argv, int jobs, json_t **ret, struct stanch_err *err);
 
 /* serve_backtest.c: what a backtest is asked; all are words as given, NULL: not given. */

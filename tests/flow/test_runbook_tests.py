@@ -195,6 +195,19 @@ def test_no_tests(folder):
     assert done.returncode == 5 and "_test.lua" in done.stderr
 
 
+def test_what_cannot_begin_is_said_once_and_how_to_go_on(folder):
+    folder.write("heal_test.lua", a_test())
+    config = folder.path / "stanch.lua"
+    config.write_text(config.read_text().replace(str(BUILD / "plugins"), "/nonexistent"))
+    done = folder.cli("--jobs", "2")
+    (line,) = done.stderr.splitlines()
+    assert done.returncode != 0 and 'there is no plugin "prometheus"' in line and "--plugins DIR" in line, done.stderr
+    config.unlink()
+    done = folder.cli("--jobs", "2")
+    (line,) = done.stderr.splitlines()
+    assert done.returncode != 0 and str(config) in line and "--config FILE" in line, done.stderr
+
+
 # ---- faults and crashes
 
 def test_faults_and_crashes(folder):
