@@ -71,6 +71,10 @@ int stanch_flow_test_source(struct stanch_flow *flow, const struct stanch_webhoo
  *   store.check         {} -> {"ok","entries","chains","differences","what"?} (when every page is looked at)
  *   reload              {} -> {"policy":digest|null,"people":n|null} (the files of policy and people are read again)
  *   hold.take           {"target","for_ms"?,"reason"?} -> hold     hold.release    {"target","of"?,"reason"?} -> hold
+ *   drill.begin         {"name","kind"?,"speed"?} -> drill (when people can come in; a virtual one: when it is over)
+ *   drill.end           {"drill","why"?} -> drill (when it is over)
+ *   drill.coming        {} -> {"coming":[{"plan","name","kind","at_ms","drill"?}],"calendar":text}
+ *   drill.report        {"drill"} -> {"report":{...},"markdown":text,"html":text}
  *   stop                {"reason","level"?,"name"?,"for_ms"?} -> status; level "instance", "runbook" or "target"
  *   resume              {"reason"?,"level"?,"name"?} -> status
  */

@@ -344,6 +344,33 @@ static int reload(const struct command *c, struct stanch_err *err)
     return c->flow->keeper.reload(c->flow->keeper.ctx, c->by, c->done, c->ctx, err);
 }
 
+static int ask_drills(const struct command *c, const char *command, struct stanch_err *err)
+{
+    if (!c->flow->keeper.drill)
+        return stanch_err_set(err, STANCH_E_REFUSED, "there are no drills in here");
+    return c->flow->keeper.drill(c->flow->keeper.ctx, c->by, command, c->input, c->done, c->ctx, err);
+}
+
+static int drill_begin(const struct command *c, struct stanch_err *err)
+{
+    return ask_drills(c, "begin", err);
+}
+
+static int drill_end(const struct command *c, struct stanch_err *err)
+{
+    return ask_drills(c, "end", err);
+}
+
+static int drill_coming(const struct command *c, struct stanch_err *err)
+{
+    return ask_drills(c, "coming", err);
+}
+
+static int drill_report(const struct command *c, struct stanch_err *err)
+{
+    return ask_drills(c, "report", err);
+}
+
 static int plugin_enable(const struct command *c, struct stanch_err *err)
 {
     return stanch_flow__enable_plugin(c->flow, c->by, c->input, c->done, c->ctx, err);
@@ -389,6 +416,10 @@ static const struct {
     {"runbook.sync", runbook_sync},
     {"runbook.accept", runbook_accept},
     {"runbook.lint", runbook_lint, true},
+    {"drill.begin", drill_begin},
+    {"drill.end", drill_end},
+    {"drill.coming", drill_coming, true},
+    {"drill.report", drill_report, true},
     {"plugin.enable", plugin_enable},
     {"plugin.check", plugin_check, true},
     {"policy.explain", policy_explain, true},

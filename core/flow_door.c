@@ -111,6 +111,8 @@ static const char *only_source(const json_t *described)
 /* The source in the plugin of an instance, if it is up. returns 0 | STANCH_E_UNAVAILABLE | STANCH_E_NOT_FOUND */
 static int find_source(struct stanch_flow *flow, const char *instance, const char **ret, struct stanch_err *err)
 {
+    if (!flow->plugins)
+        return stanch_err_set(err, STANCH_E_NOT_FOUND, "no event comes into a drill but those of its scenario");
     const json_t *described = stanch_plugins_describe(flow->plugins, instance);
     *ret = only_source(described);
     if (described && strcmp(stanch_json_str(described, "state", ""), "up") != 0)

@@ -83,6 +83,9 @@ struct stanch_flow_keeper {
     int (*check)(void *ctx, stanch_flow_done done, void *done_ctx, struct stanch_err *err);
     /** Read policy and people file again; done as in flow.h, the result says what was loaded. */
     int (*reload)(void *ctx, const char *by, stanch_flow_done done, void *done_ctx, struct stanch_err *err);
+    /** A command about drills (gameday/), as flow.h has them. NULL: there are none here */
+    int (*drill)(void *ctx, const char *by, const char *command, const json_t *input, stanch_flow_done done,
+                 void *done_ctx, struct stanch_err *err);
     void *ctx;
 };
 

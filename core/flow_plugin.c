@@ -6,11 +6,19 @@
 #include "flow_parts.h"
 #include <string.h>
 
+/* A drill has no plugin of its own. */
+static int check_plugins(const struct stanch_flow *flow, struct stanch_err *err)
+{
+    return flow->plugins ? 0
+                         : stanch_err_set(err, STANCH_E_REFUSED, "a drill opens no plugin: there is nothing to ask it");
+}
+
 int stanch_flow__enable_plugin(struct stanch_flow *flow, const char *by, const json_t *input, stanch_flow_done done,
                                void *ctx, struct stanch_err *err)
 {
     const char *instance = stanch_json_str(input, "instance", "");
-    int rc = stanch_plugins_enable(flow->plugins, instance, err);
+    int rc = check_plugins(flow, err);
+    rc = rc ? rc : stanch_plugins_enable(flow->plugins, instance, err);
     if (rc < 0)
         return rc;
     struct stanch_batch *batch = stanch_batch_new();
@@ -43,6 +51,8 @@ static void on_plugin_checked(void *ctx, const struct stanch_plugin_answer *answ
 int stanch_flow__check_plugin(struct stanch_flow *flow, const json_t *input, stanch_flow_done done, void *ctx,
                               struct stanch_err *err)
 {
+    if (check_plugins(flow, err) < 0)
+        return err->code;
     struct plugin_check *check = STANCH_NEW(struct plugin_check);
     const char *name = stanch_json_str(input, "instance", "");
     const json_t *described = stanch_plugins_describe(flow->plugins, name);

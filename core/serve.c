@@ -174,6 +174,7 @@ static void tell_status(void *ctx, json_t *status, json_t *why)
     daemon->keep_port.status(daemon->keep_port.ctx, status, why);
     if (daemon->pager && json_is_object(json_object_get(daemon->config, "paging")))
         json_object_set_new(status, "paging", stanch_pager_status(daemon->pager));
+    stanch_daemon__tell_drill(daemon, status);
 }
 
 static int ask_check(void *ctx, stanch_flow_done done, void *done_ctx, struct stanch_err *err)
@@ -199,7 +200,8 @@ static int start_keep(struct stanch_daemon *daemon, struct stanch_err *err)
     int rc = stanch_keep_start(daemon->loop, daemon->journal, &config, &daemon->keep, err);
     if (rc == 0) {
         daemon->keep_port = stanch_keep_port(daemon->keep);
-        stanch_flow_keep(daemon->flow, (struct stanch_flow_keeper){tell_status, ask_check, ask_reload, daemon});
+        stanch_flow_keep(daemon->flow,
+                         (struct stanch_flow_keeper){tell_status, ask_check, ask_reload, stanch_daemon__drill, daemon});
     }
     return rc < 0 ? stanch_err_wrap(err, "%s", daemon->options.config) : 0;
 }
@@ -215,6 +217,8 @@ static int start_all(struct stanch_daemon *daemon, struct stanch_err *err)
         rc = start_pager(daemon, err);
     if (rc == 0)
         rc = start_keep(daemon, err);
+    if (rc == 0)
+        rc = stanch_daemon__start_drills(daemon, err);
     if (rc == 0)
         rc = start_doors(daemon, err);
     return rc;

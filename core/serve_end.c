@@ -136,6 +136,7 @@ void stanch_daemon__take_apart(struct stanch_daemon *daemon)
     if (daemon->flow)
         stanch_flow_halt(daemon->flow);
     stanch_pager_halt(daemon->pager);
+    stanch_daemon__halt_drills(daemon);
     stanch_plugins_free(daemon->plugins);
     stanch_daemon__end_reload(daemon);
     stanch_runner_free(daemon->runner);
@@ -149,6 +150,7 @@ void stanch_daemon__take_apart(struct stanch_daemon *daemon)
     if (daemon->loop)
         stanch_loop_run_once(daemon->loop); /* what was deferred */
     stanch_pager_free(daemon->pager);
+    stanch_daemon__free_drills(daemon);
     stanch_flow_free(daemon->flow);
     stanch_engine_free(daemon->engine);
     stanch_world_free(daemon->world);

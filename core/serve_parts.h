@@ -38,6 +38,7 @@ struct stanch_daemon {
     struct stanch_flow_keeper keep_port;
     struct stanch_pager *pager;   /* NULL: the store is damaged */
     struct stanch_reload *reload; /* under way */
+    struct stanch_desk *desk;     /* NULL: the store is damaged */
     uv_signal_t terminate, interrupt, hangup;
     struct stanch_timer *drain_timer;
     int64_t drain_until_mono_ms;
@@ -73,6 +74,17 @@ int stanch_daemon__start_hosts(struct stanch_daemon *daemon, struct stanch_err *
 int stanch_daemon__check_settings(struct stanch_daemon *daemon, struct stanch_err *err);
 /** What the pager may ask of the plugins. */
 struct stanch_pager_port stanch_daemon__pager_port(struct stanch_daemon *daemon);
+
+/* serve_drills.c */
+/** What plays drills; nothing begins before the loop runs. */
+int stanch_daemon__start_drills(struct stanch_daemon *daemon, struct stanch_err *err);
+/** stanch_flow_keeper.drill; ctx: the daemon */
+int stanch_daemon__drill(void *ctx, const char *by, const char *command, const json_t *input, stanch_flow_done done,
+                         void *done_ctx, struct stanch_err *err);
+/** Add the drill that is under way to the status, if there is one. */
+void stanch_daemon__tell_drill(const struct stanch_daemon *daemon, json_t *status);
+void stanch_daemon__halt_drills(struct stanch_daemon *daemon);
+void stanch_daemon__free_drills(struct stanch_daemon *daemon);
 
 /* serve_end.c */
 void stanch_daemon__watch_signals(struct stanch_daemon *daemon);

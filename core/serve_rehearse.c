@@ -4,7 +4,7 @@
  *       {"tests":[...], "covered":{...}} (drill/tests.h)
  *   rehearse backtest DIR | --commit X  --store DIR --config FILE [--plugins DIR] [--since WHEN] [--limit N]
  *       what would have been (drill/backtest.h)
- *   rehearse drill ...: serve_rehearse_drill.c
+ *   rehearse drill ...: serve_rehearse_drill.c; rehearse live ...: serve_exercise.c
  *
  * runner -> configuration, policy -> what the plugins declare -> stage -> plays
  */
@@ -179,6 +179,7 @@ int stanch_rehearse__on_stage(const struct stanch_rehearse_files *files, stanch_
                             .folder = files->folder,
                             .config_path = files->config,
                             .plugin_dir = files->plugins,
+                            .past = {.store = files->store, .commit = files->commit},
                             .use = use,
                             .use_ctx = ctx};
     return run_here(&self, err);
@@ -201,10 +202,12 @@ int stanch_rehearse_main(int argc, char **argv)
     if (!getenv("STANCH_LOG"))
         stanch_log_set_level(STANCH_LOG_ERROR); /* what a simulated daemon says is of no use to anybody */
     (void)signal(SIGPIPE, SIG_IGN);
-    bool is_drill = argc > 1 && strcmp(argv[1], "drill") == 0;
-    int rc = is_drill ? stanch_rehearse__drill(argc - 2, argv + 2, &err) : read_words(argc, argv, &self, &err);
+    bool is_drill = argc > 1 && strcmp(argv[1], "drill") == 0, is_live = argc > 1 && strcmp(argv[1], "live") == 0;
+    int rc = is_drill  ? stanch_rehearse__drill(argc - 2, argv + 2, &err)
+             : is_live ? stanch_rehearse__live(argc - 2, argv + 2, &err)
+                       : read_words(argc, argv, &self, &err);
     int jobs = self.jobs ? atoi(self.jobs) : 1;
-    if (rc == 0 && !is_drill)
+    if (rc == 0 && !is_drill && !is_live)
         rc = jobs > 1 && !self.slice ? run_in_jobs(argc, argv, jobs, &err) : run_here(&self, &err);
     if (rc == 0 && fflush(stdout) != 0)
         rc = stanch_err_set(&err, STANCH_E_SYSTEM, "the output could not be written");

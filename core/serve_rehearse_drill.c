@@ -1,6 +1,6 @@
 /* serve_rehearse_drill.c: the process behind `stanch drill`; it prints one JSON value.
  *
- *   drill run NAME|FILE DIR --config FILE [--plugins DIR] [--keep DIR]   {"report","markdown","good":bool}
+ *   drill run NAME|FILE DIR --config FILE [--plugins DIR] [--keep DIR] [--kind virtual]   {"report","markdown","good":bool}
  *   drill list DIR --config FILE [--plugins DIR] [--keep DIR]            {"drills","errors","results"?}
  *   drill show RESULT [--keep DIR]                                       {"report","markdown","good"}
  *   drill compare [NAME] --keep DIR                                      [{"compared","markdown"}]
@@ -22,7 +22,7 @@
 struct drill {
     const char *words[WORDS]; /* the verb is the first */
     int count;
-    const char *config, *plugins, *keep, *owner, *due;
+    const char *config, *plugins, *keep, *owner, *due, *kind;
     json_t *out;
 };
 
@@ -36,6 +36,7 @@ static int read_words(int argc, char **argv, struct drill *ret, struct stanch_er
                              : strcmp(argv[i], "--keep") == 0    ? &ret->keep
                              : strcmp(argv[i], "--owner") == 0   ? &ret->owner
                              : strcmp(argv[i], "--due") == 0     ? &ret->due
+                             : strcmp(argv[i], "--kind") == 0    ? &ret->kind
                                                                  : NULL;
         if (value && i + 1 < argc)
             *value = argv[++i];
@@ -68,7 +69,8 @@ static int play(void *ctx, struct stanch_stage *stage, struct stanch_err *err)
 {
     struct drill *self = ctx;
     json_t *report = NULL;
-    int rc = stanch_drill_run(stage, word(self, 1), self->keep, &report, err);
+    const struct stanch_drill_options options = {.which = word(self, 1), .keep = self->keep, .kind = self->kind};
+    int rc = stanch_drill_run(stage, &options, &report, err);
     if (rc == 0)
         self->out = shown(report);
     return rc;

@@ -7,6 +7,7 @@
 
 struct stanch_rehearse_files {
     const char *folder, *config, *plugins; /* plugins: NULL: where the configuration says */
+    const char *store, *commit;            /* instead of the folder: the commit of the store; else NULL */
 };
 typedef int (*stanch_rehearse_use)(void *ctx, struct stanch_stage *stage, struct stanch_err *err);
 /** Put the simulated world together, use it, take it down. returns what could not be begun | what `use` returns */
@@ -15,6 +16,9 @@ int stanch_rehearse__on_stage(const struct stanch_rehearse_files *files, stanch_
 
 /** `rehearse drill WORDS`: prints one JSON value (serve_rehearse_drill.c). */
 int stanch_rehearse__drill(int argc, char **argv, struct stanch_err *err);
+
+/** `rehearse live WORDS`: the process of a drill with people (serve_exercise.c). */
+int stanch_rehearse__live(int argc, char **argv, struct stanch_err *err);
 
 /** Run these words (argv[0] is "rehearse") in so many processes of this executable, each with a slice of the tests, and put their
  *  reports together. ret: new. returns 0 | the first that could not begin: err has no text then, and what it says is on stderr, once */

@@ -1,5 +1,6 @@
 /* setup.c: a worker evaluates the file; what it found is told whole. */
 #include "setup.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -12,25 +13,6 @@
 #define MAX_FILE_BYTES (128u << 10)
 
 /* ---- the file ---- */
-
-static int read_file(const char *path, struct stanch_buf *ret, struct stanch_err *err)
-{
-    FILE *file = fopen(path, "re");
-    if (!file)
-        return stanch_err_errno(err, errno == ENOENT ? STANCH_E_NOT_FOUND : STANCH_E_SYSTEM, errno,
-                                "%s could not be read", path);
-    char bytes[8192];
-    size_t n;
-    while ((n = fread(bytes, 1, sizeof bytes, file)) > 0 && ret->len <= MAX_FILE_BYTES)
-        stanch_buf_add(ret, bytes, n);
-    int failed = ferror(file);
-    (void)fclose(file);
-    if (failed)
-        return stanch_err_errno(err, STANCH_E_SYSTEM, EIO, "%s could not be read", path);
-    if (ret->len > MAX_FILE_BYTES)
-        return stanch_err_set(err, STANCH_E_TOO_LARGE, "%s is larger than %u KiB", path, MAX_FILE_BYTES >> 10);
-    return 0;
-}
 
 static const char *file_name(const char *path)
 {
@@ -99,7 +81,7 @@ int stanch_setup_begin(struct stanch_runner *runner, const char *kind, const cha
 {
     static const struct stanch_worker_events events = {on_wants, on_end};
     STANCH_AUTO_BUF struct stanch_buf text = {0};
-    int rc = read_file(path, &text, err);
+    int rc = stanch_file_read(path, MAX_FILE_BYTES, &text, err);
     if (rc < 0)
         return rc;
     struct stanch_source source = {file_name(path), stanch_buf_str(&text), text.len};

@@ -154,6 +154,17 @@ void stanch_loop_sim_settle(struct stanch_loop *loop)
             fire_first_timer(self);
 }
 
+int64_t stanch_loop_sim_next_ms(struct stanch_loop *loop)
+{
+    const struct loop_sim *self = of(loop);
+    if (self->first)
+        return 0;
+    if (!self->timers)
+        return -1;
+    int64_t left = self->timers->due_mono_ms - self->mono_ms;
+    return left > 0 ? left : 0;
+}
+
 void stanch_loop_sim_advance(struct stanch_loop *loop, int64_t ms)
 {
     struct loop_sim *self = of(loop);

@@ -14,6 +14,8 @@ void stanch_loop_sim_free(struct stanch_loop *loop);
 bool stanch_loop_sim_step(struct stanch_loop *loop);
 /** Do all that is due without moving the clock. */
 void stanch_loop_sim_settle(struct stanch_loop *loop);
+/** Milliseconds until the earliest timer; 0: something is due or deferred; -1: there is nothing. */
+int64_t stanch_loop_sim_next_ms(struct stanch_loop *loop);
 /** Go on until the clock has moved by `ms`. */
 void stanch_loop_sim_advance(struct stanch_loop *loop, int64_t ms);
 

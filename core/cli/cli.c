@@ -16,11 +16,12 @@
     ((key) == STANCH_CLI__PARAM || (key) == STANCH_CLI__HEADER || (key) == STANCH_CLI__ROLE ||                         \
      (key) == STANCH_CLI__TARGET)
 
-enum { SOCKET = 0x200, SERVER, JSON, HELP = 'h', VERSION = 0x203 };
+enum { SOCKET = 0x200, SERVER, JSON, HELP = 'h', VERSION = 0x203, DRILL };
 
 static const struct argp_option options[] = {
     {"socket", SOCKET, "PATH", 0, "the daemon's control socket", 0},
     {"server", SERVER, "URL", 0, "a daemon elsewhere, with the token in STANCH_TOKEN", 0},
+    {"drill", DRILL, NULL, 0, "the drill that is under way, and not what is real", 0},
     {"json", JSON, NULL, 0, "JSON for programs", 0},
     {"help", HELP, NULL, 0, "this help", 0},
     {"version", VERSION, NULL, 0, "the version", 0},
@@ -68,6 +69,8 @@ static const struct argp_option options[] = {
     {"markdown", STANCH_CLI__MARKDOWN, "FILE", 0, "the report as Markdown into this file", 0},
     {"owner", STANCH_CLI__OWNER, "WHO", 0, "who sees to it", 0},
     {"due", STANCH_CLI__DUE, "DATE", 0, "by when: 2027-01-31", 0},
+    {"kind", STANCH_CLI__KIND, "KIND", 0, "virtual, exercise or staging", 0},
+    {"speed", STANCH_CLI__SPEED, "N", 0, "so many times as fast as a clock: 1 to 60", 0},
     {"yes", STANCH_CLI__YES, NULL, 0, "do not ask; needs --plan", 0},
     {"all", STANCH_CLI__ALL, NULL, 0, "all: details, and what is closed", 0},
     {"check", STANCH_CLI__CHECK, NULL, 0, "only compare", 0},
@@ -159,6 +162,9 @@ static error_t on_option(int key, char *value, struct argp_state *state)
         return 0;
     case SERVER:
         cli->server = value;
+        return 0;
+    case DRILL:
+        cli->in_drill = true;
         return 0;
     case JSON:
         cli->json = true;
@@ -273,6 +279,20 @@ static void look_around(struct stanch_cli *cli)
         cli->socket = STANCH_CLI__SOCKET;
 }
 
+/* The drill's socket is beside the daemon's. */
+static int choose_drill(struct stanch_cli *cli)
+{
+    const char *slash = strrchr(cli->socket, '/');
+    if (!cli->in_drill)
+        return 0;
+    if (cli->server)
+        return stanch_err_set(&cli->err, STANCH_E_INVALID,
+                              "--drill goes by the socket; a drill elsewhere has an address of its own: --server URL");
+    cli->drill_socket = stanch_asprintf("%.*sdrill.sock", slash ? (int)(slash - cli->socket) + 1 : 0, cli->socket);
+    cli->socket = cli->drill_socket;
+    return 0;
+}
+
 int stanch_cli_main(int argc, char **argv)
 {
     struct stanch_cli cli = {0};
@@ -305,9 +325,11 @@ int stanch_cli_main(int argc, char **argv)
     int rc = check_words(&cli, &words);
     (void)curl_global_init_mem(CURL_GLOBAL_DEFAULT, stanch_mem_malloc, free, stanch_mem_realloc, stanch_mem_strdup,
                                stanch_mem_calloc);
+    rc = rc ? rc : choose_drill(&cli);
     if (rc == 0)
         rc = cli.command->run(&cli);
     rc = finish(&cli, rc);
     curl_global_cleanup();
+    free(cli.drill_socket);
     return rc;
 }

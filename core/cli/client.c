@@ -36,6 +36,23 @@ static size_t on_bytes(char *bytes, size_t size, size_t count, void *ctx)
     return size * count;
 }
 
+/* What is of a drill is said to be before anything of it is shown. */
+static size_t on_header(char *bytes, size_t size, size_t count, void *ctx)
+{
+    static const char name[] = "x-stanch-drill:";
+    struct stanch_cli *cli = ctx;
+    size_t len = size * count, skip = sizeof name - 1;
+    if (!cli->is_marked && len > skip && strncasecmp(bytes, name, skip) == 0) {
+        cli->is_marked = true;
+        while (skip < len && bytes[skip] == ' ')
+            skip++;
+        while (len > skip && (unsigned char)bytes[len - 1] <= ' ')
+            len--;
+        (void)fprintf(stderr, "DRILL %.*s: this is not real\n", (int)(len - skip), bytes + skip);
+    }
+    return size * count;
+}
+
 static int set_target(struct stanch_cli *cli, CURL *curl, const char *path)
 {
     const char *base = cli->server ? cli->server : "http://stanch";
@@ -83,6 +100,10 @@ static int say_unreachable(struct stanch_cli *cli, CURL *curl, CURLcode code, co
                               "the exchange broke off, what was asked for may or may not have happened: %s", why);
     if (cli->server)
         return stanch_err_set(&cli->err, STANCH_E_UNREACHABLE, "%s does not answer: %s", cli->server, why);
+    if (cli->in_drill)
+        return stanch_err_set(&cli->err, STANCH_E_UNREACHABLE,
+                              "no drill answers on %s: is one under way (`stanch drills`), and is it this daemon's?",
+                              cli->socket);
     curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &errnum); /* libcurl speaks of a port here */
     return stanch_err_set(&cli->err, STANCH_E_UNREACHABLE,
                           "no daemon answers on %s: %s; is it running, may you use its socket, is it another "
@@ -146,6 +167,8 @@ static int exchange(struct stanch_cli *cli, const char *method, const char *path
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, detail);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_bytes);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, &answer);
+    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(curl, CURLOPT_HEADERDATA, cli);
     curl_easy_setopt(curl, CURLOPT_TIMEOUT, cli->timeout_s);
     if (body) {
         curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);

@@ -58,7 +58,7 @@ static int ask(struct stanch_cli *cli, const char *verb, const char *folder, jso
 /* ---- output ---- */
 
 /* is_new: what is there already stays as it is. */
-static int write_file(struct stanch_cli *cli, const char *path, const char *text, bool is_new)
+int stanch_cli__write_file(struct stanch_cli *cli, const char *path, const char *text, bool is_new)
 {
     FILE *out = fopen(path, is_new ? "wxe" : "we");
     if (!out && errno == EEXIST)
@@ -74,7 +74,7 @@ static int write_file(struct stanch_cli *cli, const char *path, const char *text
 static int say(struct stanch_cli *cli, const json_t *shown, const char *member)
 {
     const char *path = stanch_cli__value(cli, STANCH_CLI__MARKDOWN), *markdown = stanch_json_str(shown, "markdown", "");
-    int rc = path ? write_file(cli, path, markdown, false) : 0;
+    int rc = path ? stanch_cli__write_file(cli, path, markdown, false) : 0;
     if (rc == 0 && !stanch_cli__said_json(cli, json_object_get(shown, member)) && !path)
         stanch_cli__say_lines(cli, markdown);
     return rc;
@@ -233,7 +233,7 @@ static int run_from(struct stanch_cli *cli)
         return rc;
     stanch_cli__write_drill(told, &text);
     if (path)
-        return write_file(cli, path, stanch_buf_str(&text), true);
+        return stanch_cli__write_file(cli, path, stanch_buf_str(&text), true);
     if (fwrite(stanch_buf_str(&text), 1, text.len, cli->out) != text.len)
         return stanch_err_set(&cli->err, STANCH_E_SYSTEM, "the output could not be written");
     return 0;

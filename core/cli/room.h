@@ -61,6 +61,8 @@ enum stanch_cli__option {
     STANCH_CLI__MARKDOWN,
     STANCH_CLI__OWNER,
     STANCH_CLI__DUE,
+    STANCH_CLI__KIND,
+    STANCH_CLI__SPEED,
     STANCH_CLI__OPTIONS_END,
     STANCH_CLI__YES = STANCH_CLI__OPTIONS_END, /* flags */
     STANCH_CLI__ALL,
@@ -97,7 +99,7 @@ extern const struct stanch_cli__command stanch_cli__event_commands[], stanch_cli
     stanch_cli__policy_commands[], stanch_cli__people_commands[], stanch_cli__hold_commands[],
     stanch_cli__breaker_commands[], stanch_cli__test_commands[], stanch_cli__why_commands[],
     stanch_cli__plan_commands[], stanch_cli__record_commands[], stanch_cli__backtest_commands[],
-    stanch_cli__drill_commands[];
+    stanch_cli__drill_commands[], stanch_cli__gameday_commands[];
 
 struct stanch_cli {
     FILE *out;
@@ -105,7 +107,10 @@ struct stanch_cli {
     bool json, help;
     bool flags[STANCH_CLI__END - STANCH_CLI__OPTIONS_END];
     const char *socket, *server;
-    long timeout_s; /* of an exchange; 0: as long as it takes (an undo may take minutes) */
+    char *drill_socket; /* where `socket` points then */
+    bool in_drill;      /* the daemon of a drill is meant */
+    bool is_marked;     /* it was said that an answer is of a drill */
+    long timeout_s;     /* of an exchange; 0: as long as it takes (an undo may take minutes) */
     const char *values[STANCH_CLI__OPTIONS_END - STANCH_CLI__SOURCE];
     const char *many[STANCH_CLI__MANY]; /* --param, --header, --role, --target: the command takes one of them */
     int many_count;
@@ -163,6 +168,8 @@ void stanch_cli__field(const struct stanch_cli *cli, const char *name, const jso
 void stanch_cli__field_text(const struct stanch_cli *cli, const char *name, const char *text);
 /* printf whose text arguments are ours; data goes through stanch_cli__one_line first. */
 void stanch_cli__say(const struct stanch_cli *cli, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* is_new: what is there already stays as it is (drill.c). returns 0 | STANCH_E_CONFLICT | STANCH_E_SYSTEM */
+int stanch_cli__write_file(struct stanch_cli *cli, const char *path, const char *text, bool is_new);
 /* Markdown as it comes, line by line, each made safe for a terminal. */
 void stanch_cli__say_lines(const struct stanch_cli *cli, const char *text);
 const char *stanch_cli__paint(const struct stanch_cli *cli, const char *state); /* escape for a state, or "" */

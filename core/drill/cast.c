@@ -166,7 +166,8 @@ void stanch_cast__begin(struct stanch_rehearsal *r)
     size_t i;
     json_array_foreach(json_object_get(scenario, "changes"), i, one) cue_change(r, one, i);
     json_array_foreach(json_object_get(scenario, "alerts"), i, one) cue_alert(r, one);
-    json_array_foreach(json_object_get(scenario, "starts"), i, one) cue_start(r, one);
+    if (!r->spec->live) /* else people do, or they do not */
+        json_array_foreach(json_object_get(scenario, "starts"), i, one) cue_start(r, one);
 }
 
 /* ---- people ---- */
@@ -302,7 +303,7 @@ void stanch_cast__on_entry(void *ctx, const struct stanch_entry *entry)
 {
     struct stanch_rehearsal *r = ctx;
     r->entries++;
-    if (r->dead)
+    if (r->dead || r->spec->live) /* real people come in by the doors */
         return;
     if (strcmp(entry->kind, "approval.requested") == 0)
         ask_people(r, stanch_json_str(entry->data, "approval", ""));

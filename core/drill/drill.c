@@ -125,15 +125,23 @@ static int choose(struct stanch_stage *stage, const char *which, struct choice *
     return choice->scenario ? 0 : say_which(choice->names, which, err);
 }
 
-static int check_kind(const json_t *scenario, struct stanch_err *err)
+/* How it is played: as asked, or as the scenario says. ret: borrowed */
+static int choose_kind(const json_t *scenario, const struct stanch_drill_options *options, const char **ret,
+                       struct stanch_err *err)
 {
-    const char *kind = kind_of(scenario);
-    bool is_known = strcmp(kind, "exercise") == 0 || strcmp(kind, "staging") == 0;
-    if (strcmp(kind, "virtual") == 0)
-        return 0;
-    return stanch_err_set(err, STANCH_E_INVALID, "%s:%lld: kind = \"%.40s\": %s; \"virtual\" is there",
-                          stanch_json_str(scenario, "file", ""), (long long)stanch_json_int(scenario, "line", 0), kind,
-                          is_known ? "drills of this kind are not there yet" : "there is no such kind");
+    const char *kind = options->kind ? options->kind : kind_of(scenario);
+    bool is_live = strcmp(kind, "exercise") == 0 || strcmp(kind, "staging") == 0;
+    *ret = kind;
+    if (!is_live && strcmp(kind, "virtual") != 0)
+        return stanch_err_set(err, STANCH_E_INVALID,
+                              "kind: \"%.40s\" is none; there are \"virtual\", \"exercise\" and \"staging\"", kind);
+    if (is_live && !options->live)
+        return stanch_err_set(
+            err, STANCH_E_INVALID,
+            "%s:%lld: a drill of kind \"%s\" is for people: a daemon begins it (`stanch drill begin`); "
+            "`--kind virtual` plays it here, with the people of its scenario",
+            stanch_json_str(scenario, "file", ""), (long long)stanch_json_int(scenario, "line", 0), kind);
+    return 0;
 }
 
 /* ---- the report ---- */
@@ -148,14 +156,20 @@ static void take_words(json_t *report, const json_t *scenario)
     }
 }
 
-static json_t *report_of(const json_t *scenario, const json_t *result)
+static json_t *report_of(const json_t *scenario, const char *kind, const struct stanch_rehearsal_live *live,
+                         const json_t *result)
 {
-    json_t *report = json_pack("{s:s, s:s, s:s}", "drill", stanch_json_str(scenario, "name", ""), "kind",
-                               kind_of(scenario), "file", stanch_json_str(scenario, "file", ""));
+    json_t *report = json_pack("{s:s, s:s, s:s}", "drill", stanch_json_str(scenario, "name", ""), "kind", kind, "file",
+                               stanch_json_str(scenario, "file", ""));
     json_t *score = json_object_get(result, "told"), *seen = json_object_get(result, "seen");
     json_t *promises = stanch_drill_promises(scenario, score, seen, json_object_get(result, "failures"));
     int met = 0;
     take_words(report, scenario);
+    if (live) { /* the scenario's is for its virtual clock */
+        json_object_set(report, "begins", json_object_get(result, "begins"));
+        json_object_set_new(report, "speed", json_integer(live->speed));
+    }
+    stanch_json_set_str(report, "ended", stanch_json_str(result, "ended", NULL));
     json_object_set(report, "lasted_ms", json_object_get(result, "took_ms"));
     for (size_t i = 0; i < json_array_size(promises); i++)
         met += stanch_json_bool(json_array_get(promises, i), "met", false);
@@ -211,21 +225,24 @@ static int keep_it(const struct stanch_stage *stage, const char *keep, json_t *r
     return rc;
 }
 
-int stanch_drill_run(struct stanch_stage *stage, const char *which, const char *keep, json_t **ret,
+int stanch_drill_run(struct stanch_stage *stage, const struct stanch_drill_options *options, json_t **ret,
                      struct stanch_err *err)
 {
+    const struct stanch_rehearsal_live *live = NULL;
+    const char *kind = NULL;
     struct choice choice = {.names = json_array()};
     STANCH_AUTO_JSON json_t *result = NULL;
-    int rc = choose(stage, which, &choice, err);
-    rc = rc ? rc : check_kind(choice.scenario, err);
+    int rc = choose(stage, options->which, &choice, err);
+    rc = rc ? rc : choose_kind(choice.scenario, options, &kind, err);
     if (rc == 0) {
+        live = strcmp(kind, "virtual") != 0 ? options->live : NULL;
         const struct stanch_rehearsal_spec spec = {
-            .scenario = choice.scenario, .index = choice.index, .tell = stanch_drill_score};
+            .scenario = choice.scenario, .index = choice.index, .live = live, .tell = stanch_drill_score};
         rc = stanch_rehearse(stage, &spec, &result, err);
     }
-    json_t *report = rc == 0 ? report_of(choice.scenario, result) : NULL;
-    if (report && keep)
-        rc = keep_it(stage, keep, report, err);
+    json_t *report = rc == 0 ? report_of(choice.scenario, kind, live, result) : NULL;
+    if (report && options->keep)
+        rc = keep_it(stage, options->keep, report, err);
     json_decref(choice.scenario);
     json_decref(choice.names);
     if (rc < 0) {

@@ -21,11 +21,16 @@
  *  returns 0 | what reading the file says */
 int stanch_drill_list(struct stanch_stage *stage, json_t **ret, struct stanch_err *err);
 
-/** Play one and report. which: its name, or a path that ends in ".lua" of a file that holds one. keep: the folder of kept results,
- *  where this one is put too; NULL: it is not kept. ret: new: the report (DRILLS.md)
- *  returns 0 | STANCH_E_NOT_FOUND there is no such drill | STANCH_E_INVALID of a kind that is not there; the runbooks would be refused
- *  | STANCH_E_SCRIPT the scenario is wrong | STANCH_E_SYSTEM it could not be kept */
-int stanch_drill_run(struct stanch_stage *stage, const char *which, const char *keep, json_t **ret,
+struct stanch_drill_options {
+    const char *which; /* its name, or a path that ends in ".lua" of a file that holds one */
+    const char *keep;  /* the folder of kept results, where this one is put too; NULL: it is not kept */
+    const char *kind;  /* how it is played, whatever its scenario says; NULL: as that says */
+    const struct stanch_rehearsal_live *live; /* an exercise needs it, and what is virtual does not take it */
+};
+/** Play one and report. ret: new: the report (DRILLS.md)
+ *  returns 0 | STANCH_E_NOT_FOUND there is no such drill | STANCH_E_INVALID of a kind that is not there, or not there without a daemon; the
+ *  runbooks would be refused | STANCH_E_SCRIPT the scenario is wrong | STANCH_E_SYSTEM it could not be kept | what on_up says */
+int stanch_drill_run(struct stanch_stage *stage, const struct stanch_drill_options *options, json_t **ret,
                      struct stanch_err *err);
 /** Have all promises been met, and was nothing broken? */
 bool stanch_drill_is_good(const json_t *report);

@@ -1,5 +1,6 @@
 /* drill_keep.c: kept results: a folder of files NAME-NUMBER.json, and what people found in them. A file is written whole under
  * another name first, so that nobody reads half of one. */
+#include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/times.h"
@@ -48,27 +49,10 @@ static char *path_of(const char *folder, const char *result)
 
 /* ---- reading ---- */
 
-static int read_bytes(const char *path, struct stanch_buf *ret, struct stanch_err *err)
-{
-    char some[16384];
-    size_t got;
-    FILE *in = fopen(path, "rbe");
-    if (!in)
-        return stanch_err_errno(err, errno == ENOENT ? STANCH_E_NOT_FOUND : STANCH_E_SYSTEM, errno,
-                                "%s could not be read", path);
-    while ((got = fread(some, 1, sizeof some, in)) > 0 && ret->len <= MAX_BYTES)
-        stanch_buf_add(ret, some, got);
-    int failed = ferror(in);
-    (void)fclose(in);
-    if (failed)
-        return stanch_err_set(err, STANCH_E_SYSTEM, "%s could not be read", path);
-    return ret->len <= MAX_BYTES ? 0 : stanch_err_set(err, STANCH_E_TOO_LARGE, "%s is too large for a result", path);
-}
-
 static int read_result(const char *path, json_t **ret, struct stanch_err *err)
 {
     STANCH_AUTO_BUF struct stanch_buf text = {0};
-    int rc = read_bytes(path, &text, err);
+    int rc = stanch_file_read(path, MAX_BYTES, &text, err);
     rc = rc ? rc : stanch_json_parse(stanch_buf_str(&text), text.len, &stanch_json_own_limits, ret, err);
     if (rc < 0)
         return stanch_err_wrap(err, "%s", path);

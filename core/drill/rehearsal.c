@@ -61,14 +61,20 @@ static void close_nothing(struct stanch_store *disk)
     (void)disk;
 }
 
-static void open_disk(struct stanch_rehearsal *r)
+static int open_disk(struct stanch_rehearsal *r, struct stanch_err *err)
 {
-    r->disk = stanch_store_memory_new();
+    int rc = r->spec->live ? stanch_store_sqlite_open(r->spec->live->dir, 1, 0, &r->disk, err) : 0;
+    if (rc < 0)
+        return rc;
+    if (!r->spec->live)
+        r->disk = stanch_store_memory_new();
     r->memory_ops = r->disk->ops;
     r->disk_ops = *r->disk->ops;
     r->disk_ops.commit = commit;
     r->disk_ops.close = close_nothing;
+    r->disk_ops.commits_inline = true; /* the virtual loop takes no posts of a thread */
     r->disk->ops = &r->disk_ops;
+    return 0;
 }
 
 /* ---- life ---- */
@@ -76,17 +82,21 @@ static void open_disk(struct stanch_rehearsal *r)
 static int start_engine(struct stanch_rehearsal *r, struct stanch_err *err)
 {
     const json_t *config = r->stage->config, *limits = json_object_get(config, "limits");
+    const struct stanch_rehearsal_live *live = r->spec->live;
+    const struct stanch_people *people = live ? live->people : NULL;
+    char *dir = live ? (char *)(uintptr_t)live->dir : r->stage->dir;
     struct stanch_engine_config engine = {
-        .state_dir = r->stage->dir,
+        .state_dir = dir,
         .fresh_for_ms = stanch_json_int(config, "fresh_for_ms", 300000),
         .approval_expires_ms = stanch_json_int(json_object_get(config, "approvals"), "expires_ms", 900000),
         .max_steps = stanch_json_int(limits, "max_steps", 1000),
         .worker_idle_ms = 2000,
-        .epoch = r->life,
+        .epoch = stanch_store_epoch(r->disk),
+        .people = people,
         .pages = true,
     };
     struct stanch_flow_config flow = {
-        .config = config, .exe = "", .state_dir = r->stage->dir, .policy = r->policy, .people = NULL};
+        .config = config, .exe = "", .state_dir = dir, .policy = r->policy, .people = people};
     r->engine = stanch_engine_new(r->journal, &r->world, r->policy, &engine);
     int rc = stanch_flow_new(r->loop, r->journal, NULL, &r->world, r->engine, &flow, &r->flow, err);
     rc = rc ? rc : stanch_engine_recover(r->engine, err);
@@ -97,7 +107,8 @@ static int start(struct stanch_rehearsal *r, struct stanch_err *err)
 {
     r->life++;
     r->dead = false;
-    r->disk->epoch = r->life;
+    if (!r->spec->live)
+        r->disk->epoch = r->life;
     int rc = stanch_journal_open(r->loop, r->disk, &r->journal, err);
     rc = rc ? rc : stanch_policy_new(r->stage->policy, &r->policy, err);
     if (rc < 0)
@@ -115,6 +126,9 @@ static void stop(struct stanch_rehearsal *r)
         stanch_flow_halt(r->flow);
     stanch_actor__kill_all(r);
     stanch_loop_sim_settle(r->loop);
+    if (r->is_up)
+        r->spec->live->on_down(r->spec->live->ctx);
+    r->is_up = false;
     if (r->journal && r->follower)
         stanch_journal_unfollow(r->journal, r->follower);
     stanch_journal_close(r->journal); /* barriers come back to nobody */
@@ -132,8 +146,7 @@ static void stop(struct stanch_rehearsal *r)
 
 /* ---- time ---- */
 
-/* One thing happens. returns false when nothing ever will again. */
-static bool step(struct stanch_rehearsal *r)
+bool stanch_rehearsal__step(struct stanch_rehearsal *r)
 {
     stanch_loop_sim_settle(r->loop);
     if (r->dead)
@@ -172,7 +185,7 @@ static int offer(struct stanch_rehearsal *r, struct stanch_err *err)
     struct stanch_revision revision = {
         .commit = r->stage->commit, .summary = "the folder", .author = "", .files = files, .file_count = count};
     stanch_flow_offer(r->flow, &revision);
-    while (!r->flow->catalogue && strcmp(r->flow->book_state, "refused") != 0 && step(r))
+    while (!r->flow->catalogue && strcmp(r->flow->book_state, "refused") != 0 && stanch_rehearsal__step(r))
         ;
     stanch_loop_sim_settle(r->loop);
     return r->flow->catalogue
@@ -184,7 +197,7 @@ static int play(struct stanch_rehearsal *r, struct stanch_err *err)
 {
     int64_t within_ms = stanch_json_int(r->spec->scenario, "within_ms", 0), quiet_since_ms = -1;
     while (stanch_rehearsal__elapsed_ms(r) < within_ms) {
-        if (!step(r))
+        if (!stanch_rehearsal__step(r))
             break;
         int rc = r->dead ? restart(r, err) : 0;
         if (rc < 0)
@@ -207,19 +220,31 @@ static void judge(struct stanch_rehearsal *r, json_t *seen)
         stanch_loop_run_next(r->stage->loop);
 }
 
+/* Whoever lets people in does so last: until then there is nothing to see. */
+static int let_people_in(struct stanch_rehearsal *r, struct stanch_err *err)
+{
+    const struct stanch_rehearsal_live *live = r->spec->live;
+    int rc = live ? live->on_up(live->ctx, r->spec->scenario, r->loop, r->flow, r->journal, err) : 0;
+    r->is_up = live && rc == 0;
+    return rc;
+}
+
 static int begin(struct stanch_rehearsal *r, struct stanch_err *err)
 {
-    int64_t wall_ms = BEGINS_MS;
+    int64_t wall_ms = r->spec->live ? stanch_wall_now_ms() : BEGINS_MS;
     const char *begins = stanch_json_str(r->spec->scenario, "begins", NULL);
-    if (begins && stanch_time_parse(begins, &wall_ms, err) < 0)
+    if (begins && !r->spec->live && stanch_time_parse(begins, &wall_ms, err) < 0)
         return stanch_err_wrap(err, "begins");
     r->loop = stanch_loop_sim_new(wall_ms, 1000000);
     r->began_ms = wall_ms;
-    open_disk(r);
+    int rc = open_disk(r, err);
+    if (rc < 0)
+        return rc;
     stanch_scene__fill_world(r);
-    int rc = start(r, err);
+    rc = start(r, err);
     rc = rc ? rc : offer(r, err);
     rc = rc ? rc : stanch_scene__start(r, err);
+    rc = rc ? rc : let_people_in(r, err);
     r->began_ms = stanch_loop_wall_ms(r->loop);
     r->counts = true;
     return rc;
@@ -234,6 +259,12 @@ static json_t *result_of(struct stanch_rehearsal *r, json_t *seen)
                   r->calls, "effects", r->effects, "took_ms", (json_int_t)stanch_rehearsal__elapsed_ms(r));
     json_object_set(result, "covered", r->covered);
     stanch_json_set_str(result, "broken", r->broken[0] ? r->broken : NULL);
+    stanch_json_set_str(result, "ended", r->ended[0] ? r->ended : NULL);
+    if (r->spec->live) {
+        char begins[32];
+        stanch_time_text(r->began_ms, begins);
+        stanch_json_set_str(result, "begins", begins);
+    }
     if (r->spec->tell && r->journal)
         json_object_set_new(result, "told",
                             r->spec->tell(r->spec->scenario, r->journal, r->began_ms, stanch_loop_wall_ms(r->loop)));
@@ -270,7 +301,10 @@ int stanch_rehearse(struct stanch_stage *stage, const struct stanch_rehearsal_sp
     int rc = begin(&r, err);
     if (rc == 0) {
         stanch_cast__begin(&r);
-        rc = play(&r, err);
+        if (spec->live)
+            stanch_rehearsal__play_live(&r);
+        else
+            rc = play(&r, err);
     }
     if (rc == 0) {
         stanch_loop_sim_settle(r.loop);

@@ -1,4 +1,4 @@
-/* rehearsal.h: one scenario, played by the engine that acts in production, in virtual time.
+/* rehearsal.h: one scenario, played by the engine that acts in production, in virtual time or, live, with people and a clock.
  *
  *   alerts, changes, people --> flow --> engine --> [scene: the scenario's own world answers for every plugin]
  *         ^                                                     |
@@ -6,7 +6,9 @@
  *
  * The journal, the policy, the gate, approvals, leases, replay: all of it is the real code on a store in memory. What is not
  * there: plugin hosts, sockets, the repository, the people file. Runs' workers and the scenario's are real processes.
- * Files    rehearsal.c (life, time, death), scene.c (the world), actor.c (its workers), cast.c (the people), seen.c (what happened, for the verdict).
+ * Live (struct stanch_rehearsal_live): the clock is a clock's, up to sixty times as fast; nobody of the scenario's people is played: who opens the
+ * doors in on_up lets real ones in.
+ * Files    rehearsal.c (life, time, death), rehearsal_live.c (a clock's time, and when it is over), scene.c (the world), actor.c (its workers), cast.c (the people), seen.c (what happened, for the verdict).
  * Thread   loop thread; synchronous.
  */
 #ifndef STANCH_DRILL_REHEARSAL_H
@@ -25,6 +27,24 @@ enum stanch_upset {
 };
 #define STANCH_UPSET_COUNT 5
 
+struct stanch_people;
+struct stanch_flow;
+
+/* Played with real people. */
+struct stanch_rehearsal_live {
+    int speed;                          /* how many times as fast as a clock: 1 to 60 */
+    const struct stanch_people *people; /* who there is; NULL: whoever can reach it; borrowed */
+    const char *dir;                    /* where it is recorded, and where its stop switch could be; borrowed */
+    const char *mark;                   /* what the titles of its incidents begin with */
+    /** It lives: these are there until on_down. loop: the virtual one. returns 0 | it is not played */
+    int (*on_up)(void *ctx, const json_t *scenario, struct stanch_loop *loop, struct stanch_flow *flow,
+                 struct stanch_journal *journal, struct stanch_err *err);
+    void (*on_down)(void *ctx);
+    /** Asked between all that happens: why is it over now? NULL: it goes on. borrowed */
+    const char *(*over)(void *ctx);
+    void *ctx;
+};
+
 struct stanch_rehearsal_spec {
     const json_t *scenario;              /* one of stanch_stage_list; borrowed */
     int index;                           /* its number in its file, from 1 */
@@ -33,6 +53,8 @@ struct stanch_rehearsal_spec {
     int upset_call;
     int crash_at; /* the process dies right after this commit (from 1), and is started again; 0: it does not */
     bool cover;   /* tell which lines ran */
+    const struct stanch_rehearsal_live
+        *live; /* NULL: in virtual time, with the scenario's people; else none of the upsets above */
     /* At the end, with the journal still there: what of it is wanted, as "told" of the result (new); NULL: nothing. */
     json_t *(*tell)(const json_t *scenario, struct stanch_journal *journal, int64_t began_ms, int64_t now_ms);
 };
@@ -40,7 +62,8 @@ struct stanch_rehearsal_spec {
 /** Play it. ret: new:
  *  {"failures":[text], "outcome", "seen":{...as expectations see it (README.md)}, "commits":n, "calls":[{"instance","action","op"}],
  *   "effects":[{"instance","action","op","args","key","at_ms"}], "took_ms":virtual, "covered":{path:{line:true}},
- *   "broken"?:text of what is wrong with the scenario itself, "hung"?:true, "told"?:what `tell` told}
+ *   "broken"?:text of what is wrong with the scenario itself, "hung"?:true, "told"?:what `tell` told, "ended"?:why it was
+ *   over before its time, "begins"?:text of the wall clock, live}
  *  returns 0 (also when it failed) | STANCH_E_SCRIPT the scenario could not be played | STANCH_E_INVALID the runbooks would be
  *  refused | what the runner says */
 int stanch_rehearse(struct stanch_stage *stage, const struct stanch_rehearsal_spec *spec, json_t **ret,

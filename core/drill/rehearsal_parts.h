@@ -42,7 +42,9 @@ struct stanch_rehearsal {
     int64_t no_host_until_ms;
     json_t *verdict;
     char broken[600];
-    int out; /* calls and answers of people that have not come back */
+    char ended[300]; /* why it was over before its time; "": it was not */
+    bool is_up;      /* who lets people in knows of it */
+    int out;         /* calls and answers of people that have not come back */
     /* cast.c */
     struct stanch_cue *cues;
     int cues_left; /* not given yet */
@@ -57,6 +59,13 @@ bool stanch_rehearsal__computes(const struct stanch_rehearsal *r);
 int64_t stanch_rehearsal__elapsed_ms(const struct stanch_rehearsal *r);
 /** Something is wrong with the scenario itself; the first word stays. */
 void stanch_rehearsal__break(struct stanch_rehearsal *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/** One thing happens. returns false when nothing ever will again. */
+bool stanch_rehearsal__step(struct stanch_rehearsal *r);
+
+/* rehearsal_live.c */
+/** Play until it is over: everything has come and is settled, its time is up, or somebody ended it. */
+void stanch_rehearsal__play_live(struct stanch_rehearsal *r);
 
 /* actor.c */
 /** stanch_world.worker_start, _answer, _kill; ctx: the rehearsal */
@@ -95,5 +104,7 @@ void stanch_cast__free(struct stanch_rehearsal *r);
 json_t *stanch_seen(struct stanch_rehearsal *r);
 /** Is there nothing left that could happen without somebody who is not coming? */
 bool stanch_seen_is_quiet(struct stanch_rehearsal *r);
+/** Has all come that comes by itself, and is nothing left for real people to do: no run, no question and no incident is open? */
+bool stanch_seen_is_settled(struct stanch_rehearsal *r);
 
 #endif

@@ -96,6 +96,12 @@ static void read_said(struct stanch_rehearsal *r, struct said *said)
             return;
 }
 
+bool stanch_seen_is_settled(struct stanch_rehearsal *r)
+{
+    return r->cues_left == 0 && r->out == 0 && r->journal && stanch_journal_count(r->journal, "run") == 0 &&
+           stanch_journal_count(r->journal, "approval") == 0 && stanch_journal_count(r->journal, "incident") == 0;
+}
+
 /* ---- all of it ---- */
 
 static const char *outcome_of(const json_t *runs)

@@ -21,11 +21,12 @@
 
 struct stanch_http {
     struct stanch_loop *loop;
-    struct stanch_http_config config; /* numbers only: the texts are not kept */
+    struct stanch_http_config config; /* numbers and mark_name: the other texts are not kept */
     void (*on_request)(void *ctx, struct stanch_http_request *request);
     void *ctx;
     struct stanch_http__server *tcp, *local;
     char *socket_path;
+    char *mark; /* the value of config.mark_name; NULL: none */
     int port;
     bool draining;
     size_t buffered_bytes; /* bodies being taken in */
@@ -124,6 +125,8 @@ void stanch_http__on_completed(void *ctx, struct MHD_Connection *mhd, void **con
 void stanch_http__request_gone(struct stanch_http_request *request);
 
 /* answer.c */
+/* The header that every answer carries. http: NULL: the client left first, nobody reads it */
+void stanch_http__mark(const struct stanch_http *http, struct MHD_Response *response);
 void stanch_http__answered(struct stanch_http_request *request);
 enum MHD_Result stanch_http__queue(struct stanch_http_request *request);
 enum MHD_Result stanch_http__queue_refusal(struct stanch_http_request *request,

@@ -46,6 +46,7 @@ int stanch_http_start(struct stanch_loop *loop, const struct stanch_http_config 
     http->on_request = on_request;
     http->ctx = ctx;
     set_defaults(&http->config);
+    http->mark = config->mark_name ? stanch_strdup(config->mark) : NULL;
     if (config->socket_path)
         rc = start_local(http, config->socket_path, err);
     if (rc == 0 && config->listen)
@@ -72,6 +73,7 @@ void stanch_http_free(struct stanch_http *http)
     stanch_http__server_stop(http->tcp);
     stanch_http__server_stop(http->local);
     free(http->socket_path);
+    free(http->mark);
     free(http);
 }
 

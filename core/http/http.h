@@ -26,6 +26,8 @@ struct stanch_http_config {
     int64_t header_ms;       /* default 10,000: from the first byte (or the accept) to the end of the headers */
     int64_t body_ms;         /* default 30,000: from the end of the headers to the end of the body */
     int64_t heartbeat_ms;    /* default 15,000: how often a stream and a waiting request are looked at */
+    const char *mark_name;   /* a header that every answer carries, and its value; NULL: none; the name is borrowed */
+    const char *mark;        /* copied */
 };
 
 /** on_request: the whole request is there; answer with exactly one of the stanch_http_* below, now or later (then

@@ -50,6 +50,13 @@ static void look_up(struct stanch_incidents *incidents, const char *correlation,
         learn(incidents, correlation, ret);
 }
 
+/* What all titles begin with: of a drill, that it is one. new */
+static json_t *marked(const struct stanch_incidents *incidents, const char *title)
+{
+    const char *mark = stanch_json_str(incidents->config, "mark", "");
+    return json_sprintf("%s%s", strncmp(title, mark, strlen(mark)) == 0 ? "" : mark, title);
+}
+
 int stanch_incidents_new(struct stanch_journal *journal, const json_t *config, const struct stanch_people *people,
                          const struct stanch_roster *roster, struct stanch_incidents **ret, struct stanch_err *err)
 {
@@ -209,9 +216,9 @@ void stanch_incident_for_event(struct stanch_incidents *incidents, const json_t 
     const char *name = stanch_json_str(event, "name", "alert");
     STANCH_AUTO_FREE char *title = stanch_asprintf("%s%s%.150s", name, *summary ? ": " : "", summary);
     stanch_batch_add(batch, ret, "incident.declared", STANCH_BY_STANCH, NULL,
-                     json_pack("{s:s, s:s, s:s, s:s, s:{}, s:I, s:s}", "incident", ret, "title", title, "severity",
-                               severity, "correlation", correlation, "roles", "last_event_ms", (json_int_t)now_ms,
-                               "event", stanch_json_str(event, "id", "")));
+                     json_pack("{s:s, s:o, s:s, s:s, s:{}, s:I, s:s}", "incident", ret, "title",
+                               marked(incidents, title), "severity", severity, "correlation", correlation, "roles",
+                               "last_event_ms", (json_int_t)now_ms, "event", stanch_json_str(event, "id", "")));
     put_on_call(incidents, ret, STANCH_BY_STANCH, now_ms, batch);
     json_object_set_new(incidents->draft, ret, json_true());
     learn(incidents, correlation, ret);
@@ -238,8 +245,8 @@ int stanch_incident_declare(struct stanch_incidents *incidents, const char *by, 
     if (rc < 0)
         return rc;
     stanch_journal_next_id(incidents->journal, "INC", ret);
-    json_t *data = json_pack("{s:s, s:s, s:s, s:{}, s:I}", "incident", ret, "title", title, "severity", severity,
-                             "roles", "last_event_ms", (json_int_t)now_ms);
+    json_t *data = json_pack("{s:s, s:o, s:s, s:{}, s:I}", "incident", ret, "title", marked(incidents, title),
+                             "severity", severity, "roles", "last_event_ms", (json_int_t)now_ms);
     stanch_json_set_str(data, "note", stanch_json_str(input, "note", NULL));
     stanch_batch_add(batch, ret, "incident.declared", by, NULL, data);
     put_on_call(incidents, ret, by, now_ms, batch);
@@ -280,7 +287,8 @@ int stanch_incident_set(struct stanch_incidents *incidents, const char *by, cons
     if (rc < 0)
         return rc;
     json_t *data = json_pack("{s:s}", "incident", id);
-    stanch_json_set_str(data, "title", stanch_json_str(input, "title", NULL));
+    if (stanch_json_str(input, "title", NULL))
+        json_object_set_new(data, "title", marked(incidents, stanch_json_str(input, "title", "")));
     stanch_json_set_str(data, "severity", severity);
     stanch_json_set_str(data, "state", state);
     const json_t *roles = json_object_get(input, "roles");

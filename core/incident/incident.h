@@ -18,7 +18,8 @@ struct stanch_roster;
 
 /** config:
  * {"correlate":[label],"join_within_ms":n,"reopen_within_ms":n,"soak_for_ms":n,"declare_from":"sev3",
- *  "severity":{"label","map":{},"otherwise","sources":{}}}; copied. people: borrowed, must outlive it; NULL: no people file, so
+ *  "severity":{"label","map":{},"otherwise","sources":{}},
+ *  "mark"?:what all titles begin with}; copied. people: borrowed, must outlive it; NULL: no people file, so
  *  nobody is given a role (roles.h). roster: copied; NULL: the people file alone says who is on call. ret: new. */
 int stanch_incidents_new(struct stanch_journal *journal, const json_t *config, const struct stanch_people *people,
                          const struct stanch_roster *roster, struct stanch_incidents **ret, struct stanch_err *err);

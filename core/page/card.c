@@ -76,12 +76,12 @@ static bool has_choice(const json_t *question, const char *choice)
     return false;
 }
 
-static json_t *how_to_answer(const json_t *question)
+static json_t *how_to_answer(const json_t *question, const char *drill)
 {
-    const char *id = stanch_json_str(question, "id", "");
+    const char *id = stanch_json_str(question, "id", ""), *with = drill ? " --drill" : "";
     if (has_choice(question, "approve"))
-        return json_sprintf("stanch approve %s, or stanch deny %s", id, id);
-    return json_sprintf("stanch answer %s CHOICE", id);
+        return json_sprintf("stanch%s approve %s, or stanch%s deny %s", with, id, with, id);
+    return json_sprintf("stanch%s answer %s CHOICE", with, id);
 }
 
 static void set_expiry(json_t *details, const json_t *question)
@@ -110,11 +110,11 @@ static json_t *details_of(const struct stanch_page__card *card)
     if (card->is_page)
         return details;
     set_expiry(details, card->subject);
-    json_object_set_new(details, "answer", how_to_answer(card->subject));
+    json_object_set_new(details, "answer", how_to_answer(card->subject, card->drill));
     return details;
 }
 
-static json_t *details_of_many(const json_t *subjects)
+static json_t *details_of_many(const json_t *subjects, const char *drill)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < json_array_size(subjects) && i < MAX_LISTED; i++) {
@@ -126,10 +126,10 @@ static json_t *details_of_many(const json_t *subjects)
         json_array_append_new(list, row);
     }
     return json_pack("{s:o, s:i, s:s}", "first", list, "count", (int)json_array_size(subjects), "answer",
-                     "stanch approvals");
+                     drill ? "stanch --drill approvals" : "stanch approvals");
 }
 
-static json_t *summary_of(const struct stanch_page__card *card)
+static json_t *plain_summary_of(const struct stanch_page__card *card)
 {
     const json_t *subject = card->subject;
     if (card->step == STANCH_PAGE__OVER)
@@ -155,6 +155,13 @@ static json_t *summary_of(const struct stanch_page__card *card)
     for (char *c = text; *c; c++) /* one line */
         *c = (unsigned char)*c < 0x20 ? ' ' : *c;
     return text_of(text, MAX_SUMMARY_BYTES);
+}
+
+/* What is of a drill says so first. */
+static json_t *summary_of(const struct stanch_page__card *card)
+{
+    STANCH_AUTO_JSON json_t *plain = plain_summary_of(card);
+    return card->drill ? json_sprintf("DRILL %s: %s", card->drill, json_string_value(plain)) : json_incref(plain);
 }
 
 static json_t *link_of(const struct stanch_page__card *card)
@@ -184,9 +191,15 @@ static const char *event_of(const struct stanch_page__card *card)
     }
 }
 
+/* A drill's questions have ids of their own, which real ones have too. */
+static json_t *key_of(const struct stanch_page__card *card)
+{
+    return card->drill ? json_sprintf("%s/%s", card->drill, card->key) : json_string(card->key);
+}
+
 json_t *stanch_page__args(const struct stanch_page__card *card, bool is_send)
 {
-    json_t *args = json_pack("{s:s}", "key", card->key), *link = link_of(card);
+    json_t *args = json_pack("{s:o}", "key", key_of(card)), *link = link_of(card);
     if (is_send)
         json_object_set_new(args, "event", json_string(event_of(card)));
     else if (card->step != STANCH_PAGE__ASKED && card->step != STANCH_PAGE__REMINDED) {
@@ -195,7 +208,7 @@ json_t *stanch_page__args(const struct stanch_page__card *card, bool is_send)
     }
     json_object_set_new(args, "summary", summary_of(card));
     json_object_set_new(args, "details",
-                        json_is_array(card->subject) ? details_of_many(card->subject) : details_of(card));
+                        json_is_array(card->subject) ? details_of_many(card->subject, card->drill) : details_of(card));
     const char *severity = stanch_json_str(card->incident, "severity", NULL);
     if (severity)
         json_object_set_new(args, "severity", json_string(severity));

@@ -28,7 +28,7 @@ struct stanch_pager_port {
 /** Can the instances of the section `paging` page? One that is not up is not looked at. paging: NULL or null: there is
  *  nothing to check.  returns 0 | STANCH_E_INVALID (text names the instance and what it lacks) */
 int stanch_pager_check(const json_t *paging, const struct stanch_pager_port *port, struct stanch_err *err);
-/** paging: the section of the configuration, or null: then nobody is told, and what was begun before is closed; borrowed,
+/** paging: the section of the configuration ("drill": of a drill, its id, and all that is told says so), or null: then nobody is told, and what was begun before is closed; borrowed,
  *  must outlive it, as must journal. port: copied. Looks at all that is open, then follows. ret: new. returns 0 | STANCH_E_STORE | STANCH_E_CORRUPT */
 int stanch_pager_start(struct stanch_loop *loop, struct stanch_journal *journal, const json_t *paging,
                        const struct stanch_pager_port *port, struct stanch_pager **ret, struct stanch_err *err);

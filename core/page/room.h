@@ -25,6 +25,7 @@ struct stanch_page__card {
     const json_t *subject;  /* the document of the question or page; of a group: an array of such */
     const json_t *incident; /* its incident's; NULL: it has none */
     const char *url;        /* where people find stanch; NULL: no link */
+    const char *drill;      /* the id of the drill that it is of, so that it says so; NULL: it is real */
     bool is_page;           /* a runbook's page, not a question */
 };
 

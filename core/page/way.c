@@ -164,7 +164,8 @@ static void tell(struct stanch_way *way, const struct stanch_page__card *card)
         json_t *args = stanch_page__args(card, is_send);
         /* the same for each try of this step, in every life of the daemon */
         STANCH_AUTO_FREE char *once =
-            stanch_asprintf("%s/%d/%s", way->key, (int)way->step, json_string_value(json_array_get(way->subjects, 0)));
+            stanch_asprintf("%s%s%s/%d/%s", card->drill ? card->drill : "", card->drill ? "/" : "", way->key,
+                            (int)way->step, json_string_value(json_array_get(way->subjects, 0)));
         STANCH_AUTO_JSON json_t *input = json_pack("{s:o, s:s}", "args", args, "key", once);
         const struct stanch_plugin_request request = {
             .instance = way->name, .op = "read", .action = action, .input = input, .deadline_ms = DEADLINE_MS};
@@ -183,6 +184,12 @@ static json_t *incident_of(const struct stanch_way *way, const json_t *doc)
 {
     const char *incident = stanch_json_str(doc, "incident", NULL);
     return incident ? stanch_journal_get(way->pager->journal, STANCH_VIEW_COMMITTED, "incident", incident) : NULL;
+}
+
+/* The drill that all of this is of; NULL: it is real. */
+static const char *drill_of(const struct stanch_way *way)
+{
+    return stanch_json_str(way->pager->paging, "drill", NULL);
 }
 
 static const char *url_of(const struct stanch_way *way)
@@ -204,6 +211,7 @@ static void tell_one(struct stanch_way *way, const char *subject, const json_t *
                                            .subject = many ? all : doc,
                                            .incident = incident,
                                            .url = url_of(way),
+                                           .drill = drill_of(way),
                                            .is_page = !many && stanch_page__is_page(subject)};
     tell(way, &card);
 }
@@ -270,8 +278,12 @@ static void tell_together(struct stanch_way *way)
     else
         (void)snprintf(way->key, sizeof way->key, "many-%s", json_string_value(json_array_get(subjects, 0)));
     STANCH_AUTO_JSON json_t *incident = worst_incident(way, docs);
-    const struct stanch_page__card card = {
-        .step = way->step, .key = way->key, .subject = docs, .incident = incident, .url = url_of(way)};
+    const struct stanch_page__card card = {.step = way->step,
+                                           .key = way->key,
+                                           .subject = docs,
+                                           .incident = incident,
+                                           .url = url_of(way),
+                                           .drill = drill_of(way)};
     tell(way, &card);
 }
 
@@ -309,8 +321,12 @@ static void remind_together(struct stanch_way *way, const char *subject, const j
     way->subjects = json_pack("[s]", subject);
     way->step = STANCH_PAGE__REMINDED;
     (void)snprintf(way->key, sizeof way->key, "%s", key);
-    const struct stanch_page__card card = {
-        .step = way->step, .key = way->key, .subject = questions, .incident = incident, .url = url_of(way)};
+    const struct stanch_page__card card = {.step = way->step,
+                                           .key = way->key,
+                                           .subject = questions,
+                                           .incident = incident,
+                                           .url = url_of(way),
+                                           .drill = drill_of(way)};
     tell(way, &card);
 }
 

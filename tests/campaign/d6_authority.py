@@ -29,11 +29,13 @@ NEEDS = {
     "read": """GET /v1/events  GET /v1/events/{id}  GET /v1/events/{id}/why  GET /v1/changes  GET /v1/changes/{id}  GET /v1/incidents
         GET /v1/incidents/{id}  GET /v1/incidents/{id}/timeline  GET /v1/incidents/{id}/report  GET /v1/incidents/{id}/runs  GET /v1/runs  GET /v1/runs/{id}
         GET /v1/approvals  GET /v1/approvals/{id}  GET /v1/mitigations  GET /v1/mitigations/{id}  GET /v1/runbooks  GET /v1/holds  GET /v1/holds/{id}  GET /v1/breakers
+        GET /v1/drills  GET /v1/drills/coming  GET /v1/drills/calendar  GET /v1/drills/{id}  GET /v1/drills/{id}/report
         GET /v1/runbooks/{name}  GET /v1/plugins  GET /v1/plugins/{name}  GET /v1/people  GET /v1/whoami  GET /v1/stream
         GET /v1/status  POST /v1/runbooks/lint  POST /v1/policy/explain""",
     "respond": """POST /v1/sources/{name}/test  POST /v1/incidents  PATCH /v1/incidents/{id}  POST /v1/incidents/{id}/timeline
         POST /v1/incidents/{id}/merge  POST /v1/incidents/{id}/runs  POST /v1/runs  POST /v1/runs/{id}/cancel
-        POST /v1/incidents/{id}/roles  POST /v1/plugins/{name}/check  POST /v1/stop  POST /v1/holds  POST /v1/holds/release""",
+        POST /v1/incidents/{id}/roles  POST /v1/plugins/{name}/check  POST /v1/stop  POST /v1/holds  POST /v1/holds/release
+        POST /v1/drills  POST /v1/drills/{id}/end""",
     "approve": """POST /v1/steps/{run}/{n}/resolve  POST /v1/approvals/{id}  POST /v1/mitigations/{id}/undo
         POST /v1/mitigations/{id}/extend  POST /v1/mitigations/{id}/keep
         POST /v1/resume  POST /v1/breakers/close  POST /v1/runbooks/{name}/accept""",

@@ -202,10 +202,10 @@ SMALL = '''drill "%s" {
 
 
 @pytest.mark.parametrize("kind", ["exercise", "staging"])
-def test_kinds_that_are_not_there_are_refused(folder, kind):
+def test_a_drill_for_people_is_not_played_without_a_daemon(folder, kind):
     folder.write(SMALL % ("real", f'kind = "{kind}",'))
     refused = folder.run("real", expect=2).stderr
-    assert f'drills/day.lua:1: kind = "{kind}": drills of this kind are not there yet; "virtual" is there' in refused
+    assert f'drills/day.lua:1: a drill of kind "{kind}" is for people: a daemon begins it' in refused
 
 
 @pytest.mark.parametrize("more, said", [

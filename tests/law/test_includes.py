@@ -25,9 +25,10 @@ MAY = {
     "run": "base model timeline rule people script plugin incident",
     "flow": "base model timeline book rule people script plugin incident run",
     "drill": "base model timeline book rule people script plugin incident run flow report",
+    "gameday": "base model wire timeline plugin page",
     "api": "base model http people timeline flow report",
     "cli": "base",
-    "serve": "base model wire timeline book rule people script plugin http incident page run flow drill api",
+    "serve": "base model wire timeline book rule people script plugin http incident page run flow drill gameday api",
     "main": "base serve api cli drill book script plugin",
 }
 # Foreign header (a prefix) -> where in core/ it may be included. jansson is core's value type: everywhere.

@@ -1,0 +1,84 @@
+/* rehearsal_live.c: a rehearsal with real people: time is a clock's.
+ *
+ *   nothing to do now? the virtual clock goes to the earliest timer, but not past the clock (times its speed); until then the real loop
+ *   runs, where people come in. So what they do happens at the virtual time that their clock shows.
+ */
+#include "base/json.h"
+#include "base/mem.h"
+#include "drill/rehearsal_parts.h"
+#include <stdio.h>
+#include <string.h>
+
+#define TICK_MS 20   /* of the clock: how far the virtual one may be behind when somebody comes in */
+#define CALM_MS 3000 /* of virtual time, after the last thing that happened */
+
+struct pace {
+    struct stanch_rehearsal *r;
+    int64_t began_mono_ms; /* of the clock */
+    int64_t sim_began_ms;  /* of the virtual one */
+    struct stanch_timer *tick;
+};
+
+static void on_tick(void *ctx)
+{
+    ((struct pace *)ctx)->tick = NULL;
+}
+
+/* How far the virtual clock may go now. */
+static int64_t allowed_ms(const struct pace *pace)
+{
+    struct stanch_rehearsal *r = pace->r;
+    int64_t passed = (stanch_loop_mono_ms(r->stage->loop) - pace->began_mono_ms) * r->spec->live->speed;
+    int64_t left = passed - (stanch_loop_mono_ms(r->loop) - pace->sim_began_ms);
+    return left > 0 ? left : 0;
+}
+
+/* Let the real loop run: until somebody comes in, but not past what is due next. */
+static void wait_for_clock(struct pace *pace, int64_t next_ms)
+{
+    struct stanch_rehearsal *r = pace->r;
+    int64_t real_ms = next_ms < 0 ? TICK_MS : next_ms / r->spec->live->speed + 1;
+    pace->tick = stanch_timer_start(r->stage->loop, real_ms < TICK_MS ? real_ms : TICK_MS, on_tick, pace);
+    stanch_loop_run_next(r->stage->loop);
+    stanch_timer_stop(r->stage->loop, &pace->tick);
+}
+
+static void step(struct pace *pace)
+{
+    struct stanch_rehearsal *r = pace->r;
+    int64_t next_ms = stanch_loop_sim_next_ms(r->loop), may_ms = allowed_ms(pace);
+    bool must_wait = next_ms != 0 && !stanch_rehearsal__computes(r) && (next_ms < 0 || next_ms > may_ms);
+    if (must_wait && !stanch_actor__hand_over(r)) {
+        stanch_loop_sim_advance(r->loop, may_ms);
+        wait_for_clock(pace, next_ms - may_ms);
+    } else if (!must_wait) {
+        (void)stanch_rehearsal__step(r);
+    }
+}
+
+/* Why it is over before its time. */
+static bool is_cut_short(struct stanch_rehearsal *r)
+{
+    const struct stanch_rehearsal_live *live = r->spec->live;
+    const char *why = live->over(live->ctx);
+    if (why)
+        (void)snprintf(r->ended, sizeof r->ended, "%s", why);
+    else if (stanch_rehearsal__elapsed_ms(r) >= stanch_json_int(r->spec->scenario, "within_ms", 0))
+        (void)snprintf(r->ended, sizeof r->ended, "its time was up");
+    return r->ended[0] || r->broken[0];
+}
+
+void stanch_rehearsal__play_live(struct stanch_rehearsal *r)
+{
+    struct pace pace = {
+        .r = r, .began_mono_ms = stanch_loop_mono_ms(r->stage->loop), .sim_began_ms = stanch_loop_mono_ms(r->loop)};
+    int64_t settled_since_ms = -1;
+    while (!is_cut_short(r)) {
+        step(&pace);
+        int64_t now_ms = stanch_rehearsal__elapsed_ms(r);
+        bool settled = !stanch_rehearsal__computes(r) && stanch_seen_is_settled(r);
+        settled_since_ms = settled ? (settled_since_ms < 0 ? now_ms : settled_since_ms) : -1;
+        if (settled && now_ms - settled_since_ms >= CALM_MS)
+            break;
+    }
+}
