@@ -7,7 +7,7 @@
  *          <-------- {"t":"up","port"}  {"t":"page","n","instance","op","action","input","deadline_ms"}
  *                    {"t":"over","report","result"}  {"t":"refused","code","text"}
  *
- * It has no plugin host, no setting and no secret of one; what it would page goes to the daemon, which tells it through its own
+ * It has no plugin host, no setting and no secret of one, but for what a staging drill may have (serve_staging.c); what it would page goes to the daemon, which tells it through its own
  * instances. People come in by doors of its own, with the people file of the daemon. When the daemon goes, it ends.
  */
 #include "api/api.h"
@@ -20,6 +20,7 @@
 #include "page/pager.h"
 #include "people/people.h"
 #include "serve_rehearse_parts.h"
+#include "serve_staging.h"
 #include "setup.h"
 #include "wire/channel.h"
 #include <stdio.h>
@@ -46,6 +47,7 @@ struct exercise {
     struct stanch_stage *stage;
     struct stanch_channel *channel;
     struct stanch_people *people;
+    struct stanch_plugins *real; /* hosts; NULL: there is none, and only a staging drill has one */
     struct stanch_api *api;
     struct stanch_pager *pager;
     json_t *config, *paging;
@@ -213,12 +215,11 @@ static int open_doors(struct exercise *self, struct stanch_flow *flow, struct st
     return stanch_api_start(self->stage->loop, &http, flow, journal, self->people, &proxy, &self->api, err);
 }
 
-static int on_up(void *ctx, const json_t *scenario, struct stanch_loop *loop, struct stanch_flow *flow,
-                 struct stanch_journal *journal, struct stanch_err *err)
+static int on_up(void *ctx, struct stanch_loop *loop, struct stanch_flow *flow, struct stanch_journal *journal,
+                 struct stanch_err *err)
 {
     struct exercise *self = ctx;
     const struct stanch_pager_port port = {describe, tell, self};
-    (void)scenario;
     int rc = stanch_pager_start(loop, journal, self->paging, &port, &self->pager, err);
     rc = rc ? rc : open_doors(self, flow, journal, err);
     if (rc == 0)
@@ -239,6 +240,22 @@ static const char *is_over(void *ctx)
 {
     const struct exercise *self = ctx;
     return self->why[0] ? self->why : NULL;
+}
+
+/* ---- what is real ---- */
+
+static int open_real(void *ctx, const json_t *scenario, struct stanch_plugins **ret, struct stanch_err *err)
+{
+    struct exercise *self = ctx;
+    const struct stanch_staging staging = {self->stage->loop, self->config, self->plugins, self->dir};
+    int rc = stanch_staging_open(&staging, json_object_get(scenario, "instances"), &self->real, err);
+    *ret = self->real;
+    return rc;
+}
+
+static void close_real(void *ctx)
+{
+    stanch_plugins_free(STANCH_TAKE(((struct exercise *)ctx)->real));
 }
 
 /* ---- the play ---- */
@@ -294,6 +311,8 @@ static int play(struct exercise *self, struct stanch_err *err)
     const struct stanch_rehearsal_live live = {.speed = self->speed ? atoi(self->speed) : 1,
                                                .people = self->people,
                                                .dir = self->dir,
+                                               .open_real = strcmp(self->kind, "staging") == 0 ? open_real : NULL,
+                                               .close_real = close_real,
                                                .on_up = on_up,
                                                .on_down = on_down,
                                                .over = is_over,

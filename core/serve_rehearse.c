@@ -198,7 +198,8 @@ int stanch_rehearse_main(int argc, char **argv)
 {
     struct rehearse self = {0};
     struct stanch_err err = {0};
-    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (argc < 2 || strcmp(argv[1], "live") != 0) /* that one sees it, and takes back first what it did */
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (!getenv("STANCH_LOG"))
         stanch_log_set_level(STANCH_LOG_ERROR); /* what a simulated daemon says is of no use to anybody */
     (void)signal(SIGPIPE, SIG_IGN);

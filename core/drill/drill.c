@@ -135,6 +135,12 @@ static int choose_kind(const json_t *scenario, const struct stanch_drill_options
     if (!is_live && strcmp(kind, "virtual") != 0)
         return stanch_err_set(err, STANCH_E_INVALID,
                               "kind: \"%.40s\" is none; there are \"virtual\", \"exercise\" and \"staging\"", kind);
+    if (strcmp(kind, "staging") == 0 && json_object_size(json_object_get(scenario, "instances")) == 0)
+        return stanch_err_set(
+            err, STANCH_E_INVALID,
+            "%s:%lld: a drill of kind \"staging\" says which instances stand for which: instances = { edge = "
+            "\"edge-staging\" }; all other are answered by its world",
+            stanch_json_str(scenario, "file", ""), (long long)stanch_json_int(scenario, "line", 0));
     if (is_live && !options->live)
         return stanch_err_set(
             err, STANCH_E_INVALID,
@@ -170,6 +176,7 @@ static json_t *report_of(const json_t *scenario, const char *kind, const struct 
         json_object_set_new(report, "speed", json_integer(live->speed));
     }
     stanch_json_set_str(report, "ended", stanch_json_str(result, "ended", NULL));
+    stanch_json_set_str(report, "left", stanch_json_str(result, "left", NULL));
     json_object_set(report, "lasted_ms", json_object_get(result, "took_ms"));
     for (size_t i = 0; i < json_array_size(promises); i++)
         met += stanch_json_bool(json_array_get(promises, i), "met", false);

@@ -224,7 +224,7 @@ static void judge(struct stanch_rehearsal *r, json_t *seen)
 static int let_people_in(struct stanch_rehearsal *r, struct stanch_err *err)
 {
     const struct stanch_rehearsal_live *live = r->spec->live;
-    int rc = live ? live->on_up(live->ctx, r->spec->scenario, r->loop, r->flow, r->journal, err) : 0;
+    int rc = live ? live->on_up(live->ctx, r->loop, r->flow, r->journal, err) : 0;
     r->is_up = live && rc == 0;
     return rc;
 }
@@ -237,7 +237,9 @@ static int begin(struct stanch_rehearsal *r, struct stanch_err *err)
         return stanch_err_wrap(err, "begins");
     r->loop = stanch_loop_sim_new(wall_ms, 1000000);
     r->began_ms = wall_ms;
-    int rc = open_disk(r, err);
+    const struct stanch_rehearsal_live *live = r->spec->live;
+    int rc = live && live->open_real ? live->open_real(live->ctx, r->spec->scenario, &r->real, err) : 0;
+    rc = rc ? rc : open_disk(r, err);
     if (rc < 0)
         return rc;
     stanch_scene__fill_world(r);
@@ -265,9 +267,8 @@ static json_t *result_of(struct stanch_rehearsal *r, json_t *seen)
         stanch_time_text(r->began_ms, begins);
         stanch_json_set_str(result, "begins", begins);
     }
-    if (r->spec->tell && r->journal)
-        json_object_set_new(result, "told",
-                            r->spec->tell(r->spec->scenario, r->journal, r->began_ms, stanch_loop_wall_ms(r->loop)));
+    stanch_json_set_str(result, "left", r->left[0] ? r->left : NULL);
+    json_object_set(result, "told", r->told);
     return result;
 }
 
@@ -275,6 +276,8 @@ static void finish(struct stanch_rehearsal *r)
 {
     if (r->disk)
         stop(r);
+    if (r->spec->live && r->spec->live->close_real)
+        r->spec->live->close_real(r->spec->live->ctx);
     stanch_scene__free(r);
     stanch_cast__free(r);
     if (r->disk) {
@@ -288,6 +291,7 @@ static void finish(struct stanch_rehearsal *r)
     json_decref(r->keys);
     json_decref(r->away);
     json_decref(r->verdict);
+    json_decref(r->told);
 }
 
 int stanch_rehearse(struct stanch_stage *stage, const struct stanch_rehearsal_spec *spec, json_t **ret,
@@ -309,6 +313,10 @@ int stanch_rehearse(struct stanch_stage *stage, const struct stanch_rehearsal_sp
     if (rc == 0) {
         stanch_loop_sim_settle(r.loop);
         json_t *seen = stanch_seen(&r);
+        if (spec->tell && r.journal)
+            r.told = spec->tell(spec->scenario, r.journal, r.began_ms, stanch_loop_wall_ms(r.loop));
+        if (r.real)
+            stanch_rehearsal__take_back(&r);
         judge(&r, seen);
         *ret = result_of(&r, seen);
     }

@@ -6,6 +6,7 @@
  *
  * The journal, the policy, the gate, approvals, leases, replay: all of it is the real code on a store in memory. What is not
  * there: plugin hosts, sockets, the repository, the people file. Runs' workers and the scenario's are real processes.
+ * Of kind staging some instances are real: their calls go to hosts, and what is in force there is taken back when it is over.
  * Live (struct stanch_rehearsal_live): the clock is a clock's, up to sixty times as fast; nobody of the scenario's people is played: who opens the
  * doors in on_up lets real ones in.
  * Files    rehearsal.c (life, time, death), rehearsal_live.c (a clock's time, and when it is over), scene.c (the world), actor.c (its workers), cast.c (the people), seen.c (what happened, for the verdict).
@@ -27,8 +28,9 @@ enum stanch_upset {
 };
 #define STANCH_UPSET_COUNT 5
 
-struct stanch_people;
 struct stanch_flow;
+struct stanch_people;
+struct stanch_plugins;
 
 /* Played with real people. */
 struct stanch_rehearsal_live {
@@ -36,9 +38,13 @@ struct stanch_rehearsal_live {
     const struct stanch_people *people; /* who there is; NULL: whoever can reach it; borrowed */
     const char *dir;                    /* where it is recorded, and where its stop switch could be; borrowed */
     const char *mark;                   /* what the titles of its incidents begin with */
+    /** Which instances are real: hosts of these, under the names that the runbooks have for them. It is asked first. ret: theirs, borrowed
+     *  until close_real; left NULL when none is. returns 0 | it is not played. NULL: nothing is real */
+    int (*open_real)(void *ctx, const json_t *scenario, struct stanch_plugins **ret, struct stanch_err *err);
+    void (*close_real)(void *ctx);
     /** It lives: these are there until on_down. loop: the virtual one. returns 0 | it is not played */
-    int (*on_up)(void *ctx, const json_t *scenario, struct stanch_loop *loop, struct stanch_flow *flow,
-                 struct stanch_journal *journal, struct stanch_err *err);
+    int (*on_up)(void *ctx, struct stanch_loop *loop, struct stanch_flow *flow, struct stanch_journal *journal,
+                 struct stanch_err *err);
     void (*on_down)(void *ctx);
     /** Asked between all that happens: why is it over now? NULL: it goes on. borrowed */
     const char *(*over)(void *ctx);
@@ -63,7 +69,8 @@ struct stanch_rehearsal_spec {
  *  {"failures":[text], "outcome", "seen":{...as expectations see it (README.md)}, "commits":n, "calls":[{"instance","action","op"}],
  *   "effects":[{"instance","action","op","args","key","at_ms"}], "took_ms":virtual, "covered":{path:{line:true}},
  *   "broken"?:text of what is wrong with the scenario itself, "hung"?:true, "told"?:what `tell` told, "ended"?:why it was
- *   over before its time, "begins"?:text of the wall clock, live}
+ *   over before its time, "begins"?:text of the wall clock, live,
+ *   "left"?:what of real instances could not be taken back}
  *  returns 0 (also when it failed) | STANCH_E_SCRIPT the scenario could not be played | STANCH_E_INVALID the runbooks would be
  *  refused | what the runner says */
 int stanch_rehearse(struct stanch_stage *stage, const struct stanch_rehearsal_spec *spec, json_t **ret,

@@ -4,13 +4,15 @@
  *   runs, where people come in. So what they do happens at the virtual time that their clock shows.
  */
 #include "base/json.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "drill/rehearsal_parts.h"
 #include <stdio.h>
 #include <string.h>
 
-#define TICK_MS 20   /* of the clock: how far the virtual one may be behind when somebody comes in */
-#define CALM_MS 3000 /* of virtual time, after the last thing that happened */
+#define TICK_MS      20    /* of the clock: how far the virtual one may be behind when somebody comes in */
+#define TAKE_BACK_MS 45000 /* what was in force at real instances has so long to be taken back */
+#define CALM_MS      3000  /* of virtual time, after the last thing that happened */
 
 struct pace {
     struct stanch_rehearsal *r;
@@ -68,10 +70,15 @@ static bool is_cut_short(struct stanch_rehearsal *r)
     return r->ended[0] || r->broken[0];
 }
 
+static struct pace pace_of(struct stanch_rehearsal *r)
+{
+    return (struct pace){
+        .r = r, .began_mono_ms = stanch_loop_mono_ms(r->stage->loop), .sim_began_ms = stanch_loop_mono_ms(r->loop)};
+}
+
 void stanch_rehearsal__play_live(struct stanch_rehearsal *r)
 {
-    struct pace pace = {
-        .r = r, .began_mono_ms = stanch_loop_mono_ms(r->stage->loop), .sim_began_ms = stanch_loop_mono_ms(r->loop)};
+    struct pace pace = pace_of(r);
     int64_t settled_since_ms = -1;
     while (!is_cut_short(r)) {
         step(&pace);
@@ -81,4 +88,84 @@ void stanch_rehearsal__play_live(struct stanch_rehearsal *r)
         if (settled && now_ms - settled_since_ms >= CALM_MS)
             break;
     }
+}
+
+/* ---- afterwards ---- */
+
+static void on_done(void *ctx, int rc, const struct stanch_err *err, const json_t *result)
+{
+    (void)ctx;
+    (void)rc; /* what did not work is still in force, and is told so */
+    (void)err;
+    (void)result;
+}
+
+struct taking_back {
+    struct stanch_rehearsal *r;
+    const char *command, *member;
+    struct stanch_buf left;
+};
+
+static bool is_of_real(const struct stanch_rehearsal *r, const json_t *doc)
+{
+    return stanch_plugins_describe(r->real, stanch_json_str(doc, "instance", "")) != NULL;
+}
+
+static int order(void *ctx, const json_t *doc, struct stanch_err *err)
+{
+    struct taking_back *taking = ctx;
+    STANCH_AUTO_JSON json_t *input =
+        json_pack("{s:s, s:s}", taking->member, stanch_json_str(doc, "id", ""), "reason", "the drill is over");
+    if (strcmp(taking->member, "mitigation") == 0 && !is_of_real(taking->r, doc))
+        return 0;
+    if (stanch_flow_do(taking->r->flow, STANCH_BY_STANCH, taking->command, input, on_done, NULL, err) < 0)
+        stanch_log(STANCH_LOG_WARN, "drill", "%s %s: %s", taking->command, stanch_json_str(doc, "id", ""), err->text);
+    return 0;
+}
+
+static void order_all(struct stanch_rehearsal *r, const char *noun, const char *command)
+{
+    const struct stanch_noun_query open = {.noun = noun, .open = 1, .limit = 1};
+    struct taking_back taking = {.r = r, .command = command, .member = noun};
+    struct stanch_err err;
+    if (stanch_journal_each(r->journal, &open, order, &taking, &err) < 0)
+        stanch_log(STANCH_LOG_ERROR, "drill", "%s", err.text);
+}
+
+static int name_left(void *ctx, const json_t *doc, struct stanch_err *err)
+{
+    struct taking_back *taking = ctx;
+    (void)err;
+    if (is_of_real(taking->r, doc))
+        stanch_buf_printf(&taking->left, "%s%s (%s.%s)", taking->left.len ? ", " : "", stanch_json_str(doc, "id", ""),
+                          stanch_json_str(doc, "instance", ""), stanch_json_str(doc, "action", ""));
+    return 0;
+}
+
+/* What is in force at real instances: r->left. */
+static bool is_all_back(struct stanch_rehearsal *r)
+{
+    const struct stanch_noun_query open = {.noun = "mitigation", .open = 1, .limit = 1};
+    struct taking_back taking = {.r = r};
+    struct stanch_err err;
+    int rc = stanch_journal_each(r->journal, &open, name_left, &taking, &err);
+    (void)snprintf(r->left, sizeof r->left, "%s", rc < 0 ? err.text : stanch_buf_str(&taking.left));
+    stanch_buf_done(&taking.left);
+    return !r->left[0];
+}
+
+/* Runs first, so that they do nothing more; a call that is out comes back before its undo is ordered. */
+void stanch_rehearsal__take_back(struct stanch_rehearsal *r)
+{
+    struct pace pace = pace_of(r);
+    int64_t until_ms = pace.began_mono_ms + TAKE_BACK_MS;
+    int64_t looked_at = -1;
+    order_all(r, "run", "run.cancel");
+    while (stanch_loop_mono_ms(r->stage->loop) < until_ms && (r->out > 0 || looked_at != r->entries)) {
+        looked_at = r->entries;
+        step(&pace);
+    }
+    order_all(r, "mitigation", "mitigation.undo");
+    while (!is_all_back(r) && stanch_loop_mono_ms(r->stage->loop) < until_ms)
+        step(&pace);
 }

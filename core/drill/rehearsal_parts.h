@@ -40,6 +40,10 @@ struct stanch_rehearsal {
     json_t *away;                /* the instances, as they are when their hosts are down */
     const char *no_host;         /* the one that was made to be away until then; NULL: none */
     int64_t no_host_until_ms;
+    struct stanch_plugins *real;  /* of instances that are real; NULL: none is */
+    struct stanch_ask *real_asks; /* calls that are with them */
+    json_t *told;                 /* what `tell` told */
+    char left[600];               /* what of them is still in force; "": nothing */
     json_t *verdict;
     char broken[600];
     char ended[300]; /* why it was over before its time; "": it was not */
@@ -66,6 +70,8 @@ bool stanch_rehearsal__step(struct stanch_rehearsal *r);
 /* rehearsal_live.c */
 /** Play until it is over: everything has come and is settled, its time is up, or somebody ended it. */
 void stanch_rehearsal__play_live(struct stanch_rehearsal *r);
+/** Take back what is in force at real instances: nobody has it on their mind when the drill is over. */
+void stanch_rehearsal__take_back(struct stanch_rehearsal *r);
 
 /* actor.c */
 /** stanch_world.worker_start, _answer, _kill; ctx: the rehearsal */

@@ -40,18 +40,27 @@ bool stanch_rehearsal__computes(const struct stanch_rehearsal *r)
 
 static bool is_away(const struct stanch_rehearsal *r, const char *instance);
 
+/* Does it have a host? */
+static bool is_real(const struct stanch_rehearsal *r, const char *instance)
+{
+    return r->real && stanch_plugins_describe(r->real, instance);
+}
+
 static const json_t *describe(void *ctx, const char *instance)
 {
     const struct stanch_rehearsal *r = ctx;
     const json_t *described = json_object_get(r->stage->described, instance);
-    return described && is_away(r, instance) ? json_object_get(r->away, instance) : described;
+    if (described && is_away(r, instance))
+        return json_object_get(r->away, instance);
+    return is_real(r, instance) ? stanch_plugins_describe(r->real, instance) : described;
 }
 
 static json_t *list(void *ctx)
 {
     json_t *all = json_array(), *one;
     const char *name;
-    json_object_foreach(((struct stanch_rehearsal *)ctx)->stage->described, name, one) json_array_append(all, one);
+    json_object_foreach(((struct stanch_rehearsal *)ctx)->stage->described, name, one)
+        json_array_append(all, (json_t *)(uintptr_t)describe(ctx, name));
     return all;
 }
 
@@ -322,6 +331,45 @@ static void answer_upset(struct stanch_ask *ask)
     ask->r->out++;
 }
 
+/* ---- calls of what is real ---- */
+
+static void drop_real(struct stanch_ask *ask)
+{
+    struct stanch_ask **at = &ask->r->real_asks;
+    while (*at != ask)
+        at = &(*at)->next;
+    *at = ask->next;
+    free_ask(ask);
+}
+
+static void on_real(void *ctx, const struct stanch_plugin_answer *answer)
+{
+    struct stanch_ask *ask = ctx;
+    struct stanch_rehearsal *r = ask->r;
+    r->out--;
+    if (ask->is_effect && answer->outcome == STANCH_OUTCOME_DONE)
+        note_effect(ask);
+    if (ask->upset == STANCH_UPSET_LOST)
+        say_unknown(ask, STANCH_E_CRASHED, "the host died before it could answer");
+    if (ask->life == r->life && !r->dead)
+        ask->on_answer(ask->ctx, ask->upset == STANCH_UPSET_LOST ? &ask->answer : answer);
+    drop_real(ask);
+}
+
+static int call_real(struct stanch_ask *ask, const struct stanch_plugin_request *request, struct stanch_err *err)
+{
+    struct stanch_rehearsal *r = ask->r;
+    ask->next = r->real_asks;
+    r->real_asks = ask;
+    r->out++;
+    int rc = stanch_plugins_call(r->real, request, on_real, ask, NULL, err);
+    if (rc == 0)
+        return 0;
+    r->out--;
+    drop_real(ask);
+    return rc;
+}
+
 static int call(void *ctx, const struct stanch_plugin_request *request,
                 void (*on_answer)(void *call_ctx, const struct stanch_plugin_answer *answer), void *call_ctx,
                 struct stanch_plugin_call **ret, struct stanch_err *err)
@@ -349,6 +397,8 @@ static int call(void *ctx, const struct stanch_plugin_request *request,
                                .is_effect = is_effect(r, request)};
     if (upset == STANCH_UPSET_FAILS || upset == STANCH_UPSET_SILENT)
         answer_upset(ask);
+    else if (is_real(r, request->instance))
+        return call_real(ask, request, err);
     else
         add_ask(ask);
     return 0;
@@ -416,6 +466,8 @@ void stanch_scene__judge(struct stanch_rehearsal *r, json_t *seen)
 void stanch_scene__free(struct stanch_rehearsal *r)
 {
     stanch_worker_kill(r->scene);
+    while (r->real_asks)
+        drop_real(r->real_asks);
     while (r->asks) {
         struct stanch_ask *ask = r->asks;
         r->asks = ask->next;

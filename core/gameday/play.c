@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define BEGIN_MS 60000 /* until people can come in */
 #define END_MS   60000 /* from the word to its end: what a staging drill left is taken back meanwhile */
@@ -288,7 +289,9 @@ static int spawn(struct stanch_play *play, const char *dir, const char *keep, st
     for (size_t i = 0; i < json_array_size(desk->via); i++)
         add(&words, "--via", json_string_value(json_array_get(desk->via, i)));
     words.words[words.count] = NULL;
-    const struct stanch_child_spec spec = {.argv = words.words};
+    /* only a staging drill has secrets to open, which may be named by the environment */
+    const struct stanch_child_spec spec = {
+        .argv = words.words, .env = strcmp(play->kind, "staging") == 0 ? (const char *const *)environ : NULL};
     return stanch_child_start(desk->loop, &spec, &events, play, &play->child, err);
 }
 

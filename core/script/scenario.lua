@@ -142,7 +142,14 @@ end
 
 local EXPECT = set("outcome", "actions", "asks", "checks", "notes", "pages", "in_force", "severity", "within", "check")
 local SPEC = set("begins", "within", "alerts", "starts", "changes", "people", "faults", "world", "expect", "objectives",
-                 "summary", "owner", "kind", "good", "right")
+                 "summary", "owner", "kind", "good", "right", "instances")
+
+local function instances_of(given)
+  for name, other in pairs(need(given or {}, "table", "instances")) do
+    need(other, "string", "instances." .. need(name, "string", "instances"))
+  end
+  return copy(given)
+end
 
 local function declare(kind)
   return host.word(function(name)
@@ -154,7 +161,7 @@ local function declare(kind)
       if spec.world ~= nil and type(spec.world) ~= "function" then need(spec.world, "table", "world") end
       local data = { name = name, kind = kind, file = file, line = line, begins = spec.begins,
                      within_ms = ms(spec.within, "within", 6 * 3600 * 1000), summary = spec.summary, owner = spec.owner,
-                     drill = spec.kind,
+                     drill = spec.kind, instances = spec.instances and instances_of(spec.instances),
                      objectives = host.array(copy(spec.objectives) or {}),
                      good = spec.good and good_of(spec.good), right = spec.right and right_of(spec.right),
                      alerts = each(spec.alerts, "alerts", alert_of), starts = each(spec.starts, "starts", start_of),

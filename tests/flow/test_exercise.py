@@ -1,9 +1,17 @@
 """Drills with people: the daemon plays a scenario in a world that is made up, at up to sixty times the speed of a clock, and real people
 answer real questions, over its own socket. A scripted person is one who uses the command line."""
+import getpass
 import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
 
 from books import ASK, book, set_to
-from harness import alert, wait_for
+from harness import STANCH, Answer, UnixConnection, alert, children_of, wait_for
+from test_paging import Pager, paging
 
 OUTAGE = '''drill "outage" {
   summary = "s1 fails, and somebody has to say yes", owner = "team-test", kind = "exercise", within = "2h",
@@ -17,50 +25,240 @@ OUTAGE = '''drill "outage" {
       ["fx.set_convergent"] = { apply = function() errors = 0 end, undo = function() errors = 9 end },
     }
   end,
-  right = { ["fx.set_convergent"] = "approve" },
+  right = { ["fx.set_convergent"] = "%s" },
   good = { detect = "1m", first_mitigation = "30m", resolve = "1h", approval = "30m", outcome = "succeeded", in_force = { "fx.set_convergent" },
            wrong_decisions = 0, late_decisions = 0, expired = 0, failed_steps = 0 },
 }
 '''
 
 
-def house(world, drills=OUTAGE, **settings):
-    world.repo.commit({"heal.lua": book(set_to(7) + "\n    verify()"), "drills/outage.lua": drills})
+def house(world, drill=OUTAGE % "approve", **settings):
+    world.repo.commit({"heal.lua": book(set_to(7) + "\n    verify()"), "drills/outage.lua": drill})
     return world.daemon(**{"policy": ASK, **settings}).start()
+
+
+def begin(daemon, name="outage", **more):
+    return daemon.post("/v1/drills", {"name": name, "speed": 60, **more})
 
 
 def in_drill(daemon, *args, **more):
     return daemon.cli("--drill", *args, **more)
 
 
-def in_drill_json(daemon, *args):
-    return json.loads(in_drill(daemon, *args, "--json").stdout)
+def ask_drill(daemon, method, path, body=None):
+    connection = UnixConnection(daemon.socket.with_name("drill.sock"), 30)
+    try:
+        connection.request(method, path, None if body is None else json.dumps(body), {"Content-Type": "application/json"})
+        return Answer(connection.getresponse())
+    finally:
+        connection.close()
 
 
-def drill_of(daemon, drill):
-    return daemon.get(f"/v1/drills/{drill}")
+def items(daemon, path):
+    return ask_drill(daemon, "GET", path).json["items"]
 
 
-def begin(daemon, name="outage", speed=60, kind=None):
-    return daemon.post("/v1/drills", {"name": name, "speed": speed, **({"kind": kind} if kind else {})})
+def pending(daemon):
+    return wait_for(lambda: items(daemon, "/v1/approvals"), "a question in the drill")[0]
 
 
-def entries(daemon):
-    """Of the daemon's own timeline."""
-    return [json.loads(line) for line in daemon.cli("timeline", "export", "--all", check=False).stdout.splitlines()]
+def is_over(daemon, drill):
+    return wait_for(lambda: (d := daemon.get(f"/v1/drills/{drill['id']}"))["state"] == "ended" and d, "the drill's end")
 
+
+def process_of(daemon):
+    """The drill's process."""
+    found = [pid for pid, words in children_of(daemon.process.pid).items() if "rehearse live" in words]
+    return found[0] if found else None
+
+
+def below(pid):
+    for child, words in children_of(pid).items():
+        yield words
+        yield from below(child)
+
+
+def of_drills(daemon):
+    return [e for e in daemon.get("/v1/drills?open=all")["items"]]
+
+
+def play(daemon):
+    """As somebody would who is asked, says yes, and resolves it."""
+    question = pending(daemon)
+    in_drill(daemon, "approve", question["id"], "--yes", "--plan", question["plan_digest"])
+    wait_for(lambda: items(daemon, "/v1/runs")[0]["state"] == "succeeded", "the run's end")
+    in_drill(daemon, "incident", "resolve", "INC-1", "--reason", "it is good again")
+
+
+# ---- a drill, and that it is one
 
 def test_a_scripted_person_takes_part(world):
     daemon = house(world)
     started = begin(daemon)
-    assert (started["state"], started["kind"], started["speed"]) == ("running", "exercise", 60)
-    said = in_drill(daemon, "status").stderr
-    assert said == f"DRILL {started['id']} exercise: this is not real\n"
-    question = wait_for(lambda: in_drill_json(daemon, "approvals"), "a question")[0]
-    assert in_drill_json(daemon, "incident", "list")[0]["title"] == "DRILL: TestAlert: s1 is bad"
-    in_drill(daemon, "approve", question["id"], "--yes", "--plan", question["plan_digest"])
-    wait_for(lambda: in_drill_json(daemon, "run", "list")[0]["state"] == "succeeded", "the run's end")
-    in_drill(daemon, "incident", "resolve", "INC-1", "--reason", "it is good again")
-    ended = wait_for(lambda: (d := drill_of(daemon, started["id"]))["state"] == "ended" and d, "the end")
-    assert ended["met"] == ended["of"] > 5, daemon.cli("drill", "report", started["id"]).stdout
-    assert world.effects() == [] and daemon.get("/v1/incidents")["items"] == []
+    assert (started["id"], started["state"], started["kind"], started["speed"]) == ("D-1", "running", "exercise", 60)
+    assert in_drill(daemon, "status").stderr == "DRILL D-1 exercise: this is not real\n"
+    assert pending(daemon)["instance"] == "fx"
+    assert items(daemon, "/v1/incidents")[0]["title"] == "DRILL: TestAlert: s1 is bad"
+    assert ask_drill(daemon, "GET", "/v1/nothing").headers["x-stanch-drill"] == "D-1 exercise", "refusals are marked too"
+    assert daemon.get("/v1/status")["drill"]["drill"] == "D-1"
+    play(daemon)
+    ended = is_over(daemon, started)
+    report = daemon.get("/v1/drills/D-1/report")
+    assert ended["met"] == ended["of"] > 5, report
+    assert (report["kind"], report["speed"], report["runs"][0]["state"]) == ("exercise", 60, "succeeded")
+    assert 1000 < report["waits"][0]["waited_ms"] and report["waits"][0]["by"] == [getpass.getuser()]
+    assert "ended" not in report and daemon.get("/v1/status").get("drill") is None
+    assert daemon.cli("drill", "report", "D-1").stdout.startswith("# Drill")
+    assert "D-1" in daemon.cli("drills").stdout
+
+
+def test_nothing_of_it_is_real_or_counts(world):
+    """No effect, no host, no secret, no incident, nothing in the live figures. The secret of a source is a FIFO once the daemon has read it:
+    whoever opened it again would wait for ever."""
+    daemon = house(world)
+    world.token_file.unlink()
+    os.mkfifo(world.token_file)
+    before = {k: v for k, v in daemon.get("/v1/status")["counters"].items()}
+    started = begin(daemon)
+    pending(daemon)
+    hosts = [words for words in below(process_of(daemon)) if "plugin-host" in words]
+    assert hosts == []
+    play(daemon)
+    is_over(daemon, started)
+    after = daemon.get("/v1/status")["counters"]
+    assert {k: v for k, v in after.items() if before.get(k) != v} == {}
+    assert world.effects() == []
+    for noun in ("incidents", "runs", "approvals", "mitigations"):
+        assert daemon.get(f"/v1/{noun}{'?open=all' if noun != 'runs' else ''}")["items"] == []
+    own = subprocess.run([STANCH, "timeline", "show", "INC-1", "--store", world.dir / "state/drills/D-1"], capture_output=True, text=True)
+    assert "DRILL: TestAlert" in own.stdout, "what happened is in the drill's own store"
+
+
+def test_a_wrong_decision_is_told(world):
+    daemon = house(world, OUTAGE % "deny")
+    started = begin(daemon)
+    play(daemon)
+    is_over(daemon, started)
+    report = daemon.get("/v1/drills/D-1/report")
+    assert [d["verdict"] for d in report["decisions"]] == ["wrong"]
+    assert [p["promise"] for p in report["promises"] if not p["met"]] == ["wrong_decisions"]
+
+
+def test_pages_say_that_it_is_a_drill(world):
+    with Pager() as pager:
+        daemon = house(world, **paging(world, pager, "pd", "hook"))
+        started = begin(daemon)
+        pending(daemon)
+        wait_for(lambda: pager.first("trigger", "D-1/A-1") and pager.first("asked", "D-1/A-1"), "both to be told")
+        page, asked = pager.first("trigger", "D-1/A-1"), pager.first("asked", "D-1/A-1")
+        assert page["payload"]["summary"].startswith("DRILL D-1: INC-1: A-1 asks the ic: ")
+        assert asked["summary"] == page["payload"]["summary"]
+        assert asked["details"]["answer"] == "stanch --drill approve A-1, or stanch --drill deny A-1"
+        assert asked["details"]["title"] == "DRILL: TestAlert: s1 is bad"
+        play(daemon)
+        wait_for(lambda: pager.first("closed", "D-1/A-1"), "its end to be told")
+        is_over(daemon, started)
+
+
+# ---- its end
+
+@pytest.mark.parametrize("severity", ["sev1", "sev2"])
+def test_what_is_real_and_bad_ends_it_at_once(world, severity):
+    daemon = house(world)
+    started = begin(daemon)
+    pending(daemon)
+    daemon.post_alert(alert("Elsewhere", severity="sev3"))
+    daemon.post("/v1/incidents", {"title": "the other one", "severity": severity})
+    ended = is_over(daemon, started)
+    assert ended["why"] == f"a real {severity} is on: INC-2, the other one"
+    report = daemon.get("/v1/drills/D-1/report")
+    assert report["ended"] == ended["why"] and report["waits"][0]["outcome"] == "pending"
+    refused = daemon.api("POST", "/v1/drills", {"name": "outage"})
+    assert refused.status == 409 and f"a real {severity} is on: INC-2" in refused.json["detail"]
+    daemon.post("/v1/drills", {"name": "outage", "kind": "virtual"})
+
+
+def test_what_becomes_bad_ends_it_too(world):
+    daemon = house(world)
+    started = begin(daemon)
+    daemon.post("/v1/incidents", {"title": "small at first", "severity": "sev3"})
+    pending(daemon)
+    assert daemon.api("PATCH", "/v1/incidents/INC-1", {"severity": "sev1"}).status == 200
+    assert is_over(daemon, started)["why"] == "a real sev1 is on: INC-1, small at first"
+
+
+def test_a_person_ends_it(world):
+    daemon = house(world)
+    begin(daemon)
+    pending(daemon)
+    said = daemon.cli("drill", "end", "D-1", "--because", "lunch").stdout
+    assert said.startswith("D-1 (outage) is over: person:") and "ended it: lunch. Promises met: " in said
+    assert "lunch" in daemon.get("/v1/drills/D-1/report")["ended"]
+    assert daemon.api("POST", "/v1/drills/D-1/end", {}).status == 404
+    assert in_drill(daemon, "status", check=False).returncode != 0
+
+
+def test_its_process_dies(world):
+    daemon = house(world)
+    started = begin(daemon)
+    pending(daemon)
+    os.kill(process_of(daemon), signal.SIGKILL)
+    assert is_over(daemon, started)["why"] == "its process ended (137) before it said how it was"
+    assert daemon.api("GET", "/v1/drills/D-1/report").status == 404
+    assert begin(daemon)["id"] == "D-2", "the next one begins"
+
+
+@pytest.mark.parametrize("how", ["kill9", "stop"])
+def test_it_ends_with_the_daemon(world, how):
+    daemon = house(world)
+    started = begin(daemon)
+    pending(daemon)
+    pid = process_of(daemon)
+    getattr(daemon, how)()
+    wait_for(lambda: not Path(f"/proc/{pid}").exists() or "Z" in Path(f"/proc/{pid}/stat").read_text(), "its process to end")
+    daemon.start()
+    assert is_over(daemon, started)["why"] == "the daemon that played it ended while it went on"
+    assert begin(daemon)["id"] == "D-2"
+
+
+# ---- refused
+
+def test_one_at_a_time(world):
+    daemon = house(world)
+    begin(daemon)
+    refused = daemon.api("POST", "/v1/drills", {"name": "outage"})
+    assert refused.status == 409 and refused.json["detail"] == "D-1 (outage) is under way; `stanch drill end D-1` ends it"
+
+
+@pytest.mark.parametrize("body, status, said", [
+    ({"name": "outrage"}, 404, 'there is no drill "outrage"; there is "outage"'),
+    ({"name": ""}, 400, "name: which drill?"),
+    ({"name": "--config"}, 400, "name: which drill?"),
+    ({"name": "outage", "speed": 61}, 400, "speed: expected 1 to 60"),
+    ({"name": "outage", "kind": "real"}, 400, "kind: expected virtual, exercise or staging"),
+    ({"name": "outage", "kind": "staging", "speed": 2}, 400, "speed: expected 1 to 60 of an exercise, and 1 of what is real"),
+])
+def test_what_cannot_begin_is_said(world, body, status, said):
+    daemon = house(world)
+    refused = daemon.api("POST", "/v1/drills", body)
+    assert refused.status == status and said in refused.json["detail"], refused
+    assert of_drills(daemon) == []
+
+
+def test_a_virtual_one_is_over_when_it_is_answered(world):
+    daemon = house(world)
+    ended = begin(daemon, kind="virtual")
+    assert (ended["state"], ended["kind"]) == ("ended", "virtual") and ended["met"] == ended["of"]
+    said = daemon.cli("drill", "begin", "outage", "--kind", "virtual").stdout
+    assert said.startswith("D-2 (outage) is over. Promises met: ")
+    report = daemon.get("/v1/drills/D-2/report")
+    assert report["past"][0]["result"] == "outage-1", "held against the last one"
+
+
+def test_no_event_and_no_plugin_comes_into_a_drill(world):
+    daemon = house(world)
+    begin(daemon)
+    pending(daemon)
+    assert ask_drill(daemon, "POST", "/v1/events/am", {}).status == 404
+    assert ask_drill(daemon, "POST", "/v1/plugins/fx/check", {}).status == 422
+    assert ask_drill(daemon, "POST", "/v1/drills", {"name": "outage"}).status == 422
