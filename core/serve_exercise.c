@@ -23,6 +23,7 @@
 #include "serve_staging.h"
 #include "setup.h"
 #include "wire/channel.h"
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -360,6 +361,7 @@ static int on_stage(void *ctx, struct stanch_stage *stage, struct stanch_err *er
 int stanch_rehearse__live(int argc, char **argv, struct stanch_err *err)
 {
     struct exercise self = {0};
+    (void)fcntl(CHANNEL_FD, F_SETFD, FD_CLOEXEC); /* no process of ours has it: its end is ours */
     int rc = read_words(argc, argv, &self, err);
     if (rc < 0)
         return rc;

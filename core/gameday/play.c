@@ -259,6 +259,23 @@ static int make_dirs(const char *state_dir, const char *own, struct stanch_err *
     return 0;
 }
 
+/* One that had begun when the daemon died, before that was said, begins anew: what it left stays beside it. */
+static int clear_place(const char *dir, struct stanch_err *err)
+{
+    struct stat info;
+    if (stat(dir, &info) < 0)
+        return 0;
+    for (int n = 1; n < 1000; n++) {
+        STANCH_AUTO_FREE char *beside = stanch_asprintf("%s-before-%d", dir, n);
+        if (stat(beside, &info) == 0)
+            continue;
+        return rename(dir, beside) == 0
+                   ? 0
+                   : stanch_err_errno(err, STANCH_E_SYSTEM, errno, "%s could not be moved aside", dir);
+    }
+    return stanch_err_set(err, STANCH_E_SYSTEM, "%s has been begun too often", dir);
+}
+
 static void on_late(void *ctx)
 {
     struct stanch_play *play = ctx;
@@ -302,7 +319,8 @@ int stanch_play__start(struct stanch_play *play, struct stanch_err *err)
     STANCH_AUTO_FREE char *keep = stanch_asprintf("%s/drills/kept", desk->state_dir);
     STANCH_AUTO_JSON json_t *begin = json_pack("{s:s}", "t", "begin");
     stanch_json_set_str(begin, "proxy_hash", desk->proxy_hash[0] ? desk->proxy_hash : NULL);
-    int rc = make_dirs(desk->state_dir, dir, err);
+    int rc = clear_place(dir, err);
+    rc = rc ? rc : make_dirs(desk->state_dir, dir, err);
     rc = rc ? rc : make_dirs(desk->state_dir, keep, err);
     rc = rc ? rc : spawn(play, dir, keep, err);
     if (rc == 0 && (rc = stanch_channel_send(stanch_child_channel(play->child), begin, NULL, 0, err)) < 0)
