@@ -34,8 +34,8 @@ PARSERS = {
     "core_target": {"core/http/target.c": ()},
     "core_times": {"core/base/times.c": ("read_clock", "stanch_wall_now_ms", "stanch_mono_now_ms")},
     "core_value": {"core/script/value.c": ("null_tostring",)},
-    "plugin_ical": {f"plugins/ical/{name}.c": () for name in ("calendar", "event", "moment", "occur", "rule", "scan", "tzfile",
-                                                              "zone")},
+    "plugin_ical": {f"plugins/ical/{name}.c": () for name in ("calendar", "event", "moment", "occur", "rule", "scan",
+                                                              "zone")} | {"sdk/src/zone.c": ()},
 }
 SOURCES = ("plugin_alertmanager", "plugin_generic", "plugin_github")  # what is posted to them is parsed by them alone
 
