@@ -78,10 +78,13 @@ void stanch_schedule__renew(struct stanch_schedule *schedule, const json_t *doc)
         json_t *now = json_object_get(data, members[i]), *before = json_object_get(doc, members[i]);
         is_same = is_same && (json_is_null(now) ? !before : json_equal(now, before));
     }
-    if (is_same)
+    if (is_same) {
         json_decref(data);
-    else
-        (void)stanch_schedule__say(schedule, "drill.announced", data);
+        return;
+    }
+    json_object_set_new(data, "told", json_null()); /* people heard of another one: they are told anew */
+    json_object_set_new(data, "in", json_null());
+    (void)stanch_schedule__say(schedule, "drill.announced", data);
 }
 
 /* ---- what becomes of it ---- */

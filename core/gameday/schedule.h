@@ -7,6 +7,8 @@
  * was: it announces what is due to be announced, reminds once of what it did not remind of, begins what is not later than `late`, and says
  * missed of all other: also of what was due while there was no daemon. One plan and time is one drill, whatever happens.
  *
+ * That there is a plan is in the journal too (noun "plan": plan.scheduled, plan.dropped): what was due since then and never announced is missed.
+ *
  * A document: {"id","drill":id,"name":scenario,"kind","plan"?,"at_ms","at":text,"summary"?,"speed"?,"reminded"?:[ms before],
  *   "state":"announced"|"running"|"ended"|"missed","open":bool, ...} ; a plan's and a time's is found under "plan" and "at_ms".
  * Callers  serve.c.  Calls: timeline/.   Thread: loop thread.

@@ -456,13 +456,16 @@ static void another_scenario_at_the_same_time_is_said(void **state)
     json_array_append_new(f->plans, plan("p", NULL, "2026-01-06T10:00"));
     start(f);
     end(f);
+    append(f, "drill.told", json_pack("{s:s, s:s, s:s}", "drill", "D-1", "instance", "chat", "told", "announced"));
     json_object_set_new(json_array_get(f->plans, 0), "drill", json_string("db"));
     start(f);
     settle(f);
     restart(f);
-    stanch_loop_sim_advance(f->loop, 7 * DAY);
-    assert_said(f, "01-01T00:00 D-1 announced 2026-01-06 10:00 UTC\n" UP_TO_15M "01-06T10:00 D-1 started\n");
     STANCH_AUTO_JSON json_t *doc = stanch_journal_see(f->journal, "drill", "D-1");
+    assert_null(json_object_get(doc, "told")); /* people are told anew */
+    stanch_loop_sim_advance(f->loop, 7 * DAY);
+    assert_said(f, "01-01T00:00 D-1 announced 2026-01-06 10:00 UTC\n"
+                   "01-01T00:00 D-1 told\n" UP_TO_15M "01-06T10:00 D-1 started\n");
     assert_string_equal(stanch_json_str(doc, "name", ""), "db");
 }
 
