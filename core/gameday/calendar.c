@@ -8,7 +8,6 @@
  * true is refused when it is checked, and steps are counted.
  */
 #include "gameday/room.h"
-#include "gameday/gameday.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "stanch/zone.h"
@@ -241,21 +240,4 @@ void stanch_calendar_text(const json_t *plan, int64_t at_ms, char ret[STANCH_CAL
     (void)snprintf(ret, STANCH_CALENDAR_TEXT, "%04d-%02d-%02d %02d:%02d %.64s", tm.tm_year + 1900, tm.tm_mon + 1,
                    tm.tm_mday, tm.tm_hour, tm.tm_min, is_known ? zone : "UTC");
     sdk_clock_done(&clock);
-}
-
-/* ---- the configuration ---- */
-
-int stanch_gameday_check(const json_t *config, struct stanch_err *err)
-{
-    const json_t *plans = json_object_get(json_object_get(config, "drills"), "schedule");
-    for (size_t i = 0; i < json_array_size(plans); i++) {
-        const json_t *plan = json_array_get(plans, i);
-        const char *name = stanch_json_str(plan, "name", "");
-        for (size_t k = 0; k < i; k++)
-            if (strcmp(stanch_json_str(json_array_get(plans, k), "name", ""), name) == 0)
-                return stanch_err_set(err, STANCH_E_INVALID, "drills.schedule: there are two plans \"%.64s\"", name);
-        if (stanch_calendar_check(plan, err) < 0)
-            return stanch_err_wrap(err, "drills.schedule: plan \"%.64s\"", name);
-    }
-    return 0;
 }

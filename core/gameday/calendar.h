@@ -2,7 +2,8 @@
  * Source: RFC 5545 (3.3.10 RECUR, 3.6.1 VEVENT, 3.6.5 VTIMEZONE is not needed: the feed is in UTC), read and written by libical.
  * A plan is one row of the configuration's `drills.schedule`:
  *   {"name","drill","kind":"virtual"|"exercise"|"staging","rule":"FREQ=MONTHLY;INTERVAL=3;BYDAY=1TU"|null,
- *    "from":"2026-01-06T10:00" (2000 to 2199),"zone":"Europe/Berlin","lasts_ms":n,"announce_ms":n,"remind_ms":[n],"late_ms":n,"speed":n}
+ *    "from":"2026-01-06T10:00","zone":"Europe/Berlin","lasts_ms":n,"announce_ms":n,"remind_ms":[n],"late_ms":n,"speed":n}
+ * Years 2000 to 2199.
  * Thread: any; no clock of its own, no I/O but the machine's time zones.
  */
 #ifndef STANCH_GAMEDAY_CALENDAR_H
@@ -12,7 +13,8 @@
 #include <jansson.h>
 #include <stdint.h>
 
-/** Can this plan's rule, beginning and zone be read, and does it happen at all, and at most four times a day? Takes about a second when it never does. returns 0 | STANCH_E_INVALID the text says which and why */
+/** Can this plan's rule, beginning and zone be read, and does it happen at all, and at most four times a day? Takes about a second
+ *  when it never does. returns 0 | STANCH_E_INVALID the text says which and why */
 int stanch_calendar_check(const json_t *plan, struct stanch_err *err);
 /** The rule alone says when it is due: `from` is where it begins and at what time of day, and no time of its own unless the rule makes it
  *  one (RFC 5545 leaves that open). Without a rule it is due once, at `from`.

@@ -8,7 +8,8 @@
 #include <jansson.h>
 
 /** Is every plan of `drills.schedule` one that can be read and happens (stanch_calendar_check), under a name of its own?
- *  config: the whole configuration; without `drills` there is nothing to check. Takes about a second for a rule that never comes true.
+ *  Takes about a second for a rule that never comes true.
+ *  config: the whole configuration; without `drills` there is nothing to check
  *  returns 0 | STANCH_E_INVALID the text names the plan, and what is wrong with it */
 int stanch_gameday_check(const json_t *config, struct stanch_err *err);
 

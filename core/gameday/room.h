@@ -1,5 +1,5 @@
 /* room.h: what the files of this folder share. Inside gameday/ only.
- * Files    calendar.c (a plan's times), feed.c (text/calendar), schedule.c (plans become drills), due.c (drills that are
+ * Files    gameday.c (the configuration), calendar.c (a plan's times), feed.c (text/calendar), schedule.c (plans become drills), due.c (drills that are
  *          announced), herald.c (people are told).
  */
 #ifndef STANCH_GAMEDAY_ROOM_H

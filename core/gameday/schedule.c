@@ -179,8 +179,10 @@ static void recall_plan(struct stanch_schedule *schedule, struct stanch_schedule
     static const char *const when[] = {"rule", "from", "zone", NULL};
     STANCH_AUTO_JSON json_t *doc = stanch_journal_see(schedule->journal, "plan", plan->name);
     const char *drill = stanch_json_str(plan->plan, "drill", ""), *kind = stanch_json_str(plan->plan, "kind", "");
-    bool is_old = doc && stanch_json_bool(doc, "open", false) && is_same(plan->plan, doc, when);
-    plan->since_ms = is_old ? stanch_json_int(doc, "since_ms", schedule->born_ms) : schedule->born_ms;
+    int64_t since_ms = stanch_json_int(doc, "since_ms", schedule->born_ms);
+    bool is_old = doc && stanch_json_bool(doc, "open", false) && is_same(plan->plan, doc, when) &&
+                  since_ms <= schedule->born_ms; /* else the clock was wrong then */
+    plan->since_ms = is_old ? since_ms : schedule->born_ms;
     plan->done_ms = plan->since_ms;
     if (is_old && strcmp(stanch_json_str(doc, "name", ""), drill) == 0 &&
         strcmp(stanch_json_str(doc, "kind", ""), kind) == 0)

@@ -78,6 +78,20 @@ static void a_clock_that_goes_back_repeats_nothing(void **state)
     assert_said(f, said);
 }
 
+/* A plan that was first seen while the clock was a year ahead waits for no year. */
+static void a_clock_that_was_wrong_at_first_is_forgotten(void **state)
+{
+    struct fixture *f = *state;
+    f->stepped_ms = 400 * DAY;
+    json_array_append_new(f->plans, plan("p", "FREQ=MONTHLY;BYDAY=1TU", "2026-01-06T10:00"));
+    start(f);
+    end(f);
+    f->stepped_ms = 0;
+    start(f);
+    settle(f);
+    assert_said(f, "01-01T00:00 D-1 announced 2026-01-06 10:00 UTC\n");
+}
+
 /* A machine that slept, or was set: within a minute it is seen, and what is too late is not begun. */
 static void a_clock_that_goes_forward_is_seen_within_a_minute(void **state)
 {
@@ -99,11 +113,9 @@ static void a_clock_that_goes_forward_is_seen_within_a_minute(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(what_left_the_schedule_is_missed),
-        TEST(what_is_moved_is_announced_anew),
-        TEST(another_scenario_at_the_same_time_is_said),
-        TEST(a_clock_that_goes_back_repeats_nothing),
-        TEST(a_clock_that_goes_forward_is_seen_within_a_minute),
+        TEST(what_left_the_schedule_is_missed),          TEST(what_is_moved_is_announced_anew),
+        TEST(another_scenario_at_the_same_time_is_said), TEST(a_clock_that_was_wrong_at_first_is_forgotten),
+        TEST(a_clock_that_goes_back_repeats_nothing),    TEST(a_clock_that_goes_forward_is_seen_within_a_minute),
     };
     return cmocka_run_group_tests_name("schedule changes", tests, NULL, NULL);
 }
