@@ -92,6 +92,8 @@ static int start_plugins(struct stanch_daemon *daemon, const char *state_dir, co
     }
     const struct stanch_pager_port port = stanch_daemon__pager_port(daemon);
     rc = daemon->damaged ? 0 : stanch_pager_check(json_object_get(daemon->config, "paging"), &port, err);
+    if (rc == 0 && !daemon->damaged)
+        rc = stanch_herald_check(json_object_get(json_object_get(daemon->config, "drills"), "tell"), &port, err);
     return rc < 0 ? stanch_err_wrap(err, "%s", daemon->options.config) : 0;
 }
 

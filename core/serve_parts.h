@@ -7,6 +7,9 @@
 #define STANCH_SERVE_PARTS_H
 #include "api/api.h"
 #include "flow_parts.h"
+#include "gameday/desk.h"
+#include "gameday/herald.h"
+#include "gameday/schedule.h"
 #include "page/pager.h"
 #include "people/people.h"
 #include "rule/policy.h"
@@ -38,7 +41,9 @@ struct stanch_daemon {
     struct stanch_flow_keeper keep_port;
     struct stanch_pager *pager;   /* NULL: the store is damaged */
     struct stanch_reload *reload; /* under way */
-    struct stanch_desk *desk;     /* NULL: the store is damaged */
+    struct stanch_desk *desk;     /* NULL: the store is damaged; like schedule and herald */
+    struct stanch_schedule *schedule;
+    struct stanch_herald *herald;
     uv_signal_t terminate, interrupt, hangup;
     struct stanch_timer *drain_timer;
     int64_t drain_until_mono_ms;

@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "gameday/gameday.h"
 #include "plugin/secret_open.h"
 #include "setup.h"
 #include <stdio.h>
@@ -29,6 +30,8 @@ int stanch_daemon__load_setup(struct stanch_daemon *daemon, struct stanch_err *e
     if (rc == 0)
         rc =
             stanch_setup_evaluate(daemon->loop, daemon->runner, "config", daemon->options.config, &daemon->config, err);
+    if (rc == 0 && stanch_gameday_check(daemon->config, err) < 0)
+        rc = stanch_err_wrap(err, "%s", daemon->options.config);
     if (rc < 0)
         return rc;
     STANCH_AUTO_FREE char *policy_path = stanch_setup_path(daemon->config, "policy", daemon->options.config);

@@ -146,7 +146,7 @@ static void stop(struct stanch_rehearsal *r)
 
 /* ---- time ---- */
 
-bool stanch_rehearsal__step(struct stanch_rehearsal *r)
+bool stanch_rehearsal__goes_on_now(struct stanch_rehearsal *r)
 {
     stanch_loop_sim_settle(r->loop);
     if (r->dead)
@@ -155,9 +155,13 @@ bool stanch_rehearsal__step(struct stanch_rehearsal *r)
         stanch_loop_run_next(r->stage->loop);
         return true;
     }
-    if (stanch_actor__hand_over(r))
-        return true;
-    return stanch_loop_sim_step(r->loop);
+    return stanch_actor__hand_over(r);
+}
+
+/* One thing happens. returns false when nothing ever will again. */
+static bool step(struct stanch_rehearsal *r)
+{
+    return stanch_rehearsal__goes_on_now(r) || stanch_loop_sim_step(r->loop);
 }
 
 static int restart(struct stanch_rehearsal *r, struct stanch_err *err)
@@ -185,7 +189,7 @@ static int offer(struct stanch_rehearsal *r, struct stanch_err *err)
     struct stanch_revision revision = {
         .commit = r->stage->commit, .summary = "the folder", .author = "", .files = files, .file_count = count};
     stanch_flow_offer(r->flow, &revision);
-    while (!r->flow->catalogue && strcmp(r->flow->book_state, "refused") != 0 && stanch_rehearsal__step(r))
+    while (!r->flow->catalogue && strcmp(r->flow->book_state, "refused") != 0 && step(r))
         ;
     stanch_loop_sim_settle(r->loop);
     return r->flow->catalogue
@@ -197,7 +201,7 @@ static int play(struct stanch_rehearsal *r, struct stanch_err *err)
 {
     int64_t within_ms = stanch_json_int(r->spec->scenario, "within_ms", 0), quiet_since_ms = -1;
     while (stanch_rehearsal__elapsed_ms(r) < within_ms) {
-        if (!stanch_rehearsal__step(r))
+        if (!step(r))
             break;
         int rc = r->dead ? restart(r, err) : 0;
         if (rc < 0)

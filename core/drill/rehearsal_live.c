@@ -10,9 +10,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#define TICK_MS      20    /* of the clock: how far the virtual one may be behind when somebody comes in */
-#define TAKE_BACK_MS 45000 /* what was in force at real instances has so long to be taken back */
-#define CALM_MS      3000  /* of virtual time, after the last thing that happened */
+#define TICK_MS      20      /* of the clock: how far the virtual one may be behind when somebody comes in */
+#define TAKE_BACK_MS 45000   /* what was in force at real instances has so long to be taken back */
+#define BY_DRILL     "drill" /* who began it ordered that too: it passes no gate */
+#define CALM_MS      3000    /* of virtual time, after the last thing that happened */
 
 struct pace {
     struct stanch_rehearsal *r;
@@ -48,13 +49,14 @@ static void wait_for_clock(struct pace *pace, int64_t next_ms)
 static void step(struct pace *pace)
 {
     struct stanch_rehearsal *r = pace->r;
+    if (stanch_rehearsal__goes_on_now(r))
+        return;
     int64_t next_ms = stanch_loop_sim_next_ms(r->loop), may_ms = allowed_ms(pace);
-    bool must_wait = next_ms != 0 && !stanch_rehearsal__computes(r) && (next_ms < 0 || next_ms > may_ms);
-    if (must_wait && !stanch_actor__hand_over(r)) {
+    if (next_ms >= 0 && next_ms <= may_ms) {
+        (void)stanch_loop_sim_step(r->loop);
+    } else {
         stanch_loop_sim_advance(r->loop, may_ms);
         wait_for_clock(pace, next_ms - may_ms);
-    } else if (!must_wait) {
-        (void)stanch_rehearsal__step(r);
     }
 }
 
@@ -94,10 +96,10 @@ void stanch_rehearsal__play_live(struct stanch_rehearsal *r)
 
 static void on_done(void *ctx, int rc, const struct stanch_err *err, const json_t *result)
 {
-    (void)ctx;
     (void)rc; /* what did not work is still in force, and is told so */
     (void)err;
     (void)result;
+    ((struct stanch_rehearsal *)ctx)->orders_out--;
 }
 
 struct taking_back {
@@ -118,8 +120,11 @@ static int order(void *ctx, const json_t *doc, struct stanch_err *err)
         json_pack("{s:s, s:s}", taking->member, stanch_json_str(doc, "id", ""), "reason", "the drill is over");
     if (strcmp(taking->member, "mitigation") == 0 && !is_of_real(taking->r, doc))
         return 0;
-    if (stanch_flow_do(taking->r->flow, STANCH_BY_STANCH, taking->command, input, on_done, NULL, err) < 0)
-        stanch_log(STANCH_LOG_WARN, "drill", "%s %s: %s", taking->command, stanch_json_str(doc, "id", ""), err->text);
+    taking->r->orders_out++;
+    if (stanch_flow_do(taking->r->flow, BY_DRILL, taking->command, input, on_done, taking->r, err) == 0)
+        return 0;
+    taking->r->orders_out--;
+    stanch_log(STANCH_LOG_WARN, "drill", "%s %s: %s", taking->command, stanch_json_str(doc, "id", ""), err->text);
     return 0;
 }
 
@@ -142,8 +147,8 @@ static int name_left(void *ctx, const json_t *doc, struct stanch_err *err)
     return 0;
 }
 
-/* What is in force at real instances: r->left. */
-static bool is_all_back(struct stanch_rehearsal *r)
+/* What is in force at real instances. */
+static void note_left(struct stanch_rehearsal *r)
 {
     const struct stanch_noun_query open = {.noun = "mitigation", .open = 1, .limit = 1};
     struct taking_back taking = {.r = r};
@@ -151,21 +156,22 @@ static bool is_all_back(struct stanch_rehearsal *r)
     int rc = stanch_journal_each(r->journal, &open, name_left, &taking, &err);
     (void)snprintf(r->left, sizeof r->left, "%s", rc < 0 ? err.text : stanch_buf_str(&taking.left));
     stanch_buf_done(&taking.left);
-    return !r->left[0];
+}
+
+static void wait_for_orders(struct stanch_rehearsal *r, int64_t until_ms)
+{
+    struct pace pace = pace_of(r);
+    while ((r->orders_out > 0 || r->out > 0) && stanch_loop_mono_ms(r->stage->loop) < until_ms)
+        step(&pace);
 }
 
 /* Runs first, so that they do nothing more; a call that is out comes back before its undo is ordered. */
 void stanch_rehearsal__take_back(struct stanch_rehearsal *r)
 {
-    struct pace pace = pace_of(r);
-    int64_t until_ms = pace.began_mono_ms + TAKE_BACK_MS;
-    int64_t looked_at = -1;
+    int64_t until_ms = stanch_loop_mono_ms(r->stage->loop) + TAKE_BACK_MS;
     order_all(r, "run", "run.cancel");
-    while (stanch_loop_mono_ms(r->stage->loop) < until_ms && (r->out > 0 || looked_at != r->entries)) {
-        looked_at = r->entries;
-        step(&pace);
-    }
+    wait_for_orders(r, until_ms);
     order_all(r, "mitigation", "mitigation.undo");
-    while (!is_all_back(r) && stanch_loop_mono_ms(r->stage->loop) < until_ms)
-        step(&pace);
+    wait_for_orders(r, until_ms);
+    note_left(r);
 }

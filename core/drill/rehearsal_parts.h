@@ -43,6 +43,7 @@ struct stanch_rehearsal {
     struct stanch_plugins *real;  /* of instances that are real; NULL: none is */
     struct stanch_ask *real_asks; /* calls that are with them */
     json_t *told;                 /* what `tell` told */
+    int orders_out;               /* to take something back, that have no outcome yet */
     char left[600];               /* what of them is still in force; "": nothing */
     json_t *verdict;
     char broken[600];
@@ -64,8 +65,8 @@ int64_t stanch_rehearsal__elapsed_ms(const struct stanch_rehearsal *r);
 /** Something is wrong with the scenario itself; the first word stays. */
 void stanch_rehearsal__break(struct stanch_rehearsal *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/** One thing happens. returns false when nothing ever will again. */
-bool stanch_rehearsal__step(struct stanch_rehearsal *r);
+/** Do one thing that needs no time: what is deferred or due, a worker's next word. returns false: only the clock is left to move */
+bool stanch_rehearsal__goes_on_now(struct stanch_rehearsal *r);
 
 /* rehearsal_live.c */
 /** Play until it is over: everything has come and is settled, its time is up, or somebody ended it. */

@@ -1,9 +1,9 @@
 /* herald.h: people are told of drills, and that they are drills: announced, begins in an hour, begins, is over, was missed.
  *
- *   committed drill.* entry --follow--> instances of `drills.tell` --send--> drill.told | drill.untold (after three tries)
+ *   committed drill.* entry --follow--> instances of `drills.tell` --send--> drill.told | drill.untold (after three tries, with pauses of 10 and 60 seconds)
  *
  * What an instance was told last is in the drill's document ("told": {instance: state}), so a daemon that comes up again tells what the last
- * one did not. It tells, it does not page: only instances whose plugin has a `send` action (as page/ knows it), and never one that only triggers.
+ * one did not (of what is over only what ended within a day). It tells, it does not page: only instances whose plugin has a `send` action (as page/ knows it), and never one that only triggers.
  * Nothing waits for it. Callers  serve.c.  Calls: timeline/, plugin/ (through its port).   Thread: loop thread.
  */
 #ifndef STANCH_GAMEDAY_HERALD_H

@@ -2,7 +2,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "gameday/room.h"
+#include "gameday/play.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -350,6 +350,6 @@ void stanch_play__end(struct stanch_play *play, const char *why)
 void stanch_play__leave(struct stanch_play *play)
 {
     tell_waiting(play, STANCH_E_UNAVAILABLE, "stanch is shutting down");
-    stanch_child_leave(STANCH_TAKE(play->child));
+    stanch_child_abandon(STANCH_TAKE(play->child));
     free_play(play);
 }

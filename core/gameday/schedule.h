@@ -7,6 +7,8 @@
  * was: it announces what is due to be announced, reminds once of what it did not remind of, begins what is not later than `late`, and says
  * missed of all other: also of what was due while there was no daemon. One plan and time is one drill, whatever happens.
  *
+ * That there is a plan is in the journal too (noun "plan": plan.scheduled, plan.dropped): what was due since then and never announced is missed.
+ *
  * A document: {"id","drill":id,"name":scenario,"kind","plan"?,"at_ms","at":text,"summary"?,"speed"?,"reminded"?:[ms before],
  *   "state":"announced"|"running"|"ended"|"missed","open":bool, ...} ; a plan's and a time's is found under "plan" and "at_ms".
  * Callers  serve.c.  Calls: timeline/.   Thread: loop thread.
@@ -31,7 +33,7 @@ struct stanch_schedule_port {
 int stanch_schedule_start(struct stanch_loop *loop, struct stanch_journal *journal, const json_t *plans,
                           const struct stanch_schedule_port *port, struct stanch_schedule **ret,
                           struct stanch_err *err);
-/** What comes next of each plan: [{"plan","drill","kind","at_ms","id"?:of what is announced,"why"?:there is none any more}]. new */
+/** What comes next of each plan: [{"plan","name","kind","at_ms"?,"drill"?:of what is announced,"why"?:there is none any more}]. new */
 json_t *stanch_schedule_coming(const struct stanch_schedule *schedule);
 /** The feed; as stanch_calendar_feed. */
 int stanch_schedule_feed(const struct stanch_schedule *schedule, struct stanch_buf *out, struct stanch_err *err);

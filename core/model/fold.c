@@ -81,6 +81,18 @@ static void set_role(json_t *doc, const json_t *data)
     json_object_set_new(doc, "roles", roles);
 }
 
+/* What each instance was told last of a drill, or could not be told. */
+static void set_told(json_t *doc, const char *kind, const json_t *data)
+{
+    const char *instance = stanch_json_str(data, "instance", NULL), *told = stanch_json_str(data, "told", NULL);
+    const char *member = strrchr(kind, '.') + 1;
+    const json_t *before = json_object_get(doc, member);
+    json_t *all = json_is_object(before) ? json_copy((json_t *)(uintptr_t)before) : json_object();
+    if (instance && told)
+        json_object_set_new(all, instance, json_string(told));
+    json_object_set_new(doc, member, all);
+}
+
 /* The rule. */
 static void fold_noun(const struct stanch_entry *entry, const struct stanch_kind *kind,
                       const struct stanch_fold_port *port)
@@ -94,6 +106,8 @@ static void fold_noun(const struct stanch_entry *entry, const struct stanch_kind
     int64_t count = stanch_json_int(doc, "count", 0);
     if (strcmp(entry->kind, "incident.assigned") == 0)
         set_role(doc, entry->data);
+    else if (strcmp(entry->kind, "drill.told") == 0 || strcmp(entry->kind, "drill.untold") == 0)
+        set_told(doc, entry->kind, entry->data);
     else
         merge(doc, entry->data);
     set_incident(doc, entry);

@@ -21,13 +21,18 @@ static bool takes(const json_t *action, const char *const params[])
     return strcmp(stanch_json_str(action, "effect", ""), "notify") == 0;
 }
 
+bool stanch_page_sends(const json_t *described)
+{
+    static const char *const params[] = {"event", "key", "summary", "severity", "link", "details", NULL};
+    return takes(json_object_get(json_object_get(described, "actions"), "send"), params);
+}
+
 const char *stanch_page__action(const json_t *described, enum stanch_page__step step, bool *ret_is_send)
 {
-    static const char *const of_send[] = {"event", "key", "summary", "severity", "link", "details", NULL};
     static const char *const of_trigger[] = {"key", "summary", "severity", "link", "details", NULL};
     static const char *const of_key[] = {"key", NULL};
     const json_t *actions = json_object_get(described, "actions");
-    *ret_is_send = takes(json_object_get(actions, "send"), of_send);
+    *ret_is_send = stanch_page_sends(described);
     if (*ret_is_send)
         return "send";
     if (!takes(json_object_get(actions, "trigger"), of_trigger) ||
@@ -38,15 +43,11 @@ const char *stanch_page__action(const json_t *described, enum stanch_page__step 
 
 /* ---- what it says ---- */
 
-/* Cut where a character begins. */
-static json_t *text_of(const char *text, size_t max)
+json_t *stanch_page_text(const char *text, size_t max)
 {
-    size_t len = strlen(text);
-    if (len <= max)
+    if (strlen(text) <= max)
         return json_string(text);
-    for (len = max; len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80;)
-        len--;
-    STANCH_AUTO_FREE char *cut = stanch_asprintf("%.*s...", (int)len, text);
+    STANCH_AUTO_FREE char *cut = stanch_asprintf("%.*s...", (int)stanch_text_cut(text, max), text);
     return json_string(cut);
 }
 
@@ -64,7 +65,7 @@ static void set_bounded(json_t *into, const char *name, const json_t *value)
         stanch_json_write(value, &text);
     json_object_set_new(
         into, name,
-        text_of(json_is_string(value) ? json_string_value(value) : stanch_buf_str(&text), MAX_MEMBER_BYTES));
+        stanch_page_text(json_is_string(value) ? json_string_value(value) : stanch_buf_str(&text), MAX_MEMBER_BYTES));
 }
 
 static bool has_choice(const json_t *question, const char *choice)
@@ -122,7 +123,7 @@ static json_t *details_of_many(const json_t *subjects, const char *drill)
         json_t *row = json_object();
         json_object_set(row, "id", json_object_get(one, "id"));
         json_object_set_new(row, "what",
-                            text_of(stanch_json_str(one, "because", stanch_json_str(one, "text", "")), 200));
+                            stanch_page_text(stanch_json_str(one, "because", stanch_json_str(one, "text", "")), 200));
         json_array_append_new(list, row);
     }
     return json_pack("{s:o, s:i, s:s}", "first", list, "count", (int)json_array_size(subjects), "answer",
@@ -154,7 +155,17 @@ static json_t *plain_summary_of(const struct stanch_page__card *card)
                               impact, *impact ? ". " : "", what);
     for (char *c = text; *c; c++) /* one line */
         *c = (unsigned char)*c < 0x20 ? ' ' : *c;
-    return text_of(text, MAX_SUMMARY_BYTES);
+    return stanch_page_text(text, MAX_SUMMARY_BYTES);
+}
+
+json_t *stanch_page_link(const char *url, const char *place, const char *id)
+{
+    if (!url)
+        return NULL;
+    int len = (int)strlen(url);
+    while (len > 0 && url[len - 1] == '/')
+        len--;
+    return json_sprintf("%.*s/%s%s%s", len, url, place, id ? "/" : "", id ? id : "");
 }
 
 /* What is of a drill says so first. */
@@ -166,15 +177,10 @@ static json_t *summary_of(const struct stanch_page__card *card)
 
 static json_t *link_of(const struct stanch_page__card *card)
 {
-    if (!card->url)
-        return NULL;
-    int len = (int)strlen(card->url);
-    while (len > 0 && card->url[len - 1] == '/')
-        len--;
     if (json_is_array(card->subject))
-        return json_sprintf("%.*s/approvals", len, card->url);
-    return json_sprintf("%.*s/%s/%s", len, card->url, card->is_page ? "incidents" : "approvals",
-                        stanch_json_str(card->subject, card->is_page ? "incident" : "id", ""));
+        return stanch_page_link(card->url, "approvals", NULL);
+    return stanch_page_link(card->url, card->is_page ? "incidents" : "approvals",
+                            stanch_json_str(card->subject, card->is_page ? "incident" : "id", ""));
 }
 
 static const char *event_of(const struct stanch_page__card *card)

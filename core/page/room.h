@@ -6,6 +6,7 @@
 #ifndef STANCH_PAGE_ROOM_H
 #define STANCH_PAGE_ROOM_H
 #include "page/pager.h"
+#include "page/send.h"
 #include "timeline/journal.h"
 #include <jansson.h>
 #include <stdbool.h>

@@ -252,6 +252,8 @@ const struct stanch_section *const *stanch_declare_sections(void)
                                                        &stanch_section_checkpoints,
                                                        &stanch_section_proxy,
                                                        &stanch_section_paging,
+                                                       &stanch_section_drills,
+                                                       &stanch_section_plan,
                                                        &stanch_section_instance,
                                                        &stanch_section_policy,
                                                        &stanch_section_approve,

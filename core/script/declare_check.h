@@ -111,7 +111,7 @@ extern const char *const stanch_words_severity[]; /* sev1 .. sev4 */
 extern const struct stanch_section stanch_section_config, stanch_section_repository, stanch_section_incidents,
     stanch_section_severity, stanch_section_severity_source, stanch_section_limits, stanch_section_storm,
     stanch_section_approvals, stanch_section_checkpoints, stanch_section_proxy, stanch_section_paging,
-    stanch_section_instance;
+    stanch_section_drills, stanch_section_plan, stanch_section_instance;
 extern const struct stanch_section stanch_section_policy, stanch_section_approve, stanch_section_approver,
     stanch_section_rule, stanch_section_rung, stanch_section_break_glass, stanch_section_policy_limits,
     stanch_section_breaker, stanch_section_runbook_rule;
@@ -124,6 +124,10 @@ void stanch_config_install(lua_State *L);
 void stanch_config_check(struct stanch_check *check, json_t *ret);
 void stanch_instance_install(lua_State *L);
 void stanch_read_instances(struct stanch_check *check, int idx, const struct stanch_key *key, json_t *into);
+/** Names of instances, each once; whether there are such is looked at when all is read. */
+void stanch_read_listen(struct stanch_check *check, int idx, const struct stanch_key *key, json_t *into);
+void stanch_read_address(struct stanch_check *check, int idx, const struct stanch_key *key, json_t *into);
+void stanch_read_instances_named(struct stanch_check *check, int idx, const struct stanch_key *key, json_t *into);
 void stanch_read_breaker(struct stanch_check *check, int idx, const struct stanch_key *key,
                          json_t *into); /* [section] */
 void stanch_policy_install(lua_State *L);

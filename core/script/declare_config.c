@@ -10,7 +10,7 @@
 /* ---- readers of this file ---- */
 
 /* "127.0.0.1:8470", "[::1]:8470", ":8470" or false: no TCP */
-static void read_listen(struct stanch_check *check, int idx, const struct stanch_key *key, json_t *into)
+void stanch_read_listen(struct stanch_check *check, int idx, const struct stanch_key *key, json_t *into)
 {
     static const char what[] = "\"address:port\" or false";
     if (lua_isboolean(check->L, idx) && !lua_toboolean(check->L, idx)) {
@@ -80,7 +80,7 @@ static void read_severities(struct stanch_check *check, int idx, const struct st
 }
 
 /* An address that stands in status and logs: its credential is kept apart. */
-static void read_address(struct stanch_check *check, int idx, const struct stanch_key *key, json_t *into)
+void stanch_read_address(struct stanch_check *check, int idx, const struct stanch_key *key, json_t *into)
 {
     const char *text = stanch_check_text(check, idx, key->type);
     const char *host = text ? strstr(text, "://") : NULL;
@@ -105,18 +105,25 @@ static void read_checkpoints(struct stanch_check *check, int idx, const struct s
         stanch_check_fail(check, "say where they are kept: file, git or webhook");
 }
 
-/* At least one instance, each once. */
+/* Names, each once. */
+void stanch_read_instances_named(struct stanch_check *check, int idx, const struct stanch_key *key, json_t *into)
+{
+    stanch_read_texts(check, idx, key, into);
+    const json_t *names = json_object_get(into, key->name);
+    for (size_t i = 1; i < json_array_size(names); i++)
+        for (size_t k = 0; k < i; k++)
+            if (json_equal(json_array_get(names, i), json_array_get(names, k)))
+                stanch_check_fail(check, "\"%.64s\" is in %s twice", json_string_value(json_array_get(names, i)),
+                                  key->name);
+}
+
+/* At least one instance. */
 static void read_paging(struct stanch_check *check, int idx, const struct stanch_key *key, json_t *into)
 {
     stanch_read_section(check, idx, key, into);
     const json_t *via = json_object_get(json_object_get(into, key->name), "via");
-    size_t count = json_array_size(via);
-    if (via && count == 0)
+    if (via && json_array_size(via) == 0)
         stanch_check_fail(check, "via is empty; name an instance that pages people");
-    for (size_t i = 1; i < count; i++)
-        for (size_t k = 0; k < i; k++)
-            if (json_equal(json_array_get(via, i), json_array_get(via, k)))
-                stanch_check_fail(check, "\"%.64s\" is in via twice", json_string_value(json_array_get(via, i)));
 }
 
 /* ---- sections ---- */
@@ -244,9 +251,9 @@ const struct stanch_section stanch_section_checkpoints = {
          "how often, when there are new entries; one more when the daemon stops"},
         {"file", NULL, stanch_read_text, NULL, "null", false, "path",
          "a file that gets a line each time, on a disk or machine that a thief of the store does not have"},
-        {"git", NULL, read_address, NULL, "null", false, "text",
+        {"git", NULL, stanch_read_address, NULL, "null", false, "text",
          "a repository that gets a commit each time, under refs/stanch/checkpoints: a path, file:// or https://"},
-        {"webhook", NULL, read_address, "http", "null", false, "address", "gets a POST of JSON each time"},
+        {"webhook", NULL, stanch_read_address, "http", "null", false, "address", "gets a POST of JSON each time"},
         {"token", NULL, stanch_read_secret, NULL, "null", false, "secret",
          "the bearer token of the webhook: secret.file or secret.env"},
         {0}}};
@@ -261,9 +268,9 @@ const struct stanch_section stanch_section_proxy = {
 
 const struct stanch_section stanch_section_paging = {
     "paging", (const struct stanch_key[]){
-                  {"via", NULL, stanch_read_texts, NULL, NULL, true, "list of names",
+                  {"via", NULL, stanch_read_instances_named, NULL, NULL, true, "list of names",
                    "instances whose plugin pages people (pagerduty, webhook): each is told of every question and page"},
-                  {"url", NULL, read_address, "http", "null", false, "address",
+                  {"url", NULL, stanch_read_address, "http", "null", false, "address",
                    "where people reach stanch: what the links of a page begin with"},
                   {0}}};
 
@@ -272,7 +279,7 @@ const struct stanch_section stanch_section_config = {
     (const struct stanch_key[]){
         {"state_dir", NULL, stanch_read_text, NULL, "\"/var/lib/stanch\"", false, "path",
          "the journal, the clone of the repository, the stop switch and its levels"},
-        {"listen", NULL, read_listen, NULL, "\"127.0.0.1:8470\"", false, "\"address:port\" or false",
+        {"listen", NULL, stanch_read_listen, NULL, "\"127.0.0.1:8470\"", false, "\"address:port\" or false",
          "where webhooks and the API are served; false: on the socket only"},
         {"socket", NULL, read_socket, NULL, "\"/run/stanch/control.sock\"", false, "path",
          "the Unix socket of the command line"},
@@ -294,6 +301,8 @@ const struct stanch_section stanch_section_config = {
          "where signed heads of the timeline are kept, see below"},
         {"paging", NULL, read_paging, &stanch_section_paging, "null", false, "table",
          "who is told that a question waits, and of what runbooks page; none: nobody is, see below"},
+        {"drills", NULL, stanch_read_section, &stanch_section_drills, "null", false, "table",
+         "drills that come round by themselves, and who is told of drills; none: there are none, see below"},
         {"proxy", NULL, stanch_read_section, &stanch_section_proxy, "null", false, "table",
          "a proxy in front of `listen` that signs people on, see below; none: over TCP only tokens are taken"},
         {"fresh_for", "fresh_for_ms", stanch_read_duration, &fresh_bounds, "\"5m\"", false, "duration",
@@ -334,14 +343,15 @@ static bool is_instance(const json_t *config, const char *name)
     return false;
 }
 
-static void check_via(struct stanch_check *check, const json_t *config)
+/* names: a list in the configuration, of instances; path: where it stands */
+static void check_instances_named(struct stanch_check *check, const json_t *config, const json_t *names,
+                                  const char *path)
 {
-    const json_t *via = json_object_get(json_object_get(config, "paging"), "via");
-    for (size_t i = 0; i < json_array_size(via); i++) {
-        const json_t *name = json_array_get(via, i);
+    for (size_t i = 0; i < json_array_size(names); i++) {
+        const json_t *name = json_array_get(names, i);
         if (is_instance(config, json_string_value(name)))
             continue;
-        size_t before = stanch_check_enter(check, "paging.via");
+        size_t before = stanch_check_enter(check, path);
         stanch_check_fail(check, "there is no instance \"%.64s\" in the list instances", json_string_value(name));
         stanch_check_leave(check, before);
     }
@@ -392,7 +402,8 @@ void stanch_config_check(struct stanch_check *check, json_t *ret)
         stanch_block_get(check->L, top, STANCH_BLOCK_BODY);
         if (found == 1) {
             stanch_check_section(check, top + 1, &stanch_section_config, false, ret);
-            check_via(check, ret);
+            check_instances_named(check, ret, json_object_get(json_object_get(ret, "paging"), "via"), "paging.via");
+            check_instances_named(check, ret, json_object_get(json_object_get(ret, "drills"), "tell"), "drills.tell");
             check_sources(check, ret);
         }
         lua_settop(check->L, top);

@@ -46,6 +46,9 @@ static enum standing standing_of(const char *kind)
         "notice.dropped",
         "paging.failing",
         "paging.recovered",
+        "drill.missed",
+        "drill.told",
+        "drill.untold",
     };
     static const char *const along[] = {
         "approval.requested", "step.waiting",    "step.resolved",  "step.checked",       "step.verified",

@@ -57,6 +57,8 @@ void stanch_child_free(struct stanch_child *child);
 
 /** Let go of one that ends by itself when its channel closes: as stanch_child_free, but it is not killed. */
 void stanch_child_leave(struct stanch_child *child);
+/** As stanch_child_leave, and it is not waited for either: for the end of this process, which it may outlive. Nobody here reaps it. */
+void stanch_child_abandon(struct stanch_child *child);
 
 /** The path of the running executable, for argv[0]. new. */
 char *stanch_self_path(void);

@@ -102,6 +102,15 @@ void stanch_child_kill(struct stanch_child *child)
     uv_process_kill(&child->process, SIGKILL);
 }
 
+void stanch_child_abandon(struct stanch_child *child)
+{
+    if (!child || child->gone)
+        return;
+    child->gone = true;
+    stanch_channel_close(child->channel);
+    uv_close((uv_handle_t *)&child->process, on_process_closed);
+}
+
 void stanch_child_leave(struct stanch_child *child)
 {
     if (!child || child->gone)

@@ -11,6 +11,7 @@
 #ifndef ICAL_H
 #define ICAL_H
 #include "stanch/sdk.h"
+#include "stanch/zone.h"
 #include <libical/ical.h>
 
 #define ICAL_MAX_LINE    65536      /* bytes, unfolded, of a line that matters */
@@ -67,7 +68,6 @@ struct ical_line {
     const char *value; /* behind the first colon that is not in quotes; "" when there is none */
 };
 
-int64_t ical_civil(int64_t year, int64_t month, int64_t day, int64_t hour, int64_t minute, int64_t second);
 /** A time of libical's, when there is such a moment: no 30th of February, no hour 25. */
 bool ical_time_ok(struct icaltimetype time, int64_t *ret_civil);
 struct icaltimetype ical_time_of(int64_t civil, bool is_date);
@@ -80,10 +80,6 @@ char *ical_read_text(const struct ical_line *line);
 
 /* ---- zone.c ---- */
 
-struct ical_change { /* the clock is moved */
-    int64_t utc;
-    int64_t before_s, after_s; /* offsets from UTC */
-};
 struct ical_observance { /* STANDARD or DAYLIGHT, while it is read */
     size_t line;
     bool has_start, has_before, has_after;
@@ -99,8 +95,7 @@ struct ical_zone {
     size_t line;     /* where it is defined; 0: not in this feed */
     struct ical_observance *observances;
     size_t observance_count;
-    struct ical_change *changes; /* sorted */
-    size_t change_count;
+    struct sdk_clock clock;
     char *why; /* it can't be used; NULL: it can */
 };
 void ical_zone_done(struct ical_zone *zone);
@@ -112,8 +107,6 @@ struct ical_budget;
 void ical_zone_finish(struct ical_zone *zone, struct ical_budget *budget);
 /** The system's zone of that name. new, for ical_zone_done and free; NULL: there is none, why says so */
 struct ical_zone *ical_zone_of_system(const char *name, struct ical_why *why);
-/** tzfile.c: the changes of the system's zone that zone->id names. returns false: there is none, why says so */
-bool ical_zone_find(struct ical_zone *zone, struct ical_why *why);
 /** zone NULL: UTC. A clock time that is skipped is taken with the offset before; one that comes twice is the first. */
 int64_t ical_zone_utc(const struct ical_zone *zone, int64_t civil);
 int64_t ical_zone_civil(const struct ical_zone *zone, int64_t utc);

@@ -53,17 +53,6 @@ void *ical_add(void *array_ptr, size_t *count, size_t size)
 
 /* ---- times ---- */
 
-int64_t ical_civil(int64_t year, int64_t month, int64_t day, int64_t hour, int64_t minute, int64_t second)
-{
-    struct tm tm = {.tm_year = (int)year - 1900,
-                    .tm_mon = (int)month - 1,
-                    .tm_mday = (int)day,
-                    .tm_hour = (int)hour,
-                    .tm_min = (int)minute,
-                    .tm_sec = (int)second};
-    return timegm(&tm);
-}
-
 bool ical_time_ok(struct icaltimetype time, int64_t *ret_civil)
 {
     bool has_date = !icaltime_is_null_time(time) && time.year >= 1 && time.year <= 9999 && time.month >= 1 &&
@@ -72,9 +61,9 @@ bool ical_time_ok(struct icaltimetype time, int64_t *ret_civil)
                                      time.second >= 0 && time.second <= 60);
     if (!has_date || !has_time)
         return false;
-    *ret_civil = time.is_date ? ical_civil(time.year, time.month, time.day, 0, 0, 0)
-                              : ical_civil(time.year, time.month, time.day, time.hour, time.minute,
-                                           time.second == 60 ? 59 : time.second); /* a leap second */
+    *ret_civil = time.is_date ? sdk_civil(time.year, time.month, time.day, 0, 0, 0)
+                              : sdk_civil(time.year, time.month, time.day, time.hour, time.minute,
+                                          time.second == 60 ? 59 : time.second); /* a leap second */
     return true;
 }
 

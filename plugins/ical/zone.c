@@ -1,5 +1,5 @@
-/* zone.c: what a clock on the wall shows, from the feed's VTIMEZONE, or the system's zone of that name (tzfile.c). Both
- * become a sorted list of the moments when the clock is moved.
+/* zone.c: what a clock on the wall shows, from the feed's VTIMEZONE, or the system's zone of that name (the SDK's
+ * zone.h). Both become a sorted list of the moments when the clock is moved.
  *
  * libical has zones of its own, and they are not used: they are global, know no bounds, and say nothing when a zone makes
  * no sense.
@@ -27,7 +27,7 @@ void ical_zone_done(struct ical_zone *zone)
 {
     done_observances(zone);
     free(zone->id);
-    free(zone->changes);
+    sdk_clock_done(&zone->clock);
     free(zone->why);
 }
 
@@ -104,11 +104,10 @@ struct adding {
 static bool add_change(void *ctx, int64_t civil)
 {
     struct adding *adding = ctx;
-    if (adding->zone->change_count > ICAL_MAX_CHANGES)
+    if (adding->zone->clock.count > ICAL_MAX_CHANGES)
         return false;
-    *(struct ical_change *)ical_add(&adding->zone->changes, &adding->zone->change_count, sizeof(struct ical_change)) =
-        (struct ical_change){civil - adding->observance->before_s, adding->observance->before_s,
-                             adding->observance->after_s};
+    sdk_clock_add(&adding->zone->clock, civil - adding->observance->before_s, adding->observance->before_s,
+                  adding->observance->after_s);
     return true;
 }
 
@@ -133,12 +132,6 @@ static bool add_observance(struct ical_zone *zone, const struct ical_observance 
     return ical_rule_walk(&rule, observance->start, false, until, ICAL_LAST, budget, add_change, &adding, why);
 }
 
-static int compare_changes(const void *a, const void *b)
-{
-    const struct ical_change *x = a, *y = b;
-    return x->utc < y->utc ? -1 : x->utc > y->utc;
-}
-
 static bool make_changes(struct ical_zone *zone, struct ical_budget *all, struct ical_why *why)
 {
     const uint32_t enough = 2 * ICAL_MAX_CHANGES;
@@ -152,20 +145,32 @@ static bool make_changes(struct ical_zone *zone, struct ical_budget *all, struct
     for (size_t i = 0; i < zone->observance_count && ok; i++)
         ok = add_observance(zone, &zone->observances[i], &budget, why);
     all->steps -= before - budget.steps;
-    if (zone->change_count > ICAL_MAX_CHANGES)
+    if (zone->clock.count > ICAL_MAX_CHANGES)
         return ical_wrong(why, "too-large", "its clock is moved over %d times", ICAL_MAX_CHANGES);
     if (ok)
-        qsort(zone->changes, zone->change_count, sizeof *zone->changes, compare_changes);
+        sdk_clock_sort(&zone->clock);
     return ok;
 }
 
 /* ---- all ---- */
 
+static bool find(struct ical_zone *zone, struct ical_why *why)
+{
+    /* feeds put a place of their own before a name, too: "/freeassociation.sourceforge.net/Europe/Berlin" */
+    for (const char *at = zone->id, *slash = NULL; at; at = slash ? slash + 1 : NULL) {
+        if (sdk_clock_of_system(at, &zone->clock))
+            return true;
+        slash = *zone->id == '/' ? strchr(at, '/') : NULL;
+    }
+    return ical_wrong(why, "protocol", "\"%.100s\" is no time zone of this system (one is called Europe/Berlin)",
+                      zone->id);
+}
+
 struct ical_zone *ical_zone_of_system(const char *name, struct ical_why *why)
 {
     struct ical_zone *zone = ical_room(sizeof *zone);
     zone->id = ical_copy(name, strlen(name));
-    if (ical_zone_find(zone, why))
+    if (find(zone, why))
         return zone;
     ical_zone_done(zone);
     free(zone);
@@ -175,7 +180,7 @@ struct ical_zone *ical_zone_of_system(const char *name, struct ical_why *why)
 void ical_zone_finish(struct ical_zone *zone, struct ical_budget *budget)
 {
     struct ical_why why = {.text = ""};
-    bool ok = zone->why || (zone->line ? make_changes(zone, budget, &why) : ical_zone_find(zone, &why));
+    bool ok = zone->why || (zone->line ? make_changes(zone, budget, &why) : find(zone, &why));
     done_observances(zone);
     if (!ok)
         zone->why = ical_copy(why.text, strlen(why.text));
@@ -183,42 +188,12 @@ void ical_zone_finish(struct ical_zone *zone, struct ical_budget *budget)
 
 /* ---- its clock ---- */
 
-/* The last change that a clock which shows this has behind it; -1: none. What is skipped, or comes a second time, is still
- * before it. */
-static int64_t find_civil(const struct ical_zone *zone, int64_t civil)
-{
-    size_t low = 0, high = zone->change_count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        const struct ical_change *change = &zone->changes[middle];
-        int64_t later_s = change->before_s > change->after_s ? change->before_s : change->after_s;
-        if (change->utc + later_s <= civil)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return (int64_t)low - 1;
-}
-
 int64_t ical_zone_utc(const struct ical_zone *zone, int64_t civil)
 {
-    if (!zone || zone->change_count == 0)
-        return civil;
-    int64_t found = find_civil(zone, civil);
-    return civil - (found < 0 ? zone->changes[0].before_s : zone->changes[found].after_s);
+    return zone ? sdk_clock_utc(&zone->clock, civil) : civil;
 }
 
 int64_t ical_zone_civil(const struct ical_zone *zone, int64_t utc)
 {
-    if (!zone || zone->change_count == 0)
-        return utc;
-    size_t low = 0, high = zone->change_count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (zone->changes[middle].utc <= utc)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return utc + (low == 0 ? zone->changes[0].before_s : zone->changes[low - 1].after_s);
+    return zone ? sdk_clock_civil(&zone->clock, utc) : utc;
 }

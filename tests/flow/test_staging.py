@@ -11,9 +11,9 @@ from test_exercise import below, in_drill, is_over, items, pending, process_of
 from test_holds import DRAINED, drain
 
 DRILL = '''drill "drain for real" {
-  summary = "staging's s1 is drained", owner = "team-test", kind = "staging", within = "5m",
+  summary = "staging's s1 is drained", owner = "team-test", kind = "staging", within = "20m",
   instances = { %s },
-  alerts = { { alertname = "TestAlert", lasts = "1s" } },
+  alerts = { { alertname = "TestAlert", lasts = "%s" } },
   world = { ["fx.get"] = 9, ["edge.*"] = function() error("the world is asked about what is real") end },
   good = { outcome = "succeeded", in_force = { "edge.drain" } },
 }
@@ -42,8 +42,8 @@ def edge(name, proxy, environment):
     return f'haproxy "{name}" {lua({"socket": proxy.socket, "environment": environment})}'
 
 
-def house(world, production, staging, instances='edge = "edge-staging"', policy=AUTO, drills=None, more=()):
-    world.repo.commit({"one.lua": drain("one", on='alert { alertname = "TestAlert" }'), "drills/staging.lua": DRILL % instances})
+def house(world, production, staging, instances='edge = "edge-staging"', policy=AUTO, drills=None, more=(), lasts="10m"):
+    world.repo.commit({"one.lua": drain("one", on='alert { alertname = "TestAlert" }'), "drills/staging.lua": DRILL % (instances, lasts)})
     return world.daemon(policy=policy, instances=[edge("edge", production, "prod"), edge("edge-staging", staging, "staging"), *more],
                         drills={"environments": ["staging"]} if drills is None else drills).start()
 
@@ -53,7 +53,7 @@ def begin(daemon):
 
 
 def test_it_acts_in_staging_and_takes_it_back(world, production, staging):
-    daemon = house(world, production, staging, policy=ASK)
+    daemon = house(world, production, staging, policy=ASK, lasts="1s")
     drill = begin(daemon)
     question = pending(daemon)
     assert len([words for words in below(process_of(daemon)) if "plugin-host" in words]) == 1, "one host, of staging's"

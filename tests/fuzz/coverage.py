@@ -10,6 +10,7 @@ code that decide what to do are proven by its own tests.
 import collections
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -34,8 +35,8 @@ PARSERS = {
     "core_target": {"core/http/target.c": ()},
     "core_times": {"core/base/times.c": ("read_clock", "stanch_wall_now_ms", "stanch_mono_now_ms")},
     "core_value": {"core/script/value.c": ("null_tostring",)},
-    "plugin_ical": {f"plugins/ical/{name}.c": () for name in ("calendar", "event", "moment", "occur", "rule", "scan", "tzfile",
-                                                              "zone")},
+    "plugin_ical": {f"plugins/ical/{name}.c": () for name in ("calendar", "event", "moment", "occur", "rule", "scan",
+                                                              "zone")} | {"sdk/src/zone.c": ()},
 }
 SOURCES = ("plugin_alertmanager", "plugin_generic", "plugin_github")  # what is posted to them is parsed by them alone
 
@@ -56,7 +57,7 @@ def counts_of(build, file):
     """The counters of one file, those of this run or of an earlier one; None: it was not run."""
     for folder, _, names in os.walk(build):
         here = os.path.join(folder, os.path.basename(file))
-        if os.path.basename(here) + ".gcda" in names and (here.endswith(file) or f"/{os.path.dirname(file)}/" in here):
+        if os.path.basename(here) + ".gcda" in names and re.sub(r"CMakeFiles/[^/]+\.dir/", "", here).endswith("/" + file):
             return here + ".gcda"
     return None
 

@@ -47,7 +47,9 @@ FOREIGN = {
     "lualib.h": {"script"},
     "seccomp.h": {"script", "plugin"},
     "dlfcn.h": {"plugin"},
+    "stanch/zone.h": {"gameday"},  # the system's time zones; it stands alone
     "stanch/": {"plugin"},
+    "libical/": {"gameday"},
     "curl/": {"plugin", "cli"},
     "microhttpd.h": {"http"},
     "argp.h": {"cli", "main", "serve"},
@@ -161,6 +163,10 @@ def test_the_law_reads_the_tree():
     ("core/flow.c", "  #  include <git2/repository.h>"),
     ("core/model/x.c", "#include <uv.h>"),
     ("core/run/x.c", "#include <stanch/plugin.h>"),
+    ("core/gameday/x.c", "#include <stanch/sdk.h>"),
+    ("core/run/x.c", "#include <stanch/zone.h>"),
+    ("core/flow.c", "#include <libical/ical.h>"),
+    ("core/page/x.c", '#include "gameday/schedule.h"'),
     ("core/run/x.c", "#include <zlib.h>"),  # of no room
     ("core/run/x.c", '#include "../flow.h"'),
     ("core/common/x.c", '#include "base/err.h"'),  # a new room
@@ -181,6 +187,8 @@ def test_a_breach_is_found(path, line):
     ("core/flow_receive.c", '#include "run/run.h"'),
     ("core/book/x.c", "#include <git2.h>"),
     ("core/timeline/x.c", "#include <sys/stat.h>"),
+    ("core/gameday/x.c", "#include <libical/ical.h>"),
+    ("core/gameday/x.c", "#include <stanch/zone.h>"),
     ("plugins/haproxy/haproxy.c", "#include <stanch/sdk.h>"),
     ("plugins/aws/xml.c", "#include <libxml/parser.h>"),
     ("plugins/gitops/push.c", "#include <git2.h>"),

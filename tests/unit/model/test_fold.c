@@ -120,6 +120,19 @@ static void an_event_is_found_by_its_key(void **state)
     assert_string_equal(stanch_json_str(json_object_get(docs, "key k2"), "incident", ""), "INC-2");
 }
 
+static void what_instances_were_told_of_a_drill_stands_by_instance(void **state)
+{
+    (void)state;
+    fold("-", "drill.announced", "{'drill':'D-1','name':'checkout'}");
+    fold("-", "drill.told", "{'drill':'D-1','instance':'chat','told':'announced'}");
+    fold("-", "drill.missed", "{'drill':'D-1','why':'stanch was not running then'}");
+    fold("-", "drill.untold", "{'drill':'D-1','instance':'chat','told':'missed','why':'it is away'}");
+    fold("-", "drill.told", "{'drill':'D-1','instance':'mail','told':'missed'}");
+    expect("drill D-1", "{'id':'D-1','drill':'D-1','name':'checkout','state':'missed','open':false,"
+                        "'why':'stanch was not running then','told':{'chat':'announced','mail':'missed'},"
+                        "'untold':{'chat':'missed'},'created_ms':1000,'updated_ms':5000,'seq':1,'updated_seq':5}");
+}
+
 static void repeats_add_up(void **state)
 {
     (void)state;
@@ -249,6 +262,7 @@ int main(void)
         TEST(the_rule),
         TEST(a_state_in_data_stands_when_the_kind_has_none),
         TEST(an_event_is_found_by_its_key),
+        TEST(what_instances_were_told_of_a_drill_stands_by_instance),
         TEST(repeats_add_up),
         TEST(a_run_is_found_by_event_and_path_and_counted),
         TEST(the_table_is_sound),

@@ -29,6 +29,11 @@ static void a_full_configuration_becomes_data(void **state)
         "  people = 'who.lua',\n"
         "  proxy = { secret = secret.env 'PROXY', user = 'X-User' },\n"
         "  paging = { via = { 'p1', 'main' }, url = 'https://stanch.example' },\n"
+        "  drills = { tell = { 'p1' }, schedule = {\n"
+        "    { name = 'gd', drill = 'checkout', kind = 'exercise', rule = 'FREQ=DAILY', from = '2026-01-06T10:00',\n"
+        "      zone = 'Europe/Berlin', lasts = '2h', announce = '2d', remind = { '1h' }, late = '5m', speed = 10 },\n"
+        "    { name = 'once', drill = 'db', kind = 'virtual', from = '2026-01-06T10:00' },\n"
+        "    { name = 'soon', drill = 'db', kind = 'staging', from = '2026-01-06T10:00', announce = '1h' } } },\n"
         "  approvals = { expires = '10m' }, fresh_for = '1m', drain = '0s',\n"
         "}\n");
     assert_string_equal(d.err.text, "");
@@ -57,7 +62,18 @@ static void a_full_configuration_becomes_data(void **state)
         "in\",\"token\":{\"$secret\":{\"env\":\"HOOK\"}}},"
         "\"people\":\"who.lua\",\"proxy\":{\"secret\":{\"$secret\":{\"env\":\"PROXY\"}},\"user\":\"X-User\"},"
         "\"paging\":{\"via\":[\"p1\",\"main\"],\"url\":\"https://"
-        "stanch.example\"},\"fresh_for_ms\":60000,\"drain_ms\":0}");
+        "stanch.example\"},"
+        "\"drills\":{\"tell\":[\"p1\"],\"schedule\":["
+        "{\"name\":\"gd\",\"drill\":\"checkout\",\"kind\":\"exercise\",\"rule\":\"FREQ=DAILY\","
+        "\"from\":\"2026-01-06T10:00\",\"zone\":\"Europe/Berlin\",\"lasts_ms\":7200000,\"announce_ms\":172800000,"
+        "\"remind_ms\":[3600000],\"late_ms\":300000,\"speed\":10},"
+        "{\"name\":\"once\",\"drill\":\"db\",\"kind\":\"virtual\",\"rule\":null,\"from\":\"2026-01-06T10:00\","
+        "\"zone\":\"UTC\",\"lasts_ms\":3600000,\"announce_ms\":604800000,\"remind_ms\":[86400000,900000],"
+        "\"late_ms\":600000,\"speed\":1},"
+        "{\"name\":\"soon\",\"drill\":\"db\",\"kind\":\"staging\",\"rule\":null,\"from\":\"2026-01-06T10:00\","
+        "\"zone\":\"UTC\",\"lasts_ms\":3600000,\"announce_ms\":3600000,\"remind_ms\":[900000],"
+        "\"late_ms\":600000,\"speed\":1}]},"
+        "\"fresh_for_ms\":60000,\"drain_ms\":0}");
     declared_done(&d);
 }
 
@@ -79,7 +95,8 @@ static void an_empty_configuration_has_all_defaults(void **state)
                 "\"limits\":{\"max_runs\":64,\"max_queued\":1000,\"storm\":{\"enter\":60,\"leave\":20,\"within_ms\":"
                 "60000,\"quiet_ms\":120000},"
                 "\"max_steps\":1000,\"events_per_s\":1000,\"max_body_bytes\":1048576},"
-                "\"approvals\":{\"expires_ms\":900000},\"checkpoints\":null,\"paging\":null,\"people\":null,\"proxy\":"
+                "\"approvals\":{\"expires_ms\":900000},\"checkpoints\":null,\"drills\":null,\"paging\":null,\"people\":"
+                "null,\"proxy\":"
                 "null,\"fresh_"
                 "for_ms\":300000,"
                 "\"drain_ms\":25000}");
@@ -224,6 +241,45 @@ static void severities_are_of_sources_that_there_are(void **state)
          "stanch.lua:1: incidents.severity.sources.grafana.lable: there is no such key; did you mean \"label\"?"},
         {"stanch { incidents = { severity = { sources = 'x' } } }",
          "stanch.lua:1: incidents.severity.sources: expected { NAME = { label = ..., map = ... }, ... }, not \"x\""},
+    };
+    check_mistakes("config", "stanch.lua", mistakes, sizeof mistakes / sizeof *mistakes);
+}
+
+#define PLAN(more)                                                                                                     \
+    "stanch { drills = { schedule = { { name = 'p', drill = 'd', from = '2026-01-06T10:00'" more " } } } }"
+#define AT "stanch.lua:1: drills.schedule[1]."
+
+static void every_mistake_in_a_schedule_is_told_with_its_place(void **state)
+{
+    (void)state;
+    static const struct mistake mistakes[] = {
+        {PLAN(""), AT "kind: missing; expected \"virtual\", \"exercise\" or \"staging\""},
+        {PLAN(", kind = 'real'"), AT "kind: expected \"virtual\", \"exercise\" or \"staging\", not \"real\""},
+        {PLAN(", kind = 'virtual', speed = 2"),
+         AT "speed: only an exercise is played faster than a clock; leave it out"},
+        {PLAN(", kind = 'exercise', speed = 61"), AT "speed: expected 1 to 60"},
+        {PLAN(", kind = 'virtual', remind = { '7d' }"),
+         AT "remind: a reminder comes after the announcement: expected less than `announce`"},
+        {PLAN(", kind = 'virtual', remind = '1d'"),
+         AT "remind: expected a list of at most 10 durations, as in { \"1d\", \"15m\" }, not \"1d\""},
+        {PLAN(", kind = 'virtual', remind = { '1h', 'x' }"),
+         AT "remind[2]: \"x\" is not a duration; write it like 250ms, 15s, 10m, 2h or 7d"},
+        {PLAN(", kind = 'virtual', remind = { '0s' }"), AT "remind[1]: expected more than 0s"},
+        {PLAN(", kind = 'virtual', annouce = '1d'"), AT "annouce: there is no such key; did you mean \"announce\"?"},
+        {PLAN(", kind = 'virtual', announce = '91d'"), AT "announce: expected 0s to 90d"},
+        {PLAN(", kind = 'virtual', rule = 5"), AT "rule: expected a text, not 5"},
+        {"stanch { drills = { schedule = { 'x' } } }",
+         "stanch.lua:1: drills.schedule[1]: expected { key = value, ... }, not \"x\""},
+        {"stanch { drills = { schedule = { name = 'x' } } }",
+         "stanch.lua:1: drills.schedule: expected a list of at most 200 plans, as in { { name = ..., drill = ... }, "
+         "... "
+         "}, not a table"},
+        {"stanch { drills = { tell = { 'hook' } } }",
+         "stanch.lua:1: drills.tell: there is no instance \"hook\" in the list instances"},
+        {"stanch { instances = { webhook 'hook' {} }, drills = { tell = { 'hook', 'hook' } } }",
+         "stanch.lua:1: drills.tell: \"hook\" is in tell twice"},
+        {"stanch { instances = { webhook 'hook' {} }, paging = { via = { 'hook', 'hook' } } }",
+         "stanch.lua:1: paging.via: \"hook\" is in via twice"},
     };
     check_mistakes("config", "stanch.lua", mistakes, sizeof mistakes / sizeof *mistakes);
 }
@@ -481,6 +537,7 @@ int main(void)
         cmocka_unit_test(an_empty_configuration_has_all_defaults),
         cmocka_unit_test(every_mistake_in_a_configuration_is_told_with_its_place),
         cmocka_unit_test(severities_are_of_sources_that_there_are),
+        cmocka_unit_test(every_mistake_in_a_schedule_is_told_with_its_place),
         cmocka_unit_test(a_policy_becomes_data),
         cmocka_unit_test(what_a_policy_counts_and_whom_it_trusts_becomes_data),
         cmocka_unit_test(every_mistake_in_a_policy_is_told_with_its_place),

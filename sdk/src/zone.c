@@ -1,22 +1,113 @@
-/* tzfile.c: the system's zones, from /usr/share/zoneinfo: TZif, RFC 8536.
+/* zone.c: the system's zones, from /usr/share/zoneinfo: TZif, RFC 8536; and what their clocks show.
  *
  * Not by libical: icaltzutil_fetch_timezone of 3.0.16 guesses a rule from each zone's past and is an hour off in places
  * (Jerusalem in 2013 and 2016, Cairo, Santiago; St. John's from 2038 on). Its name of a zone becomes a path as it is, too.
+ * Not by libc: its zone is one for the whole process.
  *
  *   name -> is it sound? -> file -> header, old data (passed by), header, times and offsets, the rule for all time after
  */
-#include "ical.h"
+#include "stanch/zone.h"
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define FOLDER    "/usr/share/zoneinfo/"
 #define MAX_FILE  65536
+#define MAX_RULE  255
 #define LONG_AGO  (-4000000000000LL)
 #define LAST_YEAR 2199
+#define DAY       86400
+
+/* ---- a list of changes ---- */
+
+void sdk_clock_add(struct sdk_clock *clock, int64_t utc, int64_t before_s, int64_t after_s)
+{
+    if ((clock->count & (clock->count - 1)) == 0) { /* it doubles */
+        const size_t room = clock->count ? clock->count * 2 : 1;
+        struct sdk_clock_change *grown = reallocarray(clock->changes, room, sizeof *grown);
+        if (!grown)
+            abort();
+        clock->changes = grown;
+    }
+    clock->changes[clock->count++] = (struct sdk_clock_change){utc, before_s, after_s};
+}
+
+static int compare_changes(const void *a, const void *b)
+{
+    const struct sdk_clock_change *x = a, *y = b;
+    return x->utc < y->utc ? -1 : x->utc > y->utc;
+}
+
+void sdk_clock_sort(struct sdk_clock *clock)
+{
+    if (clock->count)
+        qsort(clock->changes, clock->count, sizeof *clock->changes, compare_changes);
+}
+
+void sdk_clock_done(struct sdk_clock *clock)
+{
+    free(clock->changes);
+    *clock = (struct sdk_clock){0};
+}
+
+/* ---- what it shows ---- */
+
+int64_t sdk_civil(int64_t year, int64_t month, int64_t day, int64_t hour, int64_t minute, int64_t second)
+{
+    struct tm tm = {.tm_year = (int)year - 1900,
+                    .tm_mon = (int)month - 1,
+                    .tm_mday = (int)day,
+                    .tm_hour = (int)hour,
+                    .tm_min = (int)minute,
+                    .tm_sec = (int)second};
+    return timegm(&tm);
+}
+
+/* The last change that a clock which shows this has behind it; -1: none. What is skipped, or comes a second time, is still
+ * before it. */
+static int64_t find_civil(const struct sdk_clock *clock, int64_t civil)
+{
+    size_t low = 0, high = clock->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        const struct sdk_clock_change *change = &clock->changes[middle];
+        int64_t later_s = change->before_s > change->after_s ? change->before_s : change->after_s;
+        if (change->utc + later_s <= civil)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return (int64_t)low - 1;
+}
+
+int64_t sdk_clock_utc(const struct sdk_clock *clock, int64_t civil)
+{
+    if (clock->count == 0)
+        return civil;
+    int64_t found = find_civil(clock, civil);
+    return civil - (found < 0 ? clock->changes[0].before_s : clock->changes[found].after_s);
+}
+
+int64_t sdk_clock_civil(const struct sdk_clock *clock, int64_t utc)
+{
+    if (clock->count == 0)
+        return utc;
+    size_t low = 0, high = clock->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (clock->changes[middle].utc <= utc)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return utc + (low == 0 ? clock->changes[0].before_s : clock->changes[low - 1].after_s);
+}
+
+/* ---- bytes ---- */
 
 struct bytes {
     const unsigned char *at;
@@ -69,13 +160,7 @@ static size_t rest_of(const struct header *header, size_t time_bytes)
     return header->letters + header->leaps * (time_bytes + 4) + header->standard + header->utc;
 }
 
-static void add_change(struct ical_zone *zone, int64_t utc, int64_t before_s, int64_t after_s)
-{
-    *(struct ical_change *)ical_add(&zone->changes, &zone->change_count, sizeof(struct ical_change)) =
-        (struct ical_change){utc, before_s, after_s};
-}
-
-static bool take_changes(struct ical_zone *zone, struct bytes *bytes)
+static bool take_changes(struct sdk_clock *clock, struct bytes *bytes)
 {
     struct header header;
     if (!take_header(bytes, &header) || !piece(bytes, header.times * 5 + header.types * 6 + rest_of(&header, 4)) ||
@@ -86,14 +171,14 @@ static bool take_changes(struct ical_zone *zone, struct bytes *bytes)
     if (!times || !indexes || !types || !piece(bytes, rest_of(&header, 8)))
         return false;
     int64_t offset = number(types, 4);
-    add_change(zone, LONG_AGO, offset, offset);
+    sdk_clock_add(clock, LONG_AGO, offset, offset);
     for (size_t i = 0; i < header.times; i++) {
         const int64_t utc = number(times + 8 * i, 8);
         if (indexes[i] >= header.types)
             return false;
         const int64_t after = number(types + 6 * (size_t)indexes[i], 4);
         if (utc > LONG_AGO)
-            add_change(zone, utc, offset, after);
+            sdk_clock_add(clock, utc, offset, after);
         offset = after;
     }
     return true;
@@ -155,25 +240,20 @@ static bool take_move(const char **at, struct move *ret)
 
 static int64_t civil_of(const struct move *move, int year)
 {
-    const int64_t first = ical_civil(year, move->month, 1, 0, 0, 0);
-    const int64_t weekday = ((first / ICAL_DAY + 4) % 7 + 7) % 7; /* 1970 began on a Thursday */
+    const int64_t first = sdk_civil(year, move->month, 1, 0, 0, 0);
+    const int64_t next = sdk_civil(year, move->month + 1, 1, 0, 0, 0);
+    const int64_t weekday = ((first / DAY + 4) % 7 + 7) % 7; /* 1970 began on a Thursday */
     int64_t day = 1 + (move->day - weekday + 7) % 7 + (move->week - 1) * 7;
-    while (day > icaltime_days_in_month(move->month, year))
+    while (first + (day - 1) * DAY >= next)
         day -= 7;
-    return first + (day - 1) * ICAL_DAY + move->time_s;
+    return first + (day - 1) * DAY + move->time_s;
 }
 
-static int compare_changes(const void *a, const void *b)
-{
-    const struct ical_change *x = a, *y = b;
-    return x->utc < y->utc ? -1 : x->utc > y->utc;
-}
-
-static bool take_rule(struct ical_zone *zone, const char *at)
+static bool take_rule(struct sdk_clock *clock, const char *at)
 {
     int64_t standard = 0, summer = 0;
     struct move begins, ends;
-    const int64_t last = zone->changes[zone->change_count - 1].utc;
+    const int64_t last = clock->changes[clock->count - 1].utc;
     if (!take_name(&at) || !take_time(&at, &standard))
         return false;
     if (*at == '\0')
@@ -185,11 +265,11 @@ static bool take_rule(struct ical_zone *zone, const char *at)
     for (int year = 1970; year <= LAST_YEAR; year++) {
         const int64_t on = civil_of(&begins, year) + standard, off = civil_of(&ends, year) + summer;
         if (on > last)
-            add_change(zone, on, -standard, -summer);
+            sdk_clock_add(clock, on, -standard, -summer);
         if (off > last)
-            add_change(zone, off, -summer, -standard);
+            sdk_clock_add(clock, off, -summer, -standard);
     }
-    qsort(zone->changes, zone->change_count, sizeof *zone->changes, compare_changes);
+    sdk_clock_sort(clock);
     return true;
 }
 
@@ -203,54 +283,43 @@ static bool is_sound(const char *name)
     return len > 0 && len <= 64 && name[len] == '\0' && *name != '/' && name[len - 1] != '/';
 }
 
-static bool read_zone(struct ical_zone *zone, const unsigned char *data, size_t len)
+static bool read_zone(struct sdk_clock *clock, const unsigned char *data, size_t len)
 {
     struct bytes bytes = {data, len};
-    if (!take_changes(zone, &bytes) || bytes.left < 2 || bytes.at[0] != '\n' || bytes.at[bytes.left - 1] != '\n')
+    if (!take_changes(clock, &bytes) || bytes.left < 2 || bytes.at[0] != '\n' || bytes.at[bytes.left - 1] != '\n')
         return false;
-    char *rule = ical_copy((const char *)bytes.at + 1, bytes.left - 2);
-    const bool ok = *rule == '\0' || take_rule(zone, rule);
-    free(rule);
-    return ok;
+    char rule[MAX_RULE + 1] = "";
+    if (bytes.left - 2 > MAX_RULE)
+        return false;
+    memcpy(rule, bytes.at + 1, bytes.left - 2);
+    return *rule == '\0' || take_rule(clock, rule);
 }
 
-static bool read_file(struct ical_zone *zone, int fd)
+static bool read_file(struct sdk_clock *clock, int fd)
 {
     struct stat about;
     unsigned char data[MAX_FILE];
     if (fstat(fd, &about) < 0 || !S_ISREG(about.st_mode) || about.st_size > MAX_FILE)
         return false;
     const ssize_t got = read(fd, data, sizeof data);
-    return got == about.st_size && read_zone(zone, data, (size_t)got);
+    return got == about.st_size && read_zone(clock, data, (size_t)got);
 }
 
-static bool find(struct ical_zone *zone, const char *name)
+bool sdk_clock_of_system(const char *name, struct sdk_clock *ret)
 {
     char path[sizeof FOLDER + 64];
+    struct sdk_clock clock = {0};
     if (!is_sound(name))
         return false;
     (void)snprintf(path, sizeof path, "%s%s", FOLDER, name);
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0)
         return false;
-    const bool ok = read_file(zone, fd);
+    const bool ok = read_file(&clock, fd);
     (void)close(fd);
-    if (!ok) {
-        free(zone->changes);
-        zone->changes = NULL;
-        zone->change_count = 0;
-    }
+    if (ok)
+        *ret = clock;
+    else
+        sdk_clock_done(&clock);
     return ok;
-}
-
-bool ical_zone_find(struct ical_zone *zone, struct ical_why *why)
-{
-    /* feeds put a place of their own before a name, too: "/freeassociation.sourceforge.net/Europe/Berlin" */
-    for (const char *at = zone->id, *slash = NULL; at; at = slash ? slash + 1 : NULL) {
-        if (find(zone, at))
-            return true;
-        slash = *zone->id == '/' ? strchr(at, '/') : NULL;
-    }
-    return ical_wrong(why, "protocol", "\"%.100s\" is no time zone of this system (one is called Europe/Berlin)",
-                      zone->id);
 }
