@@ -115,9 +115,10 @@ static void put_content(struct stanch_buf *out, const json_t *cell)
 {
     if (json_is_string(cell))
         put(out, json_string_value(cell));
+    else if (json_is_object(cell) && stanch_json_bool(cell, "good", false))
+        put_member(out, "<span class=\"good\">", cell, "text", "</span>");
     else if (json_is_object(cell))
-        put_member(out, stanch_json_bool(cell, "good", false) ? "<span class=\"good\">" : "<strong class=\"bad\">", cell,
-                   "text", stanch_json_bool(cell, "good", false) ? "</span>" : "</strong>");
+        put_member(out, "<strong class=\"bad\">", cell, "text", "</strong>");
     else if (json_array_size(cell) > 0) {
         stanch_buf_text(out, "<span>"); /* one thing beside its label, however many there are */
         for (size_t i = 0; i < json_array_size(cell); i++) {

@@ -30,8 +30,11 @@ static void put_head(struct stanch_buf *out, const json_t *told)
 {
     static const struct {
         const char *before, *member;
-    } of_it[] = {{"Kind ", "kind"},        {": ", "means"},     {". It lasted ", "lasted"},
-                 {". Owner: ", "owner"}, {". Kept as ", "result"}};
+    } of_it[] = {{"Kind ", "kind"},
+                 {": ", "means"},
+                 {". It lasted ", "lasted"},
+                 {". Owner: ", "owner"},
+                 {". Kept as ", "result"}};
     const json_t *objectives = json_object_get(told, "objectives");
     stanch_buf_text(out, "# Drill: ");
     put_member(out, told, "drill");

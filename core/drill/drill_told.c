@@ -90,12 +90,9 @@ static json_t *outcome_cell(const json_t *row, const char *member)
 
 /* ---- tables ---- */
 
-static const struct column promise_columns[] = {{"promise", "promise", text_cell},
-                                                {"target", "target", text_cell},
-                                                {"measured", "measured", text_cell},
-                                                {"verdict", "met", met_cell},
-                                                {"why", "why", why_cell},
-                                                {0}};
+static const struct column promise_columns[] = {
+    {"promise", "promise", text_cell}, {"target", "target", text_cell}, {"measured", "measured", text_cell},
+    {"verdict", "met", met_cell},      {"why", "why", why_cell},        {0}};
 static const struct column time_columns[] = {{"time to", "what", text_cell},
                                              {"incidents", "count", number_cell},
                                              {"median", "median_ms", duration_cell},
@@ -127,14 +124,11 @@ static const struct column wait_columns[] = {{"question", "approval", text_cell}
 static const struct column run_columns[] = {{"run", "run", text_cell},           {"runbook", "runbook", text_cell},
                                             {"incident", "incident", text_cell}, {"state", "state", text_cell},
                                             {"why", "why", text_cell},           {0}};
-static const struct column decision_columns[] = {{"at", "at_ms", duration_cell},
-                                                 {"question", "approval", text_cell},
-                                                 {"incident", "incident", text_cell},
-                                                 {"who", "who", text_cell},
-                                                 {"decision", "decision", text_cell},
-                                                 {"verdict", "verdict", text_cell},
-                                                 {"why", "why", text_cell},
-                                                 {0}};
+static const struct column decision_columns[] = {
+    {"at", "at_ms", duration_cell},      {"question", "approval", text_cell},
+    {"incident", "incident", text_cell}, {"who", "who", text_cell},
+    {"decision", "decision", text_cell}, {"verdict", "verdict", text_cell},
+    {"why", "why", text_cell},           {0}};
 static const struct column step_columns[] = {{"at", "at_ms", duration_cell},      {"step", "step", text_cell},
                                              {"incident", "incident", text_cell}, {"what", "what", text_cell},
                                              {"why", "why", text_cell},           {0}};
@@ -154,7 +148,7 @@ static bool did_not_go_through(const json_t *run)
 static const struct table {
     const char *heading, *member;
     const struct column *columns;
-    int name;                         /* the column that says which row it is */
+    int name;                           /* the column that says which row it is */
     bool (*is_told)(const json_t *row); /* NULL: all are */
 } tables[] = {
     {"Promises", "promises", promise_columns, 0, NULL},
@@ -183,8 +177,8 @@ static void tell_table(json_t *sections, const struct table *table, const json_t
             json_array_append_new(cells, column->cell(row, column->member));
         json_array_append_new(rows, cells);
     }
-    json_t *section = json_pack("{s:s, s:o, s:i, s:o}", "heading", table->heading, "heads", heads, "name", table->name,
-                                "rows", rows);
+    json_t *section =
+        json_pack("{s:s, s:o, s:i, s:o}", "heading", table->heading, "heads", heads, "name", table->name, "rows", rows);
     if (json_array_size(rows) > 0)
         json_array_append(sections, section);
     json_decref(section);
@@ -196,9 +190,9 @@ static void tell_in_force(json_t *sections, const json_t *report)
     json_t *items = json_array();
     for (size_t i = 0; i < json_array_size(in_force); i++) {
         const json_t *one = json_array_get(in_force, i);
-        json_array_append_new(items, json_sprintf("%s: %s.%s", stanch_json_str(one, "id", "-"),
-                                                  stanch_json_str(one, "instance", "-"),
-                                                  stanch_json_str(one, "action", "-")));
+        json_array_append_new(items,
+                              json_sprintf("%s: %s.%s", stanch_json_str(one, "id", "-"),
+                                           stanch_json_str(one, "instance", "-"), stanch_json_str(one, "action", "-")));
     }
     json_t *section = json_pack("{s:s, s:o}", "heading", "Still in force at the end", "items", items);
     if (json_array_size(items) > 0)
@@ -301,15 +295,13 @@ json_t *stanch_drill__told(const json_t *report)
     tell_in_force(sections, report);
     tell_charts(sections, report);
     tell_table(sections, &findings, report);
-    json_t *told = json_pack("{s:o, s:o, s:s, s:o, s:b, s:o, s:o}", "drill", text_cell(report, "drill"), "kind",
-                             text_cell(report, "kind"), "means",
-                             "a simulated world and simulated people, in virtual time; nothing real was touched",
-                             "lasted", duration_cell(report, "lasted_ms"), "good", stanch_drill_is_good(report),
-                             "verdict",
-                             json_sprintf("%lld of %lld promises were met",
-                                          (long long)stanch_json_int(report, "met", 0),
-                                          (long long)stanch_json_int(report, "of", 0)),
-                             "sections", sections);
+    json_t *told = json_pack(
+        "{s:o, s:o, s:s, s:o, s:b, s:o, s:o}", "drill", text_cell(report, "drill"), "kind", text_cell(report, "kind"),
+        "means", "a simulated world and simulated people, in virtual time; nothing real was touched", "lasted",
+        duration_cell(report, "lasted_ms"), "good", stanch_drill_is_good(report), "verdict",
+        json_sprintf("%lld of %lld promises were met", (long long)stanch_json_int(report, "met", 0),
+                     (long long)stanch_json_int(report, "of", 0)),
+        "sections", sections);
     tell_what_is_said(told, report);
     return told;
 }
