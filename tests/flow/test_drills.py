@@ -331,6 +331,10 @@ def test_a_page_says_what_the_markdown_says(folder):
     assert [row["met"] for row in report["promises"]] == [True, False, True]
     assert [text for tag, text in page.texts if text in ("met", "missed")] == ["met", "missed", "met"]
     assert ["## " + text for text in page.of("h2")] == [line for line in markdown.splitlines() if line.startswith("## ")]
+    tags = [one for one in page.shape if isinstance(one, tuple)]
+    assert all(dict(attrs)["scope"] in ("col", "row") for tag, attrs in tags if tag == "th")
+    assert sum(tag == "table" for tag, _ in tags) == sum(tag == "caption" for tag, _ in tags) > 2
+    assert all(dict(attrs)["role"] == "img" and dict(attrs)["aria-labelledby"] for tag, attrs in tags if tag == "svg")
     assert page.of("desc")[0] == "a-b-c-1: 2 of 3; this one: 2 of 3"
     assert len(page.of("desc")) == len(page.of("figcaption")) and "a-b-c-1" in page.of("text")
 
