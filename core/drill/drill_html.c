@@ -42,8 +42,8 @@ static const char style[] =
     "tr{padding:.5rem .75rem;background:var(--card);border:1px solid var(--line);border-radius:.5rem}\n"
     "tbody th,td{display:grid;grid-template-columns:8rem 1fr;gap:.5rem;padding:.1875rem 0;border:0}\n"
     "[data-head]::before{content:attr(data-head);font-weight:400;color:var(--quiet)}\ntd:empty{display:none}}\n"
-    "@media print{body{max-width:none;padding:0;font-size:9pt}table{font-size:8pt}h1{font-size:16pt}h2{font-size:12pt}"
-    ".drill{border:1pt solid}tr,figure{break-inside:avoid}h2,caption{break-after:avoid}}\n";
+    "@media print{html{font-size:9pt}body{max-width:none;padding:0}.drill{border:1pt solid}h2{margin-top:1.5rem}"
+    "tr,figure{break-inside:avoid}h2,caption{break-after:avoid}}\n";
 
 /* ---- pieces ---- */
 
