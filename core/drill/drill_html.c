@@ -88,7 +88,7 @@ static void put_head(struct stanch_buf *out, const json_t *told)
 
 static void put_summary(struct stanch_buf *out, const json_t *told)
 {
-    const json_t *objectives = json_object_get(told, "objectives");
+    const json_t *objectives = json_object_get(told, "objectives"), *warnings = json_object_get(told, "warnings");
     stanch_buf_text(out, "<header>\n");
     put_member(out, "<p class=\"drill\"><strong>DRILL</strong> of kind <strong>", told, "kind", "</strong>: ");
     put_member(out, "", told, "means", ".</p>\n");
@@ -96,7 +96,10 @@ static void put_summary(struct stanch_buf *out, const json_t *told)
     put_member(out, "<p>", told, "summary", "</p>\n");
     stanch_buf_printf(out, "<p class=\"verdict %s\">", stanch_json_bool(told, "good", false) ? "good" : "bad");
     put_member(out, "", told, "verdict", ".</p>\n");
-    put_member(out, "<p class=\"bad\"><strong>The scenario broke off:</strong> ", told, "broken", "</p>\n");
+    for (size_t i = 0; i < json_array_size(warnings); i++) {
+        put_member(out, "<p class=\"bad\"><strong>", json_array_get(warnings, i), "label", ":</strong> ");
+        put_member(out, "", json_array_get(warnings, i), "text", "</p>\n");
+    }
     stanch_buf_text(out, "<dl>\n");
     put_member(out, "<div><dt>lasted</dt><dd>", told, "lasted", "</dd></div>\n");
     put_member(out, "<div><dt>owner</dt><dd>", told, "owner", "</dd></div>\n");

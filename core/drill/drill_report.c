@@ -35,7 +35,7 @@ static void put_head(struct stanch_buf *out, const json_t *told)
                  {". It lasted ", "lasted"},
                  {". Owner: ", "owner"},
                  {". Kept as ", "result"}};
-    const json_t *objectives = json_object_get(told, "objectives");
+    const json_t *objectives = json_object_get(told, "objectives"), *warnings = json_object_get(told, "warnings");
     stanch_buf_text(out, "# Drill: ");
     put_member(out, told, "drill");
     stanch_buf_text(out, "\n\n");
@@ -50,9 +50,10 @@ static void put_head(struct stanch_buf *out, const json_t *told)
         put_member(out, told, of_it[i].member);
     }
     stanch_buf_printf(out, ".\n\n**%s.**\n", stanch_json_str(told, "verdict", ""));
-    if (json_object_get(told, "broken")) {
-        stanch_buf_text(out, "\n**The scenario broke off:** ");
-        put_member(out, told, "broken");
+    for (size_t i = 0; i < json_array_size(warnings); i++) {
+        const json_t *warning = json_array_get(warnings, i);
+        stanch_buf_printf(out, "\n**%s:** ", stanch_json_str(warning, "label", ""));
+        put_member(out, warning, "text");
         stanch_buf_char(out, '\n');
     }
     for (size_t i = 0; i < json_array_size(objectives); i++) {

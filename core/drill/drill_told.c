@@ -279,12 +279,43 @@ static void tell_charts(json_t *sections, const json_t *report)
 /* Members that need not be there. */
 static void tell_what_is_said(json_t *told, const json_t *report)
 {
-    static const char *const members[] = {"summary", "owner", "result", "broken"};
+    static const char *const members[] = {"summary", "owner", "result"};
     for (size_t i = 0; i < sizeof members / sizeof *members; i++)
         if (json_object_get(report, members[i]))
             json_object_set_new(told, members[i], text_cell(report, members[i]));
     if (json_array_size(json_object_get(report, "objectives")) > 0)
         json_object_set_new(told, "objectives", list_cell(report, "objectives"));
+}
+
+static const char *meaning_of(const char *kind)
+{
+    static const struct {
+        const char *kind, *means;
+    } kinds[] = {
+        {"virtual", "a simulated world and simulated people, in virtual time; nothing real was touched"},
+        {"exercise", "a simulated world and real people, by the clock; nothing real was touched"},
+        {"staging", "real people, by the clock, and some real instances, of an environment that is there for it"},
+    };
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (strcmp(kind, kinds[i].kind) == 0)
+            return kinds[i].means;
+    return "this release does not know what was real in it";
+}
+
+/* What is said before all else. */
+static json_t *warnings_of(const json_t *report)
+{
+    static const struct {
+        const char *member, *label;
+    } kinds[] = {{"broken", "The scenario broke off"},
+                 {"ended", "It was ended before its time"},
+                 {"left", "Not taken back in real instances"}};
+    json_t *warnings = json_array();
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (json_object_get(report, kinds[i].member))
+            json_array_append_new(
+                warnings, json_pack("{s:s, s:o}", "label", kinds[i].label, "text", text_cell(report, kinds[i].member)));
+    return warnings;
 }
 
 json_t *stanch_drill__told(const json_t *report)
@@ -295,13 +326,13 @@ json_t *stanch_drill__told(const json_t *report)
     tell_in_force(sections, report);
     tell_charts(sections, report);
     tell_table(sections, &findings, report);
-    json_t *told = json_pack(
-        "{s:o, s:o, s:s, s:o, s:b, s:o, s:o}", "drill", text_cell(report, "drill"), "kind", text_cell(report, "kind"),
-        "means", "a simulated world and simulated people, in virtual time; nothing real was touched", "lasted",
-        duration_cell(report, "lasted_ms"), "good", stanch_drill_is_good(report), "verdict",
-        json_sprintf("%lld of %lld promises were met", (long long)stanch_json_int(report, "met", 0),
-                     (long long)stanch_json_int(report, "of", 0)),
-        "sections", sections);
+    json_t *told =
+        json_pack("{s:o, s:o, s:s, s:o, s:b, s:o, s:o, s:o}", "drill", text_cell(report, "drill"), "kind",
+                  text_cell(report, "kind"), "means", meaning_of(stanch_json_str(report, "kind", "")), "lasted",
+                  duration_cell(report, "lasted_ms"), "good", stanch_drill_is_good(report), "verdict",
+                  json_sprintf("%lld of %lld promises were met", (long long)stanch_json_int(report, "met", 0),
+                               (long long)stanch_json_int(report, "of", 0)),
+                  "warnings", warnings_of(report), "sections", sections);
     tell_what_is_said(told, report);
     return told;
 }

@@ -1,7 +1,8 @@
 /* drill_told.h: what the report of a drill says, as texts in their order, whatever it is written as: one place decides which
  * sections there are, which rows and which columns; drill_report.c writes it as Markdown, drill_html.c as a page.
  *
- * Shape    {"drill","kind","means","summary"?,"lasted","owner"?,"result"?,"verdict","good":bool,"broken"?,"objectives":[text],
+ * Shape    {"drill","kind","means","summary"?,"lasted","owner"?,"result"?,"verdict","good":bool,
+ *           "warnings":[{"label","text"}],"objectives"?:[text],
  *           "sections":[{"heading","heads":[text],"name":n,"rows":[[cell]]}    a table; column `name` says which row it is
  *                     | {"heading","items":[text]}
  *                     | {"heading","charts":[{"what","bars":[{"name","value","is":n,"of":n}]}]}]}    0 <= is <= of, of > 0;

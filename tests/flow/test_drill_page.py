@@ -13,8 +13,8 @@ def report_with(text):
     """Each text that a scenario, an alert, a plugin or a person can choose, and each that somebody could write into a file."""
     row = dict(at_ms=1, incident=text, what=text, why=text)
     return {
-        "drill": text, "kind": text, "summary": text, "owner": text, "objectives": [text], "broken": text, "lasted_ms": 1, "met": 0,
-        "of": 1, "promises": [{"promise": text, "target": text, "measured": text, "met": False, "why": text}],
+        "drill": text, "kind": text, "summary": text, "owner": text, "objectives": [text], "broken": text, "ended": text,
+        "left": text, "lasted_ms": 1, "met": 0, "of": 1, "promises": [{"promise": text, "target": text, "measured": text, "met": False, "why": text}],
         "times": [{"what": text, "count": 0, "median_ms": None, "worst_ms": None, "worst_in": text, "missing": [text, text]}],
         "incidents": [{"incident": text, "title": text, "severity": text, "state": text, "at_ms": 1, "runbooks": [text], "times": {}}],
         "waits": [row | {"approval": text, "role": text, "asked_ms": 1, "waited_ms": 1, "outcome": text, "answer": text, "by": [text]}],

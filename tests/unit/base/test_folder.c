@@ -224,7 +224,6 @@ int main(void)
         CASE(none_is_too_large),
         CASE(who_reads_may_end_it),
         CASE(what_cannot_be_read_is_said),
-
     };
     return cmocka_run_group_tests_name("base/folder", tests, NULL, NULL);
 }

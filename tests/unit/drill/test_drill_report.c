@@ -49,6 +49,21 @@ static void what_is_not_there_is_not_told(void **state)
                   "It lasted 3s.\n\n**0 of 0 promises were met.**\n");
 }
 
+static void it_says_what_was_real(void **state)
+{
+    (void)state;
+    hold_markdown(
+        "{\"drill\":\"d\",\"kind\":\"exercise\",\"lasted_ms\":3000,\"met\":0,\"of\":0}",
+        "# Drill: d\n\nKind exercise: a simulated world and real people, by the clock; nothing real was touched. "
+        "It lasted 3s.\n\n**0 of 0 promises were met.**\n");
+    hold_markdown(
+        "{\"drill\":\"d\",\"kind\":\"staging\",\"lasted_ms\":3000,\"met\":0,\"of\":0,"
+        "\"ended\":\"stopped\",\"left\":\"edge.drain\"}",
+        "# Drill: d\n\nKind staging: real people, by the clock, and some real instances, of an environment that is "
+        "there for it. It lasted 3s.\n\n**0 of 0 promises were met.**\n\n"
+        "**It was ended before its time:** stopped\n\n**Not taken back in real instances:** edge.drain\n");
+}
+
 static void everything_is_told(void **state)
 {
     (void)state;
@@ -166,7 +181,7 @@ static void what_is_no_text_is_nothing(void **state)
     hold_markdown(
         "{\"drill\":1,\"kind\":[],\"lasted_ms\":\"x\",\"met\":\"x\",\"of\":1,\"objectives\":[{}],\"promises\":[1],"
         "\"times\":{},\"waits\":[{\"by\":[1,\"ada\"]}],\"findings\":[null]}",
-        "# Drill: -\n\nKind -: a simulated world and simulated people, in virtual time; nothing real was touched. "
+        "# Drill: -\n\nKind -: this release does not know what was real in it. "
         "It lasted -.\n\n**0 of 1 promises were met.**\n\nObjectives:\n\n- -\n\n"
         "## Promises\n\n| promise | target | measured | verdict | why |\n| --- | --- | --- | --- | --- |\n"
         "| - | - | - | **missed** |  |\n\n"
@@ -298,6 +313,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_not_there_is_not_told),
+        cmocka_unit_test(it_says_what_was_real),
         cmocka_unit_test(everything_is_told),
         cmocka_unit_test(texts_are_only_texts),
         cmocka_unit_test(what_is_no_text_is_nothing),
