@@ -1,8 +1,9 @@
 /* serve_rehearse_drill.c: the process behind `stanch drill`; it prints one JSON value.
  *
- *   drill run NAME|FILE DIR --config FILE [--plugins DIR] [--keep DIR] [--kind virtual]   {"report","markdown","good":bool}
+ *   drill run NAME|FILE DIR --config FILE [--plugins DIR] [--keep DIR] [--kind virtual]
+ *                                                                        {"report","markdown","html","good":bool}
  *   drill list DIR --config FILE [--plugins DIR] [--keep DIR]            {"drills","errors","results"?}
- *   drill show RESULT [--keep DIR]                                       {"report","markdown","good"}
+ *   drill show RESULT [--keep DIR]                                       {"report","markdown","html","good"}
  *   drill compare [NAME] --keep DIR                                      [{"compared","markdown"}]
  *   drill finding RESULT TEXT --owner WHO --due DATE [--keep DIR]        {"finding"}
  *   drill done RESULT N [--keep DIR]                                     {"finding"}
@@ -57,10 +58,11 @@ static const char *word(const struct drill *self, int i)
 
 static json_t *shown(json_t *report)
 {
-    STANCH_AUTO_BUF struct stanch_buf text = {0};
-    stanch_drill_markdown(report, &text);
-    return json_pack("{s:o, s:s, s:b}", "report", report, "markdown", stanch_buf_str(&text), "good",
-                     stanch_drill_is_good(report));
+    STANCH_AUTO_BUF struct stanch_buf markdown = {0}, html = {0};
+    stanch_drill_markdown(report, &markdown);
+    stanch_drill_html(report, &html);
+    return json_pack("{s:o, s:s, s:s, s:b}", "report", report, "markdown", stanch_buf_str(&markdown), "html",
+                     stanch_buf_str(&html), "good", stanch_drill_is_good(report));
 }
 
 /* ---- in the simulated world ---- */

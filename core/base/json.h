@@ -38,6 +38,8 @@ int stanch_json_canonical(const json_t *value, struct stanch_buf *out, struct st
 
 /** Append compact JSON (not canonical; for the wire and for answers). */
 void stanch_json_write(const json_t *value, struct stanch_buf *out);
+/** The same for people: a real has the fewest digits that are read back as the same one: 0.07, 3, 1e+21. */
+void stanch_json_write_short(const json_t *value, struct stanch_buf *out);
 
 /** SHA-256 over the canonical form of {"domain":domain,"v":version,"value":value}, as 64 hex digits.
  *  Domain separation: the same value digested for two purposes gives two digests. ret: 65 bytes. */

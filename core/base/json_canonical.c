@@ -220,6 +220,36 @@ int stanch_json_canonical(const json_t *value, struct stanch_buf *out, struct st
     return write_value(value, 0, out, err);
 }
 
+void stanch_json_write_short(const json_t *value, struct stanch_buf *out)
+{
+    bool is_object = json_is_object(value), is_first = true;
+    const char *key;
+    json_t *member;
+    if (json_is_real(value)) {
+        write_real(json_real_value(value), out); /* jansson holds no other than finite ones */
+        return;
+    }
+    if (!is_object && !json_is_array(value)) {
+        stanch_json_write(value, out);
+        return;
+    }
+    stanch_buf_char(out, is_object ? '{' : '[');
+    json_object_foreach((json_t *)(uintptr_t)value, key, member)
+    {
+        STANCH_AUTO_JSON json_t *name = json_string(key);
+        stanch_buf_text(out, is_first ? "" : ",");
+        is_first = false;
+        stanch_json_write(name, out);
+        stanch_buf_char(out, ':');
+        stanch_json_write_short(member, out);
+    }
+    for (size_t i = 0; i < json_array_size(value); i++) {
+        stanch_buf_text(out, i ? "," : "");
+        stanch_json_write_short(json_array_get(value, i), out);
+    }
+    stanch_buf_char(out, is_object ? '}' : ']');
+}
+
 int stanch_json_digest(const char *domain, int version, const json_t *value, char ret_hex[65], struct stanch_err *err)
 {
     STANCH_AUTO_BUF struct stanch_buf text = {0};

@@ -67,6 +67,7 @@ static const struct argp_option options[] = {
     {"since", STANCH_CLI__SINCE, "WHEN", 0, "only what came since: 90d ago, or a time", 0},
     {"keep", STANCH_CLI__KEEP, "DIR", 0, "the folder of kept results of drills", 0},
     {"markdown", STANCH_CLI__MARKDOWN, "FILE", 0, "the report as Markdown into this file", 0},
+    {"html", STANCH_CLI__HTML, "FILE", 0, "the report as a page into this file", 0},
     {"owner", STANCH_CLI__OWNER, "WHO", 0, "who sees to it", 0},
     {"due", STANCH_CLI__DUE, "DATE", 0, "by when: 2027-01-31", 0},
     {"kind", STANCH_CLI__KIND, "KIND", 0, "virtual, exercise or staging", 0},

@@ -70,12 +70,15 @@ int stanch_cli__write_file(struct stanch_cli *cli, const char *path, const char 
     return fclose(out) != 0 || failed ? stanch_err_set(&cli->err, STANCH_E_SYSTEM, "%s could not be written", path) : 0;
 }
 
-/* shown: {member, "markdown"} */
+/* shown: {member, "markdown", "html"?}. What goes into a file is not printed. */
 static int say(struct stanch_cli *cli, const json_t *shown, const char *member)
 {
-    const char *path = stanch_cli__value(cli, STANCH_CLI__MARKDOWN), *markdown = stanch_json_str(shown, "markdown", "");
+    const char *markdown = stanch_json_str(shown, "markdown", "");
+    const char *path = stanch_cli__value(cli, STANCH_CLI__MARKDOWN), *page = stanch_cli__value(cli, STANCH_CLI__HTML);
     int rc = path ? stanch_cli__write_file(cli, path, markdown, false) : 0;
-    if (rc == 0 && !stanch_cli__said_json(cli, json_object_get(shown, member)) && !path)
+    if (rc == 0 && page)
+        rc = stanch_cli__write_file(cli, page, stanch_json_str(shown, "html", ""), false);
+    if (rc == 0 && !stanch_cli__said_json(cli, json_object_get(shown, member)) && !path && !page)
         stanch_cli__say_lines(cli, markdown);
     return rc;
 }
@@ -240,11 +243,11 @@ static int run_from(struct stanch_cli *cli)
 }
 
 const struct stanch_cli__command stanch_cli__drill_commands[] = {
-    {"drill", "run", "NAME|FILE [DIR]", 1, 2, "config plugins keep markdown",
+    {"drill", "run", "NAME|FILE [DIR]", 1, 2, "config plugins keep markdown html",
      "play a drill of a folder's runbooks in a simulated world; its report", run_run},
     {"drill", "list", "[DIR]", 0, 1, "config plugins keep", "which drills there are; with --keep their results",
      run_list},
-    {"drill", "show", "RESULT", 1, 1, "keep markdown", "the report of a kept result", run_show},
+    {"drill", "show", "RESULT", 1, 1, "keep markdown html", "the report of a kept result", run_show},
     {"drill", "compare", "[NAME]", 0, 1, "keep markdown", "the last results of one drill side by side", run_compare},
     {"drill", "finding", "RESULT TEXT", 2, 2, "keep owner due", "an action item of a result", run_finding},
     {"drill", "done", "RESULT N", 2, 2, "keep", "an action item is done", run_finding},

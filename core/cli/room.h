@@ -59,6 +59,7 @@ enum stanch_cli__option {
     STANCH_CLI__SINCE,
     STANCH_CLI__KEEP,
     STANCH_CLI__MARKDOWN,
+    STANCH_CLI__HTML,
     STANCH_CLI__OWNER,
     STANCH_CLI__DUE,
     STANCH_CLI__KIND,

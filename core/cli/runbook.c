@@ -1,12 +1,10 @@
 /* runbook.c: runbook list | show | lint | sync. */
 #include "cli/room.h"
+#include "base/folder.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/times.h"
-#include <dirent.h>
-#include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 static int run_list(struct stanch_cli *cli)
@@ -87,52 +85,22 @@ static int run_accept(struct stanch_cli *cli)
     return send_accept(cli, stanch_json_str(doc, "digest", ""));
 }
 
-static int read_source(struct stanch_cli *cli, const char *path, const char *name, json_t *files)
+static int on_source(void *ctx, const char *name, struct stanch_buf *text, struct stanch_err *err)
 {
-    struct stanch_buf text = {0};
-    char some[65536];
-    size_t got;
-    FILE *in = fopen(path, "rbe");
-    if (!in)
-        return stanch_err_errno(&cli->err, STANCH_E_INVALID, errno, "cannot read %s", path);
-    while ((got = fread(some, 1, sizeof some, in)) > 0)
-        stanch_buf_add(&text, some, got);
-    (void)fclose(in);
-    json_t *content = json_stringn(stanch_buf_str(&text), text.len);
-    stanch_buf_done(&text);
+    json_t *content = json_stringn(stanch_buf_str(text), text->len);
     if (!content)
-        return stanch_err_set(&cli->err, STANCH_E_INVALID, "%s is not UTF-8", path);
-    json_array_append_new(files, json_pack("{s:s, s:o}", "path", name, "text", content));
+        return stanch_err_set(err, STANCH_E_INVALID, "%s is not UTF-8", name);
+    json_array_append_new(ctx, json_pack("{s:s, s:o}", "path", name, "text", content));
     return 0;
 }
 
-static bool is_source(const char *name)
+/* Whatever is too large or too many is for the daemon to say, which loads them. */
+static int read_sources(struct stanch_cli *cli, const char *folder, json_t *files)
 {
-    size_t len = strlen(name);
-    return len > 4 && strcmp(name + len - 4, ".lua") == 0;
-}
-
-static int read_sources(struct stanch_cli *cli, const char *root, const char *below, int depth, json_t *files)
-{
-    STANCH_AUTO_FREE char *dir_path = *below ? stanch_asprintf("%s/%s", root, below) : stanch_strdup(root);
-    DIR *dir = opendir(dir_path);
-    struct dirent *found;
-    int rc = 0;
-    if (!dir)
-        return stanch_err_errno(&cli->err, STANCH_E_INVALID, errno, "cannot read the folder %s", dir_path);
-    while (rc == 0 && (found = readdir(dir))) {
-        STANCH_AUTO_FREE char *name =
-            *below ? stanch_asprintf("%s/%s", below, found->d_name) : stanch_strdup(found->d_name);
-        STANCH_AUTO_FREE char *path = stanch_asprintf("%s/%s", root, name);
-        struct stat info;
-        if (found->d_name[0] == '.' || lstat(path, &info) != 0)
-            continue;
-        if (S_ISDIR(info.st_mode) && depth < 8)
-            rc = read_sources(cli, root, name, depth + 1, files);
-        else if (S_ISREG(info.st_mode) && is_source(found->d_name))
-            rc = read_source(cli, path, name, files);
-    }
-    closedir(dir);
+    static const struct stanch_folder_rules rules = {.ending = ".lua", .max_depth = 8};
+    int rc = stanch_folder_read(folder, &rules, on_source, files, &cli->err);
+    if (rc == STANCH_E_NOT_FOUND || rc == STANCH_E_SYSTEM)
+        rc = cli->err.code = STANCH_E_INVALID; /* the argument is wrong; the daemon was not asked */
     return rc;
 }
 
@@ -153,7 +121,7 @@ static int run_lint(struct stanch_cli *cli)
     json_t *files = json_array();
     STANCH_AUTO_JSON json_t *body = json_pack("{s:o}", "files", files);
     STANCH_AUTO_JSON json_t *found = NULL;
-    int rc = read_sources(cli, cli->args[0], "", 0, files);
+    int rc = read_sources(cli, cli->args[0], files);
     if (rc == 0 && json_array_size(files) == 0)
         rc = stanch_err_set(&cli->err, STANCH_E_INVALID, "no .lua file is in %s", cli->args[0]);
     if (rc == 0)

@@ -1,14 +1,15 @@
 /* drill.h: `stanch drill`: a scenario of the folder's drills/, played in virtual time, measured, and held against what good
  * looks like and against the last ones of the same name.
  *
- *   scenario --> rehearsal --journal--> score --> promises --> report (JSON) --> Markdown
+ *   scenario --> rehearsal --journal--> score --> promises --> report (JSON) --> Markdown, a page
  *                                                    |
  *                              kept results (files) -'  NAME-NUMBER.json: the report, and the findings of people
  *
  * A report holds nothing of this machine: no wall clock, no random id. The same files give the same bytes.
  * Nothing of it touches a daemon or its store. DRILLS.md is the manual.
- * Files    drill.c (which one, played), drill_score.c (what the journal says), drill_good.c (promises),
- *          drill_report.c (Markdown), drill_keep.c (results and findings), drill_past.c (results side by side).
+ * Files    drill.c (which one, played), drill_score.c (what the journal says), drill_good.c (promises), drill_told.c (what a
+ *          report says), drill_report.c (as Markdown), drill_html.c (as a page), drill_keep.c (results and findings),
+ *          drill_past.c (results side by side).
  * Thread   loop thread; synchronous.
  */
 #ifndef STANCH_DRILL_DRILL_H
@@ -42,6 +43,9 @@ json_t *stanch_drill_score(const json_t *scenario, struct stanch_journal *journa
 json_t *stanch_drill_promises(const json_t *scenario, const json_t *score, const json_t *seen, const json_t *failures);
 /** Append as Markdown. */
 void stanch_drill_markdown(const json_t *report, struct stanch_buf *out);
+/** Append as one HTML document that needs nothing else: no script, no font, no picture from anywhere. The same report gives the
+ * same bytes. Texts of the scenario, alerts and people are letters in it, whatever they hold. */
+void stanch_drill_html(const json_t *report, struct stanch_buf *out);
 
 /* ---- kept results: {"drill","number","scenario":digest,"runbooks":digest,"report":{...},
  *      "findings":[{"n","text","owner","due","done":bool}]} ---- */

@@ -2,7 +2,7 @@
 #include "drill/mutate.h"
 #include "base/buf.h"
 #include "base/mem.h"
-#include "drill/tokens.h"
+#include "script/tokens.h"
 #include <ctype.h>
 #include <stdbool.h>
 #include <string.h>
@@ -15,9 +15,8 @@ struct making {
     const char *path, *text;
     size_t len;
     const json_t *actions;
-    const struct stanch_token *tokens;
+    struct stanch_tokens tokens;
     int *begins; /* of each token before: begin_of */
-    int token_count;
     struct stanch_mutant *mutants;
     int count, room;
     size_t bytes;
@@ -26,7 +25,7 @@ struct making {
 /* The token, or NULL outside of the text. */
 static const struct stanch_token *at(const struct making *making, int i)
 {
-    return i >= 0 && i < making->token_count ? &making->tokens[i] : NULL;
+    return stanch_tokens_at(&making->tokens, i);
 }
 
 static bool is_at(const struct making *making, int i, const char *text)
@@ -221,7 +220,7 @@ static void leave_out_call(struct making *making, int i)
 
 static int change_all(struct making *making, struct stanch_err *err)
 {
-    for (int i = 0; i < making->token_count; i++) {
+    for (int i = 0; i < making->tokens.count; i++) {
         const struct stanch_token *token = at(making, i);
         making->begins[i] = begin_of(making, i);
         if (stanch_token_is(token, "local"))
@@ -242,19 +241,17 @@ static int change_all(struct making *making, struct stanch_err *err)
 int stanch_mutants_make(const char *path, const char *text, size_t len, const json_t *actions,
                         struct stanch_mutant **ret, int *ret_count, struct stanch_err *err)
 {
-    struct stanch_token *tokens = NULL;
     struct making making = {.path = path, .text = text, .len = len, .actions = actions};
     if (len > SOURCE_MAX_BYTES)
         return stanch_err_set(err, STANCH_E_TOO_LARGE, "%s has %zu bytes; %u can be changed", path, len,
                               SOURCE_MAX_BYTES);
-    int rc = stanch_tokens_read(path, text, len, &tokens, &making.token_count, err);
+    int rc = stanch_tokens_read(path, text, len, &making.tokens, err);
     if (rc < 0)
         return rc;
-    making.tokens = tokens;
-    making.begins = stanch_alloc((size_t)(making.token_count + 1) * sizeof *making.begins);
+    making.begins = stanch_alloc((size_t)(making.tokens.count + 1) * sizeof *making.begins);
     rc = change_all(&making, err);
     free(making.begins);
-    free(tokens);
+    stanch_tokens_done(&making.tokens);
     if (rc < 0) {
         stanch_mutants_free(making.mutants, making.count);
         return rc;

@@ -2,87 +2,38 @@
 #include "drill/stage.h"
 #include "base/buf.h"
 #include "base/digest.h"
+#include "base/file.h"
+#include "base/folder.h"
 #include "base/json.h"
 #include "base/mem.h"
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define MAX_FILES      2000
-#define MAX_DEPTH      8
 #define MAX_FILE_BYTES (128u << 10) /* as the repository's */
+
+static const struct stanch_folder_rules sources_of_folder = {".lua", 8, MAX_FILES, MAX_FILE_BYTES};
 
 /* ---- files ---- */
 
-static int read_text(const char *path, struct stanch_buf *ret, struct stanch_err *err)
+/* text: taken */
+static void add_file(struct stanch_stage *stage, const char *name, struct stanch_buf *text)
 {
-    char some[16384];
-    size_t got;
-    FILE *in = fopen(path, "rbe");
-    if (!in)
-        return stanch_err_errno(err, STANCH_E_SYSTEM, errno, "%s could not be read", path);
-    while ((got = fread(some, 1, sizeof some, in)) > 0 && ret->len <= MAX_FILE_BYTES)
-        stanch_buf_add(ret, some, got);
-    int failed = ferror(in);
-    (void)fclose(in);
-    if (failed)
-        return stanch_err_errno(err, STANCH_E_SYSTEM, EIO, "%s could not be read", path);
-    if (ret->len > MAX_FILE_BYTES)
-        return stanch_err_set(err, STANCH_E_TOO_LARGE, "%s is larger than %u KiB", path, MAX_FILE_BYTES >> 10);
-    return 0;
-}
-
-static int add_file(struct stanch_stage *stage, const char *path, const char *name, struct stanch_err *err)
-{
-    struct stanch_buf text = {0};
-    if (stage->file_count == MAX_FILES)
-        return stanch_err_set(err, STANCH_E_TOO_LARGE, "more than %d files", MAX_FILES);
-    int rc = read_text(path, &text, err);
-    if (rc < 0) {
-        stanch_buf_done(&text);
-        return rc;
-    }
     stage->files = stanch_realloc(stage->files, (size_t)(stage->file_count + 1) * sizeof *stage->files);
     struct stanch_book_file *file = &stage->files[stage->file_count++];
-    *file = (struct stanch_book_file){.path = stanch_strdup(name), .len = text.len};
-    stanch_digest_hex(stanch_buf_str(&text), text.len, file->blob_hex);
-    file->bytes = stanch_buf_take(&text);
+    *file = (struct stanch_book_file){.path = stanch_strdup(name), .len = text->len};
+    stanch_digest_hex(stanch_buf_str(text), text->len, file->blob_hex);
+    file->bytes = stanch_buf_take(text);
+}
+
+static int on_file(void *ctx, const char *name, struct stanch_buf *text, struct stanch_err *err)
+{
+    (void)err;
+    add_file(ctx, name, text);
     return 0;
-}
-
-static bool is_source(const char *name)
-{
-    size_t len = strlen(name);
-    return name[0] != '.' && len > 4 && strcmp(name + len - 4, ".lua") == 0;
-}
-
-static int read_folder(struct stanch_stage *stage, const char *root, const char *below, int depth,
-                       struct stanch_err *err)
-{
-    STANCH_AUTO_FREE char *folder = *below ? stanch_asprintf("%s/%s", root, below) : stanch_strdup(root);
-    DIR *dir = opendir(folder);
-    struct dirent *found;
-    int rc = 0;
-    if (!dir)
-        return stanch_err_errno(err, STANCH_E_NOT_FOUND, errno, "the folder %s could not be read", folder);
-    while (rc == 0 && (found = readdir(dir))) {
-        STANCH_AUTO_FREE char *name =
-            *below ? stanch_asprintf("%s/%s", below, found->d_name) : stanch_strdup(found->d_name);
-        STANCH_AUTO_FREE char *path = stanch_asprintf("%s/%s", root, name);
-        struct stat info;
-        if (found->d_name[0] == '.' || lstat(path, &info) != 0)
-            continue;
-        if (S_ISDIR(info.st_mode) && depth < MAX_DEPTH)
-            rc = read_folder(stage, root, name, depth + 1, err);
-        else if (S_ISREG(info.st_mode) && is_source(found->d_name))
-            rc = add_file(stage, path, name, err);
-    }
-    closedir(dir);
-    return rc;
 }
 
 bool stanch_stage_is_scenario(const char *path)
@@ -139,7 +90,7 @@ int stanch_stage_open(const char *folder, json_t *described, struct stanch_stage
         free(STANCH_TAKE(ret->dir));
         return stanch_err_errno(err, STANCH_E_SYSTEM, errno, "no folder could be made in %s", below ? below : "/tmp");
     }
-    int rc = read_folder(ret, folder, "", 0, err);
+    int rc = stanch_folder_read(folder, &sources_of_folder, on_file, ret, err);
     if (rc < 0)
         return rc;
     list_sources(ret);
@@ -179,8 +130,13 @@ static void drop_file(struct stanch_stage *stage, const char *name)
 
 int stanch_stage_add(struct stanch_stage *stage, const char *path, const char *name, struct stanch_err *err)
 {
+    STANCH_AUTO_BUF struct stanch_buf text = {0};
     drop_file(stage, name);
-    int rc = add_file(stage, path, name, err);
+    int rc = stage->file_count < MAX_FILES
+                 ? stanch_file_read(path, MAX_FILE_BYTES, &text, err)
+                 : stanch_err_set(err, STANCH_E_TOO_LARGE, "more than %d files with %s", MAX_FILES, path);
+    if (rc == 0)
+        add_file(stage, name, &text);
     list_sources(stage);
     name_commit(stage); /* also when it is not there: what was dropped is no source any more */
     return rc;

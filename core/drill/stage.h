@@ -29,7 +29,7 @@ struct stanch_stage {
 };
 
 /** Read all *.lua below `folder`, and make the process's own directory. described: taken. ret: finish with stanch_stage_close,
- *  also after an error. returns 0 | STANCH_E_NOT_FOUND, STANCH_E_SYSTEM, STANCH_E_INVALID (not UTF-8, too large, too many) */
+ *  also after an error. returns 0 | as stanch_folder_read */
 int stanch_stage_open(const char *folder, json_t *described, struct stanch_stage *ret, struct stanch_err *err);
 /** The same of files that are at hand: copied. There is no directory of its own, so nothing can be played on it. */
 void stanch_stage_open_files(const struct stanch_source *sources, int count, const char *commit, json_t *described,

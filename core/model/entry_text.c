@@ -33,7 +33,7 @@ static bool add_value(struct stanch_buf *out, const json_t *value)
         return json_string_length(value) > 0;
     }
     STANCH_AUTO_BUF struct stanch_buf text = {0};
-    stanch_json_write(value, &text);
+    stanch_json_write_short(value, &text);
     add_cut(out, stanch_buf_str(&text), text.len);
     return true;
 }

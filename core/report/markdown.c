@@ -20,7 +20,7 @@ static void put_value(struct stanch_buf *out, const json_t *value)
     } else if (json_is_real(value)) {
         stanch_buf_printf(out, "%.6g", json_real_value(value));
     } else {
-        stanch_json_write(value, &text);
+        stanch_json_write_short(value, &text);
         put(out, stanch_buf_str(&text));
     }
 }

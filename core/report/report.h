@@ -55,5 +55,7 @@ int stanch_report_make(struct stanch_journal *journal, const char *incident, int
 void stanch_report_markdown(const json_t *report, struct stanch_buf *out);
 /** The same for any text from outside: one line of Markdown that means nothing but its letters, also within a table. */
 void stanch_report_escape(const char *text, struct stanch_buf *out);
+/** The same in HTML, in an element or between quotes: no tag, no reference, no end of the attribute. */
+void stanch_report_escape_html(const char *text, struct stanch_buf *out);
 
 #endif

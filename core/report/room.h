@@ -78,7 +78,7 @@ char *stanch_report__text(const struct stanch_report *report, const struct stanc
 json_t *stanch_report__summary(const struct stanch_report *report, int64_t now_ms);
 json_t *stanch_report__suggestions(const struct stanch_report *report, const json_t *waits);
 
-/* markdown_text.c: outside text as one line of Markdown that means nothing but its letters. */
+/* text.c: outside text as one line of Markdown that means nothing but its letters. */
 void stanch_report__escape(const char *text, struct stanch_buf *out);
 /* "4m12s", "250ms"; new */
 char *stanch_report__duration(int64_t ms);

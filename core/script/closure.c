@@ -4,7 +4,7 @@
 #include "base/buf.h"
 #include "base/digest.h"
 #include "base/mem.h"
-#include "script/scan.h"
+#include "script/tokens.h"
 #include <string.h>
 
 struct closure {
@@ -16,24 +16,22 @@ struct closure {
 
 /* ---- what is required ---- */
 
-/* After `require`: ret: the name, when it stands there as a plain text; then that is passed over. */
-static bool read_name(struct stanch_scan *scan, char *ret, size_t size)
+/* After `require`, from token i: ret: the name, when it stands there as a plain text. returns the token behind; -1: it does not */
+static int read_name(const struct stanch_tokens *tokens, int i, char *ret, size_t size)
 {
-    struct stanch_scan ahead = *scan;
-    struct stanch_token token;
-    stanch_scan__next(&ahead, &token);
-    bool called = stanch_scan__is(&token, "(");
-    if (called)
-        stanch_scan__next(&ahead, &token);
-    if (token.kind != STANCH_TOKEN_TEXT || token.is_long || token.len == 0 || token.len >= size ||
-        memchr(token.from, '\\', token.len))
-        return false;
-    memcpy(ret, token.from, token.len);
-    ret[token.len] = 0;
-    if (called && (!stanch_scan__next(&ahead, &token) || !stanch_scan__is(&token, ")")))
-        return false; /* `require("a" .. b)` is no plain text */
-    *scan = ahead;
-    return true;
+    bool called = stanch_token_is(stanch_tokens_at(tokens, i), "(");
+    const struct stanch_token *token = stanch_tokens_at(tokens, called ? ++i : i);
+    const char *name;
+    size_t len;
+    if (!stanch_token_is_string(token, &name, &len) || *token->at == '[' || len == 0 || len >= size ||
+        memchr(name, '\\', len))
+        return -1;
+    memcpy(ret, name, len);
+    ret[len] = 0;
+    i++;
+    if (!called)
+        return i;
+    return stanch_token_is(stanch_tokens_at(tokens, i), ")") ? i + 1 : -1; /* `require("a" .. b)` is no plain text */
 }
 
 static void add(struct closure *closure, const char *name)
@@ -46,17 +44,22 @@ static void add(struct closure *closure, const char *name)
             closure->inside[i] = true;
 }
 
+/* Where the words end that Lua knows, nobody can tell what comes: then it may be any file. */
 static void read_source(const struct stanch_vm_source *source, struct closure *closure)
 {
-    struct stanch_scan scan = {source->text, source->text + source->len};
-    struct stanch_token token;
+    STANCH_AUTO_TOKENS struct stanch_tokens tokens = {0};
     char name[256];
-    while (stanch_scan__next(&scan, &token)) {
-        bool is_require = stanch_scan__is(&token, "require");
-        if (is_require && read_name(&scan, name, sizeof name))
+    if (stanch_tokens_read(source->path, source->text, source->len, &tokens, NULL) < 0)
+        closure->any = true;
+    for (int i = 0, behind; i < tokens.count; i = behind) {
+        const struct stanch_token *token = &tokens.list[i];
+        bool is_require = stanch_token_is(token, "require");
+        behind = is_require ? read_name(&tokens, i + 1, name, sizeof name) : -1;
+        if (behind > 0)
             add(closure, name);
-        else if (is_require || stanch_scan__is(&token, "_ENV") || stanch_scan__is(&token, "_G"))
+        else if (is_require || stanch_token_is(token, "_ENV") || stanch_token_is(token, "_G"))
             closure->any = true;
+        behind = behind > 0 ? behind : i + 1;
     }
 }
 

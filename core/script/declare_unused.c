@@ -4,126 +4,119 @@
  *   - `p` is used in any way but `p.name` and `p["name"]`: handed on, copied, walked over;
  *   - the name stands anywhere in the file behind a dot, or as a text other than that of label "name". */
 #include "script/declare_check.h"
-#include "script/scan.h"
+#include "script/tokens.h"
 #include "script/vm.h"
 #include <string.h>
 
 #define RUNS_MAX 32
 
 struct runs {
-    struct stanch_token p[RUNS_MAX]; /* the second parameter of each; len 0: it has none */
+    const struct stanch_token *p[RUNS_MAX]; /* the second parameter of each; NULL: it has none */
     int count, runbooks;
     bool is_unclear;
 };
 
-/* After `run`: `= function(a, b`. */
-static void read_run(struct stanch_scan *scan, struct runs *runs)
+/* Behind `run`: `= function(a, b`. returns the token behind the parameters; i: it is another `run` than a runbook's */
+static int read_run(const struct stanch_tokens *tokens, int i, struct runs *runs)
 {
     static const char *const head[] = {"=", "function", "("};
-    struct stanch_scan ahead = *scan;
-    struct stanch_token token;
-    for (size_t i = 0; i < sizeof head / sizeof *head; i++)
-        if (!stanch_scan__next(&ahead, &token) || !stanch_scan__is(&token, head[i]))
-            return; /* another `run` than a runbook's */
+    const int heads = sizeof head / sizeof *head;
+    for (int k = 0; k < heads; k++)
+        if (!stanch_token_is(stanch_tokens_at(tokens, i + k), head[k]))
+            return i;
     if (runs->count == RUNS_MAX) {
         runs->is_unclear = true;
-        return;
+        return i;
     }
-    struct stanch_token *p = &runs->p[runs->count++];
-    *p = (struct stanch_token){0};
-    for (int n = 1; stanch_scan__next(&ahead, &token) && !stanch_scan__is(&token, ")");
-         n += stanch_scan__is(&token, ","))
-        if (stanch_scan__is(&token, "..."))
+    const struct stanch_token **p = &runs->p[runs->count++], *token;
+    *p = NULL;
+    i += heads;
+    for (int n = 1; (token = stanch_tokens_at(tokens, i)) && !stanch_token_is(token, ")"); i++) {
+        if (stanch_token_is(token, "..."))
             runs->is_unclear = true;
-        else if (n == 2 && token.kind == STANCH_TOKEN_WORD)
+        else if (n == 2 && stanch_token_is_name(token))
             *p = token;
-    *scan = ahead;
+        n += stanch_token_is(token, ",");
+    }
+    return i;
 }
 
-static void read_runs(const struct stanch_vm_source *source, struct runs *ret)
+static void read_runs(const struct stanch_tokens *tokens, struct runs *ret)
 {
-    struct stanch_scan scan = {source->text, source->text + source->len};
-    struct stanch_token token;
-    while (stanch_scan__next(&scan, &token)) {
-        ret->runbooks += stanch_scan__is(&token, "runbook");
-        if (stanch_scan__is(&token, "run"))
-            read_run(&scan, ret);
-        else if (stanch_scan__is(&token, "_ENV") || stanch_scan__is(&token, "_G"))
+    for (int i = 0; i < tokens->count;) {
+        const struct stanch_token *token = &tokens->list[i++];
+        ret->runbooks += stanch_token_is(token, "runbook");
+        if (stanch_token_is(token, "run"))
+            i = read_run(tokens, i, ret);
+        else if (stanch_token_is(token, "_ENV") || stanch_token_is(token, "_G"))
             ret->is_unclear = true;
     }
     ret->is_unclear = ret->is_unclear || ret->count != ret->runbooks;
 }
 
-/* Is the word the `p` of some run, and not where it is declared? */
-static bool is_p(const struct runs *runs, const struct stanch_token *word)
+/* Is the name the `p` of some run, and not where it is declared? */
+static bool is_p(const struct runs *runs, const struct stanch_token *name)
 {
     bool is_it = false;
     for (int i = 0; i < runs->count; i++) {
-        const struct stanch_token *p = &runs->p[i];
-        if (word->from == p->from)
+        const struct stanch_token *p = runs->p[i];
+        if (name == p)
             return false;
-        is_it = is_it || (p->len == word->len && p->len > 0 && memcmp(p->from, word->from, p->len) == 0);
+        is_it = is_it || (p && p->len == name->len && memcmp(p->at, name->at, p->len) == 0);
     }
     return is_it;
 }
 
-/* Behind `p`: does a member follow, whose name is plain? */
-static bool is_plain_member(struct stanch_scan ahead)
+/* From the token behind `p` on: is it a member whose name is plain? */
+static bool is_plain_member(const struct stanch_tokens *tokens, int i)
 {
-    struct stanch_token token;
-    if (!stanch_scan__next(&ahead, &token))
-        return false;
-    if (stanch_scan__is(&token, "."))
+    const char *text;
+    size_t len;
+    if (stanch_token_is(stanch_tokens_at(tokens, i), "."))
         return true;
-    if (!stanch_scan__is(&token, "[") || !stanch_scan__next(&ahead, &token) || token.kind != STANCH_TOKEN_TEXT)
-        return false;
-    return !memchr(token.from, '\\', token.len) && stanch_scan__next(&ahead, &token) && stanch_scan__is(&token, "]");
+    return stanch_token_is(stanch_tokens_at(tokens, i), "[") &&
+           stanch_token_is_string(stanch_tokens_at(tokens, i + 1), &text, &len) && !memchr(text, '\\', len) &&
+           stanch_token_is(stanch_tokens_at(tokens, i + 2), "]");
 }
 
 /* All names that are looked at anywhere: behind a dot, or as a text. returns false: what `p` is used for is not clear */
-static bool find_used(const struct stanch_vm_source *source, const struct runs *runs, json_t *used)
+static bool find_used(const struct stanch_tokens *tokens, const struct runs *runs, json_t *used)
 {
-    struct stanch_scan scan = {source->text, source->text + source->len};
-    struct stanch_token token, before = {0}, former = {0};
-    for (; stanch_scan__next(&scan, &token); former = before, before = token) {
-        bool is_member = stanch_scan__is(&before, ".") || stanch_scan__is(&before, ":");
-        bool is_label =
-            stanch_scan__is(&before, "label") || (stanch_scan__is(&before, "(") && stanch_scan__is(&former, "label"));
-        bool is_name = is_member || (token.kind == STANCH_TOKEN_TEXT && !is_label);
-        json_t *name = is_name ? json_stringn(token.from, token.len) : NULL;
+    for (int i = 0; i < tokens->count; i++) {
+        const struct stanch_token *token = &tokens->list[i], *before = stanch_tokens_at(tokens, i - 1);
+        bool is_member = stanch_token_is(before, ".") || stanch_token_is(before, ":");
+        bool is_label = stanch_token_is(before, "label") ||
+                        (stanch_token_is(before, "(") && stanch_token_is(stanch_tokens_at(tokens, i - 2), "label"));
+        const char *text = token->at;
+        size_t len = token->len;
+        bool is_looked_at = is_member || (stanch_token_is_string(token, &text, &len) && !is_label);
+        json_t *name = is_looked_at ? json_stringn(text, len) : NULL;
         if (name)
             json_object_set_new(used, json_string_value(name), json_true());
         json_decref(name);
-        if (token.kind == STANCH_TOKEN_WORD && !is_member && is_p(runs, &token) && !is_plain_member(scan))
+        if (stanch_token_is_name(token) && !is_member && is_p(runs, token) && !is_plain_member(tokens, i + 1))
             return false;
     }
     return true;
 }
 
 /* The line of `name =`, from the runbook's own on; that one when it is not written so. */
-static int line_of(const struct stanch_vm_source *source, const char *name, int from_line)
+static int line_of(const struct stanch_tokens *tokens, const char *name, int from_line)
 {
-    struct stanch_scan scan = {source->text, source->text + source->len};
-    struct stanch_token token;
-    const char *counted = source->text;
-    int line = 1;
-    while (stanch_scan__next(&scan, &token)) {
-        for (; counted < token.from; counted++)
-            line += *counted == '\n';
-        struct stanch_scan ahead = scan;
-        struct stanch_token next;
-        if (line >= from_line && stanch_scan__is(&token, name) && stanch_scan__next(&ahead, &next) &&
-            stanch_scan__is(&next, "="))
-            return line;
+    for (int i = 0; i < tokens->count; i++) {
+        const struct stanch_token *token = &tokens->list[i];
+        if (token->line >= from_line && stanch_token_is(token, name) &&
+            stanch_token_is(stanch_tokens_at(tokens, i + 1), "="))
+            return token->line;
     }
     return from_line;
 }
 
-static void warn_unused(struct stanch_check *check, const struct stanch_vm_source *source, const char *name)
+static void warn_unused(struct stanch_check *check, const struct stanch_tokens *tokens, const char *name)
 {
     int line = check->line;
     size_t before = stanch_check_enter(check, name);
-    check->line = line_of(source, name, line);
+    check->line = line_of(tokens, name, line);
     stanch_check_warn(check, "`run` never looks at it: use it as p.%.60s, or leave it out", name);
     check->line = line;
     stanch_check_leave(check, before);
@@ -139,19 +132,21 @@ void stanch_check_unused(struct stanch_check *check, const json_t *params)
     for (int i = 0; i < vm->source_count; i++)
         if (strcmp(vm->sources[i].path, check->file) == 0)
             source = &vm->sources[i];
-    if (!source)
+    struct stanch_tokens tokens = {0};
+    if (!source || stanch_tokens_read(source->path, source->text, source->len, &tokens, NULL) < 0)
         return;
-    read_runs(source, &runs);
+    read_runs(&tokens, &runs);
     json_t *used = json_object();
     const char *name;
     json_t *param;
-    bool is_clear = !runs.is_unclear && find_used(source, &runs, used);
+    bool is_clear = !runs.is_unclear && find_used(&tokens, &runs, used);
     size_t before = stanch_check_enter(check, "params");
     json_object_foreach((json_t *)(uintptr_t)params, name, param)
     {
         if (is_clear && !json_object_get(used, name))
-            warn_unused(check, source, name);
+            warn_unused(check, &tokens, name);
     }
     stanch_check_leave(check, before);
     json_decref(used);
+    stanch_tokens_done(&tokens);
 }

@@ -1,18 +1,25 @@
-/* scenario.c: scenario.lua in a VM. */
+/* scenario.c: scenario.lua, and verdict.lua that it calls, in a VM. */
 #include "script/scenario.h"
 #include "script/sandbox.h"
 #include "script/scenario_lua.h"
 #include "script/value.h"
+#include "script/verdict_lua.h"
 #include <lauxlib.h>
 
 #define SERVE_KEY "stanch.scenario"
 
+static void push_chunk(lua_State *L, const unsigned char *text, size_t len)
+{
+    if (luaL_loadbufferx(L, (const char *)text, len, "=stanch", "t") != LUA_OK)
+        (void)lua_error(L);
+}
+
 void stanch_scenario_install(lua_State *L)
 {
-    if (luaL_loadbufferx(L, (const char *)scenario_lua, sizeof scenario_lua, "=stanch", "t") != LUA_OK)
-        (void)lua_error(L);
+    push_chunk(L, scenario_lua, sizeof scenario_lua);
     int count = stanch_sandbox_push_primitives(L);
-    lua_call(L, count, 1);
+    push_chunk(L, verdict_lua, sizeof verdict_lua);
+    lua_call(L, count + 1, 1);
     lua_setfield(L, LUA_REGISTRYINDEX, SERVE_KEY);
 }
 

@@ -6,6 +6,7 @@ import time
 import pytest
 from books import ASK, AUTO, book, set_to
 from harness import BUILD, SOURCE, STANCH, alert, default_config, lua, rfc3339, wait_for
+from page import Page
 from test_changes import SECRET, post, status
 from test_report import HOSTILE, respond
 from test_roles import House
@@ -310,6 +311,32 @@ def test_results_are_kept_and_compared(folder):
     listed = json.loads(folder.cli("list", folder.path / "runbooks", "--keep", folder.keep, "--json").stdout)
     assert [(one["result"], one["met"], one["of"]) for one in listed["results"]] == [("a-b-c-1", 2, 2), ("a-b-c-2", 1, 2)]
     assert "no result of other" in folder.cli("compare", "other", "--keep", folder.keep, config=False, expect=5).stderr
+
+
+def test_a_page_says_what_the_markdown_says(folder):
+    """Well-formed, with nothing from elsewhere, the same bytes each time; what goes into a file is not printed."""
+    name, good = 'a <b> & "c"', 'good = { detect = "1m", mitigate = "1s", outcome = "succeeded" },'
+    kept, first, second = ("--keep", folder.keep), folder.path / "first.html", folder.path / "second.html"
+    folder.write(SMALL % (name.replace('"', '\\"'), good))
+    assert folder.run(name, *kept, "--html", first, expect=3).stdout == ""
+    assert "Beside the last ones" not in first.read_text()
+    report = json.loads(folder.run(name, *kept, "--html", first, "--json", expect=3).stdout)
+    markdown = folder.cli("show", "a-b-c-2", *kept, config=False).stdout
+    folder.cli("show", "a-b-c-2", *kept, "--html", second, config=False)
+    assert second.read_bytes() == first.read_bytes()
+    page = Page(first.read_text())
+    assert page.of("title") == page.of("h1") == ["Drill: " + name] and page.texts[2:4] == [("strong", "DRILL"), ("p", " of kind ")]
+    told = [cell for row in report["promises"] for cell in (row["promise"], row["target"], row["measured"], row.get("why"))]
+    assert [text for text in told if text not in page.of("th") + page.of("td") + [None]] == []
+    assert [row["met"] for row in report["promises"]] == [True, False, True]
+    assert [text for tag, text in page.texts if text in ("met", "missed")] == ["met", "missed", "met"]
+    assert ["## " + text for text in page.of("h2")] == [line for line in markdown.splitlines() if line.startswith("## ")]
+    tags = [one for one in page.shape if isinstance(one, tuple)]
+    assert all(dict(attrs)["scope"] in ("col", "row") for tag, attrs in tags if tag == "th")
+    assert sum(tag == "table" for tag, _ in tags) == sum(tag == "caption" for tag, _ in tags) > 2
+    assert all(dict(attrs)["role"] == "img" and dict(attrs)["aria-labelledby"] for tag, attrs in tags if tag == "svg")
+    assert page.of("desc")[0] == "a-b-c-1: 2 of 3; this one: 2 of 3"
+    assert len(page.of("desc")) == len(page.of("figcaption")) and "a-b-c-1" in page.of("text")
 
 
 def test_findings_become_action_items(folder):

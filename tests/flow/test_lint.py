@@ -84,3 +84,20 @@ def test_the_examples_lint_without_a_warning(world):
         warnings, said = lint(world, daemon, **{Path(name).stem: (SOURCE / "runbooks" / name).read_text() for name in names})
         assert warnings == [] and f"{len(names)} runbooks, 0 errors, 0 warnings" in said
         daemon.stop()
+
+
+def test_a_name_that_is_no_text_is_refused(world):
+    """No file is left out in silence, whatever is wrong with it."""
+    world.repo.commit({"heal.lua": book(set_to(7))})
+    daemon = world.daemon(policy=AUTO).start()
+    folder = world.dir / "wrong"
+    (folder / "lib").mkdir(parents=True)
+    (folder / "heal.lua").write_text(book(set_to(7)))
+    for name, text, why in ((b"lib/\xff.lua", b"", "is not UTF-8"), (b"lib/a.lua", b"return '\xff'", "lib/a.lua is not UTF-8")):
+        path = os.fsencode(folder) + b"/" + name
+        Path(os.fsdecode(path)).write_bytes(text)
+        done = daemon.cli("runbook", "lint", str(folder), check=False)
+        assert done.returncode == 2 and why in done.stderr
+        os.unlink(path)
+    assert "1 files, 1 runbooks" in daemon.cli("runbook", "lint", str(folder)).stdout
+    assert "could not be read" in daemon.cli("runbook", "lint", str(folder / "none"), check=False).stderr

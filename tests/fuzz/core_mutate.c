@@ -1,24 +1,26 @@
 /* core_mutate.c: the words of a source of Lua, and its mutants. Input: the source. */
 #include "drill/mutate.h"
-#include "drill/tokens.h"
 #include "fuzz.h"
+#include "script/tokens.h"
 #include <string.h>
 
 /* On which line the last word stands; 0: there is none. */
 static int last_line(const char *text, size_t len)
 {
-    struct stanch_token *tokens = NULL;
+    STANCH_AUTO_TOKENS struct stanch_tokens tokens = {0};
     struct stanch_err err = {0};
-    int count = 0;
-    FUZZ_EXPECT(stanch_tokens_read("a.lua", text, len, &tokens, &count, &err) == 0);
-    for (int i = 0; i < count; i++) {
-        int partner = tokens[i].partner;
-        FUZZ_EXPECT(tokens[i].len > 0 && tokens[i].at >= text && tokens[i].at + tokens[i].len <= text + len);
-        FUZZ_EXPECT(partner < 0 || (partner < count && partner != i && tokens[partner].partner == i));
+    FUZZ_EXPECT(stanch_tokens_read("a.lua", text, len, &tokens, &err) == 0);
+    for (int i = 0; i < tokens.count; i++) {
+        const struct stanch_token *token = &tokens.list[i];
+        const char *inside = NULL;
+        size_t inside_len = 0;
+        FUZZ_EXPECT(token->len > 0 && token->at >= text && token->at + token->len <= text + len);
+        FUZZ_EXPECT(token->partner < 0 ||
+                    (token->partner < tokens.count && token->partner != i && tokens.list[token->partner].partner == i));
+        if (stanch_token_is_string(token, &inside, &inside_len))
+            FUZZ_EXPECT(inside > token->at && inside + inside_len < token->at + token->len);
     }
-    int line = count > 0 ? tokens[count - 1].line : 0;
-    free(tokens);
-    return line;
+    return tokens.count > 0 ? tokens.list[tokens.count - 1].line : 0;
 }
 
 static void look_at(const struct stanch_mutant *mutant, const char *text, size_t len, int last)

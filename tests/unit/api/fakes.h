@@ -23,6 +23,8 @@ struct fakes {
     void (*follower)(void *ctx, const struct stanch_entry *entry);
     void *follower_ctx;
     int followers;
+    int readings; /* reports in the making when one of them was read on; under lock */
+    int counted;  /* how often that was looked at besides; under lock */
     struct stanch_people *people;
     char refused[300]; /* the last that was refused: code, who, what; under lock */
 };
@@ -157,12 +159,21 @@ int stanch_journal_list(struct stanch_journal *journal, const struct stanch_noun
     return 0;
 }
 
+static void see_readings(void)
+{
+    pthread_mutex_lock(&the->client.lock);
+    the->readings = the->api->reading_count;
+    pthread_cond_broadcast(&the->client.changed);
+    pthread_mutex_unlock(&the->client.lock);
+}
+
 int stanch_journal_entries(struct stanch_journal *journal, const struct stanch_entry_query *query,
                            int (*each)(void *ctx, const struct stanch_entry *entry), void *ctx, struct stanch_err *err)
 {
     (void)journal;
     (void)err;
     int count = 0;
+    see_readings();
     struct stanch_entry again = the->entries[0];
     for (again.seq = query->after_seq + 1; the->endless && count < query->limit; again.seq++, count++)
         if (each(ctx, &again) != 0)

@@ -137,13 +137,20 @@ static void make_ending(void *ctx)
     the->endless = false;
 }
 
-/* On the loop thread: are `*ctx` reports in the making? */
 static void count_readings(void *ctx)
 {
-    int *count = ctx;
-    pthread_mutex_lock(&the->client.lock);
-    *count = the->api->reading_count;
-    pthread_mutex_unlock(&the->client.lock);
+    (void)ctx;
+    see_readings();
+    note(&the->client, &the->counted);
+}
+
+/* Once the loop has come to it: what it did before is done. */
+static int readings_now(void)
+{
+    int before = the->counted;
+    stanch_loop_post(the->client.loop, count_readings, NULL);
+    await(&the->client, &the->counted, before + 1);
+    return the->readings;
 }
 
 static int ask_for_report(void)
@@ -151,21 +158,6 @@ static int ask_for_report(void)
     int fd = dial_local(&the->client);
     say(fd, "GET /v1/incidents/INC-1/report HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     return fd;
-}
-
-static void wait_for_readings(int wanted)
-{
-    static int count;
-    for (int tries = 0; tries < 3000; tries++) {
-        stanch_loop_post(the->client.loop, count_readings, &count);
-        pthread_mutex_lock(&the->client.lock);
-        bool is_there = count == wanted;
-        pthread_mutex_unlock(&the->client.lock);
-        if (is_there)
-            return;
-        usleep(10000);
-    }
-    fail_msg("there are not %d reports in the making", wanted);
 }
 
 /* Four timelines without an end: the others still have their turn, and a fifth is told to come again. */
@@ -179,7 +171,7 @@ static void long_reports_hold_nobody_up_and_are_few(void **state)
     stanch_loop_post(the->client.loop, make_endless, NULL);
     for (int i = 0; i < 4; i++)
         fds[i] = ask_for_report();
-    wait_for_readings(4);
+    await(&the->client, &the->readings, 4);
     assert_int_equal(call(true, "GET", "/v1/incidents/INC-1", NULL, NULL, NULL), 200);
     assert_int_equal(call(true, "GET", "/v1/incidents/INC-1/report", NULL, NULL, &busy), 503);
     assert_string_equal(stanch_json_str(busy, "code", ""), "busy");
@@ -189,7 +181,7 @@ static void long_reports_hold_nobody_up_and_are_few(void **state)
         assert_non_null(strstr(answer, "HTTP/1.1 200"));
         close(fds[i]);
     }
-    wait_for_readings(0);
+    assert_int_equal(readings_now(), 0); /* an answer and the end of its reading are one turn of the loop */
 }
 
 /* The server ends in the middle of one, whose client has gone besides. */
@@ -200,7 +192,7 @@ static void a_report_in_the_making_ends_with_the_server(void **state)
     commit_one(chain_one);
     stanch_loop_post(the->client.loop, make_endless, NULL);
     int stays = ask_for_report(), goes = ask_for_report();
-    wait_for_readings(2);
+    await(&the->client, &the->readings, 2);
     close(goes);
     stop_fakes(NULL);
     STANCH_AUTO_FREE char *answer = hear(stays, NULL);

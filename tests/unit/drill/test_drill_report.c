@@ -49,6 +49,21 @@ static void what_is_not_there_is_not_told(void **state)
                   "It lasted 3s.\n\n**0 of 0 promises were met.**\n");
 }
 
+static void it_says_what_was_real(void **state)
+{
+    (void)state;
+    hold_markdown(
+        "{\"drill\":\"d\",\"kind\":\"exercise\",\"lasted_ms\":3000,\"met\":0,\"of\":0}",
+        "# Drill: d\n\nKind exercise: a simulated world and real people, by the clock; nothing real was touched. "
+        "It lasted 3s.\n\n**0 of 0 promises were met.**\n");
+    hold_markdown(
+        "{\"drill\":\"d\",\"kind\":\"staging\",\"lasted_ms\":3000,\"met\":0,\"of\":0,"
+        "\"ended\":\"stopped\",\"left\":\"edge.drain\"}",
+        "# Drill: d\n\nKind staging: real people, by the clock, and some real instances, of an environment that is "
+        "there for it. It lasted 3s.\n\n**0 of 0 promises were met.**\n\n"
+        "**It was ended before its time:** stopped\n\n**Not taken back in real instances:** edge.drain\n");
+}
+
 static void everything_is_told(void **state)
 {
     (void)state;
@@ -88,7 +103,7 @@ static void everything_is_told(void **state)
         "It lasted 1m1s. Owner: team. Kept as checkout-2.\n\n**1 of 2 promises were met.**\n\n**The scenario broke "
         "off:** no answer\n\n"
         "Objectives:\n\n- be fast\n- be right\n\n"
-        "## Promises\n\n| promise | target | measured | | why |\n| --- | --- | --- | --- | --- |\n"
+        "## Promises\n\n| promise | target | measured | verdict | why |\n| --- | --- | --- | --- | --- |\n"
         "| detect | 1m | 20ms | met | the longest, in INC-1 |\n| pages | 0 at most | 1 | **missed** |  |\n\n"
         "## Times over all incidents\n\n| time to | incidents | median | longest | in | never in |\n"
         "| --- | --- | --- | --- | --- | --- |\n| detect | 1 | 20ms | 20ms | INC-1 | - |\n| resolve | 0 | - | - | - | "
@@ -103,7 +118,7 @@ static void everything_is_told(void **state)
         "## Runs that did not go through\n\n| run | runbook | incident | state | why |\n| --- | --- | --- | --- | --- "
         "|\n"
         "| R-2 | heal | INC-1 | failed | no |\n\n"
-        "## Decisions that were wrong or late\n\n| at | question | incident | who | decision | | why |\n"
+        "## Decisions that were wrong or late\n\n| at | question | incident | who | decision | verdict | why |\n"
         "| --- | --- | --- | --- | --- | --- | --- |\n| 1m10s | A-1 | INC-1 | ada | deny | wrong | approve was right "
         "|\n\n"
         "## Steps that failed\n\n| at | step | incident | what | why |\n| --- | --- | --- | --- | --- |\n"
@@ -166,9 +181,9 @@ static void what_is_no_text_is_nothing(void **state)
     hold_markdown(
         "{\"drill\":1,\"kind\":[],\"lasted_ms\":\"x\",\"met\":\"x\",\"of\":1,\"objectives\":[{}],\"promises\":[1],"
         "\"times\":{},\"waits\":[{\"by\":[1,\"ada\"]}],\"findings\":[null]}",
-        "# Drill: -\n\nKind -: a simulated world and simulated people, in virtual time; nothing real was touched. "
+        "# Drill: -\n\nKind -: this release does not know what was real in it. "
         "It lasted -.\n\n**0 of 1 promises were met.**\n\nObjectives:\n\n- -\n\n"
-        "## Promises\n\n| promise | target | measured | | why |\n| --- | --- | --- | --- | --- |\n"
+        "## Promises\n\n| promise | target | measured | verdict | why |\n| --- | --- | --- | --- | --- |\n"
         "| - | - | - | **missed** |  |\n\n"
         "## What waited on whom\n\n| question | incident | what | role | asked at | waited | outcome | by |\n"
         "| --- | --- | --- | --- | --- | --- | --- | --- |\n| - | - | - | - | - | - | - | -, ada |\n\n"
@@ -298,6 +313,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_not_there_is_not_told),
+        cmocka_unit_test(it_says_what_was_real),
         cmocka_unit_test(everything_is_told),
         cmocka_unit_test(texts_are_only_texts),
         cmocka_unit_test(what_is_no_text_is_nothing),

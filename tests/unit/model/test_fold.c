@@ -211,6 +211,23 @@ static void sentences_are_whole(void **state)
     expect_text("a.newer-kind", NULL, "{}", "a.newer-kind (a kind that this release does not know)");
 }
 
+/* As they were written, not as the machine holds them. */
+static void reals_have_few_digits(void **state)
+{
+    (void)state;
+    expect_text("step.noted", NULL, "{'text':0.07}", "0.07");
+    expect_text("step.noted", NULL, "{'text':0.068}", "0.068");
+    expect_text("step.noted", NULL, "{'text':-0.004}", "-0.004");
+    expect_text("step.noted", NULL, "{'text':0.1234567890123456}", "0.1234567890123456");
+    expect_text("step.noted", NULL, "{'text':0.30000000000000004}", "0.30000000000000004");
+    expect_text("step.noted", NULL, "{'text':2.50}", "2.5");
+    expect_text("step.noted", NULL, "{'text':3.0}", "3");
+    expect_text("step.noted", NULL, "{'text':1e300}", "1e+300");
+    expect_text("step.noted", NULL, "{'text':12}", "12");
+    expect_text("step.noted", NULL, "{'text':{'b':0.07,'a':[0.1,1e-9,7,true,null,'\\u0001']}}",
+                "{\"b\":0.07,\"a\":[0.1,1e-9,7,true,null,\"\\u0001\"]}");
+}
+
 static void long_values_are_cut_between_characters(void **state)
 {
     (void)state;
@@ -267,6 +284,7 @@ int main(void)
         TEST(a_run_is_found_by_event_and_path_and_counted),
         TEST(the_table_is_sound),
         TEST(sentences_are_whole),
+        TEST(reals_have_few_digits),
         TEST(long_values_are_cut_between_characters),
         TEST(an_entry_is_sealed_as_the_header_says),
     };

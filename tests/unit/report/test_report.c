@@ -319,6 +319,28 @@ static void text_is_escaped(void **state)
     }
 }
 
+static void text_is_escaped_for_html(void **state)
+{
+    static const struct {
+        const char *text, *escaped;
+    } cases[] = {
+        {"", ""},
+        {"- 1. *a* [x](y) | \\ `", "- 1. *a* [x](y) | \\ `"},
+        {"</td><b a='1' c=\"2\">", "&lt;/td&gt;&lt;b a=&#39;1&#39; c=&quot;2&quot;&gt;"},
+        {"&lt; &amp", "&amp;lt; &amp;amp"},
+        {" a\nb\tc\r", " a b c "},
+        {"caf\xc3\xa9 \xe2\x82\xac", "caf\xc3\xa9 \xe2\x82\xac"},
+        {"a\x01z\x7f", "a\xef\xbf\xbdz\xef\xbf\xbd"},
+        {"a\xe2\x80\xaez\xff\xe2\x82", "a\xef\xbf\xbdz\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        STANCH_AUTO_BUF struct stanch_buf out = {0};
+        stanch_report_escape_html(cases[i].text, &out);
+        assert_string_equal(stanch_buf_str(&out), cases[i].escaped);
+    }
+}
+
 int main(void)
 {
 #define CASE(fn) cmocka_unit_test_setup_teardown(fn, begin, end)
@@ -335,6 +357,7 @@ int main(void)
         CASE(a_long_timeline_is_read_in_pages_and_bounded),
         CASE(who_is_not_there_is_not_found),
         cmocka_unit_test(text_is_escaped),
+        cmocka_unit_test(text_is_escaped_for_html),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

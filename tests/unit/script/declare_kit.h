@@ -14,6 +14,11 @@
 #include "script/declare_check.h"
 #include "script/vm.h"
 
+/* What a runbook that uses the instances below begins with, and a symptom of theirs. */
+#define HEAD           "local edge, prom = haproxy 'edge-eu', prometheus 'main' "
+#define OK_SYMPTOM_KEY "symptom = " OK_SYMPTOM
+#define OK_SYMPTOM     "symptom { ask = prom.query { expr = 'e' }, bad = '> 5', good = '< 1' }"
+
 static const char kit_instances[] =
     "{\"instances\":{\"edge-eu\":{\"plugin\":\"haproxy\",\"environment\":\"prod\",\"actions\":{"
     "\"drain\":{\"effect\":\"mitigate\",\"params\":{\"type\":\"object\",\"properties\":{\"server\":{},\"backend\":{}}}}"

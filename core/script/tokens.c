@@ -1,5 +1,5 @@
 /* tokens.c: see tokens.h. */
-#include "drill/tokens.h"
+#include "script/tokens.h"
 #include "base/mem.h"
 #include <limits.h>
 #include <string.h>
@@ -302,7 +302,7 @@ static void pair_brackets(struct stanch_token *tokens, int count)
     }
 }
 
-int stanch_tokens_read(const char *path, const char *text, size_t len, struct stanch_token **ret, int *ret_count,
+int stanch_tokens_read(const char *path, const char *text, size_t len, struct stanch_tokens *ret,
                        struct stanch_err *err)
 {
     struct scan scan = {.path = path, .at = text, .end = text + len, .line = 1, .err = err};
@@ -325,9 +325,19 @@ int stanch_tokens_read(const char *path, const char *text, size_t len, struct st
         return rc;
     }
     pair_brackets(scan.tokens, scan.count);
-    *ret = scan.tokens;
-    *ret_count = scan.count;
+    *ret = (struct stanch_tokens){scan.tokens, scan.count};
     return 0;
+}
+
+void stanch_tokens_done(struct stanch_tokens *tokens)
+{
+    free(tokens->list);
+    *tokens = (struct stanch_tokens){0};
+}
+
+const struct stanch_token *stanch_tokens_at(const struct stanch_tokens *tokens, int i)
+{
+    return i >= 0 && i < tokens->count ? &tokens->list[i] : NULL;
 }
 
 bool stanch_token_is(const struct stanch_token *token, const char *text)
@@ -346,5 +356,17 @@ bool stanch_token_is_name(const struct stanch_token *token)
     for (size_t i = 0; i < sizeof keywords / sizeof *keywords; i++)
         if (stanch_token_is(token, keywords[i]))
             return false;
+    return true;
+}
+
+bool stanch_token_is_string(const struct stanch_token *token, const char **ret, size_t *ret_len)
+{
+    size_t mark = 1;
+    if (!token || token->kind != STANCH_TOKEN_STRING)
+        return false;
+    if (*token->at == '[')
+        mark = strspn(token->at + 1, "=") + 2;
+    *ret = token->at + mark;
+    *ret_len = token->len - 2 * mark;
     return true;
 }

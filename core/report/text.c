@@ -1,4 +1,4 @@
-/* markdown_text.c: text of alerts, labels, plugins and people inside Markdown. Whatever could be markup is escaped, what
+/* text.c: text of alerts, labels, plugins and people inside Markdown and HTML. Whatever could be markup is escaped, what
  * moves the cursor or turns the line around becomes U+FFFD, and a line break a space: it stays one line of letters. */
 #include "report/room.h"
 
@@ -46,6 +46,15 @@ static void add_ascii(const unsigned char *s, size_t at, struct stanch_buf *out)
         stanch_buf_char(out, (char)*s);
 }
 
+/* What a report shows in place of the letter at `s`, of `len` bytes (0: it is none); NULL: the letter itself */
+static const char *in_place_of(const unsigned char *s, size_t len)
+{
+    if (strchr("\n\t\r", *s))
+        return " ";
+    bool is_shown = len > 0 && *s >= 0x20 && *s != 0x7f && (len == 1 || !is_invisible(s, len));
+    return is_shown ? NULL : REPLACEMENT;
+}
+
 /* "1. " and "1) " at the beginning would begin a list. returns how many bytes were taken */
 static size_t add_number(const unsigned char *s, struct stanch_buf *out)
 {
@@ -66,10 +75,9 @@ void stanch_report__escape(const char *text, struct stanch_buf *out)
     s += add_number(s, out);
     while (*s) {
         size_t len = sequence(s);
-        if (strchr("\n\t\r", *s))
-            stanch_buf_char(out, ' ');
-        else if (len == 0 || *s < 0x20 || *s == 0x7f || (len > 1 && is_invisible(s, len)))
-            stanch_buf_text(out, REPLACEMENT);
+        const char *other = in_place_of(s, len);
+        if (other)
+            stanch_buf_text(out, other);
         else if (len == 1)
             add_ascii(s, (size_t)(s - first), out);
         else
@@ -81,4 +89,23 @@ void stanch_report__escape(const char *text, struct stanch_buf *out)
 void stanch_report_escape(const char *text, struct stanch_buf *out)
 {
     stanch_report__escape(text, out);
+}
+
+void stanch_report_escape_html(const char *text, struct stanch_buf *out)
+{
+    static const struct {
+        char letter;
+        const char *entity;
+    } entities[] = {{'&', "&amp;"}, {'<', "&lt;"}, {'>', "&gt;"}, {'"', "&quot;"}, {'\'', "&#39;"}};
+    const unsigned char *s = (const unsigned char *)text;
+    for (size_t len; *s; s += len ? len : 1) {
+        len = sequence(s);
+        const char *shown = in_place_of(s, len);
+        for (size_t i = 0; !shown && i < sizeof entities / sizeof *entities; i++)
+            shown = (char)*s == entities[i].letter ? entities[i].entity : NULL;
+        if (shown)
+            stanch_buf_text(out, shown);
+        else
+            stanch_buf_add(out, s, len);
+    }
 }
