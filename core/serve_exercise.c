@@ -299,11 +299,12 @@ static int keep_as(const struct exercise *self, const char *as, const struct sta
 /* For whoever looks later: the daemon, or somebody with a browser. */
 static int keep_report(const struct exercise *self, const json_t *report, struct stanch_err *err)
 {
-    STANCH_AUTO_BUF struct stanch_buf json = {0}, markdown = {0};
+    STANCH_AUTO_BUF struct stanch_buf json = {0}, markdown = {0}, html = {0};
     stanch_json_write(report, &json);
     stanch_drill_markdown(report, &markdown);
+    stanch_drill_html(report, &html);
     int rc = keep_as(self, "md", &markdown, err);
-    rc = rc ? rc : keep_as(self, "html", &markdown, err);
+    rc = rc ? rc : keep_as(self, "html", &html, err);
     return rc ? rc : keep_as(self, "json", &json, err);
 }
 

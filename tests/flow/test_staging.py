@@ -77,7 +77,7 @@ def test_what_cannot_be_taken_back_is_said(world, production, staging):
     staging.kill()
     daemon.cli("drill", "end", "D-1", "--because", "enough")
     ended = is_over(daemon, drill)
-    assert ended["left"] == "M-1 (edge.drain)" and "Still in force there: M-1 (edge.drain)" in daemon.cli("drill", "report", "D-1").stdout
+    assert ended["left"] == "M-1 (edge.drain)" and "Not taken back in real instances" in daemon.cli("drill", "report", "D-1").stdout
 
 
 def test_a_stop_ends_it(world, production, staging):

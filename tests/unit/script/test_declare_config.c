@@ -63,7 +63,7 @@ static void a_full_configuration_becomes_data(void **state)
         "\"people\":\"who.lua\",\"proxy\":{\"secret\":{\"$secret\":{\"env\":\"PROXY\"}},\"user\":\"X-User\"},"
         "\"paging\":{\"via\":[\"p1\",\"main\"],\"url\":\"https://"
         "stanch.example\"},"
-        "\"drills\":{\"tell\":[\"p1\"],\"schedule\":["
+        "\"drills\":{\"tell\":[\"p1\"],\"environments\":[],\"listen\":null,\"url\":null,\"schedule\":["
         "{\"name\":\"gd\",\"drill\":\"checkout\",\"kind\":\"exercise\",\"rule\":\"FREQ=DAILY\","
         "\"from\":\"2026-01-06T10:00\",\"zone\":\"Europe/Berlin\",\"lasts_ms\":7200000,\"announce_ms\":172800000,"
         "\"remind_ms\":[3600000],\"late_ms\":300000,\"speed\":10},"
