@@ -42,6 +42,7 @@ static int ask(struct stanch_cli *cli, const char *verb, const char *folder, jso
         add_option(&words, "--config", config ? config : "/etc/stanch/stanch.lua");
     add_option(&words, "--plugins", stanch_cli__value(cli, STANCH_CLI__PLUGINS));
     add_option(&words, "--keep", stanch_cli__value(cli, STANCH_CLI__KEEP));
+    add_option(&words, "--kind", stanch_cli__value(cli, STANCH_CLI__KIND));
     add_option(&words, "--owner", stanch_cli__value(cli, STANCH_CLI__OWNER));
     add_option(&words, "--due", stanch_cli__value(cli, STANCH_CLI__DUE));
     add(&words, "--");
@@ -243,7 +244,7 @@ static int run_from(struct stanch_cli *cli)
 }
 
 const struct stanch_cli__command stanch_cli__drill_commands[] = {
-    {"drill", "run", "NAME|FILE [DIR]", 1, 2, "config plugins keep markdown html",
+    {"drill", "run", "NAME|FILE [DIR]", 1, 2, "config plugins kind keep markdown html",
      "play a drill of a folder's runbooks in a simulated world; its report", run_run},
     {"drill", "list", "[DIR]", 0, 1, "config plugins keep", "which drills there are; with --keep their results",
      run_list},

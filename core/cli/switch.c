@@ -334,6 +334,17 @@ static int run_reload(struct stanch_cli *cli)
     return 0;
 }
 
+/* A drill with people goes on beside what is real. */
+static void say_drill(const struct stanch_cli *cli, const json_t *drill)
+{
+    if (!drill)
+        return;
+    STANCH_AUTO_FREE char *text =
+        stanch_asprintf("%s (%s, %s): `stanch --drill status`", stanch_json_str(drill, "drill", ""),
+                        stanch_json_str(drill, "name", ""), stanch_json_str(drill, "kind", ""));
+    stanch_cli__field_text(cli, "drill", text);
+}
+
 static int run_status(struct stanch_cli *cli)
 {
     STANCH_AUTO_JSON json_t *status = NULL;
@@ -354,6 +365,7 @@ static int run_status(struct stanch_cli *cli)
     say_kept(cli, status);
     say_paging(cli, status);
     say_calendars(cli, status);
+    say_drill(cli, json_object_get(status, "drill"));
     stanch_cli__field(cli, "version", json_object_get(status, "version"));
     return 0;
 }

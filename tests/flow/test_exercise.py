@@ -101,6 +101,7 @@ def test_a_scripted_person_takes_part(world):
     assert items(daemon, "/v1/incidents")[0]["title"] == "DRILL: TestAlert: s1 is bad"
     assert ask_drill(daemon, "GET", "/v1/nothing").headers["x-stanch-drill"] == "D-1 exercise", "refusals are marked too"
     assert daemon.get("/v1/status")["drill"]["drill"] == "D-1"
+    assert "drill         D-1 (outage, exercise): `stanch --drill status`\n" in daemon.cli("status").stdout
     play(daemon)
     ended = is_over(daemon, started)
     report = daemon.get("/v1/drills/D-1/report")
