@@ -5,13 +5,15 @@
 #include "base/mem.h"
 #include <string.h>
 
-void stanch_http__mark(const struct stanch_http *http, struct MHD_Response *response)
+void stanch_http__mark(const struct stanch_http_request *request, struct MHD_Response *response)
 {
+    const struct stanch_http *http = request->connection ? request->http : NULL; /* gone: nobody reads it */
     if (http && http->mark)
         MHD_add_response_header(response, http->config.mark_name, http->mark);
 }
 
-static struct MHD_Response *make(const struct stanch_http *http, const char *type, const void *body, size_t len)
+static struct MHD_Response *make(const struct stanch_http_request *request, const char *type, const void *body,
+                                 size_t len)
 {
     /* MUST_COPY does not write to the bytes; the parameter's type is older than const */
     struct MHD_Response *response =
@@ -21,7 +23,7 @@ static struct MHD_Response *make(const struct stanch_http *http, const char *typ
     MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
     MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
     MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
-    stanch_http__mark(http, response);
+    stanch_http__mark(request, response);
     return response;
 }
 
@@ -40,7 +42,7 @@ enum MHD_Result stanch_http__queue_refusal(struct stanch_http_request *request,
     stanch_json_write(doc, &body);
     request->http->refused++;
     request->status = refusal->status;
-    request->response = make(request->http, "application/problem+json", body.data, body.len);
+    request->response = make(request, "application/problem+json", body.data, body.len);
     MHD_add_response_header(request->response, MHD_HTTP_HEADER_CONNECTION, "close");
     if (refusal->status == 503)
         MHD_add_response_header(request->response, MHD_HTTP_HEADER_RETRY_AFTER, "5");
@@ -64,7 +66,7 @@ void stanch_http_answer(struct stanch_http_request *request, int status, const c
     if (request->response) /* the server stopped meanwhile and said so */
         MHD_destroy_response(request->response);
     request->status = status;
-    request->response = make(request->http, type, body, len);
+    request->response = make(request, type, body, len);
     json_object_foreach((json_t *)(uintptr_t)extra, name, value)
         MHD_add_response_header(request->response, name, json_string_value(value));
     stanch_http__answered(request);

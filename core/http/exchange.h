@@ -125,8 +125,8 @@ void stanch_http__on_completed(void *ctx, struct MHD_Connection *mhd, void **con
 void stanch_http__request_gone(struct stanch_http_request *request);
 
 /* answer.c */
-/* The header that every answer carries. http: NULL: the client left first, nobody reads it */
-void stanch_http__mark(const struct stanch_http *http, struct MHD_Response *response);
+/* The header that every answer carries. */
+void stanch_http__mark(const struct stanch_http_request *request, struct MHD_Response *response);
 void stanch_http__answered(struct stanch_http_request *request);
 enum MHD_Result stanch_http__queue(struct stanch_http_request *request);
 enum MHD_Result stanch_http__queue_refusal(struct stanch_http_request *request,

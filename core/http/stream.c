@@ -45,7 +45,7 @@ void stanch_http_stream_start(struct stanch_http_request *request, void (*on_gon
         stanch_mem_end();
     MHD_add_response_header(request->response, MHD_HTTP_HEADER_CONTENT_TYPE, "text/event-stream");
     MHD_add_response_header(request->response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
-    stanch_http__mark(request->http, request->response);
+    stanch_http__mark(request, request->response);
     if (!request->in_handler)
         stanch_http__resume(request->connection);
 }

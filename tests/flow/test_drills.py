@@ -204,7 +204,7 @@ SMALL = '''drill "%s" {
 
 @pytest.mark.parametrize("kind", ["exercise", "staging"])
 def test_a_drill_for_people_is_not_played_without_a_daemon(folder, kind):
-    folder.write(SMALL % ("real", f'kind = "{kind}",'))
+    folder.write(SMALL % ("real", f'kind = "{kind}", instances = {{ edge = "other" }},'))
     refused = folder.run("real", expect=2).stderr
     assert f'drills/day.lua:1: a drill of kind "{kind}" is for people: a daemon begins it' in refused
 
