@@ -7,11 +7,11 @@
  * rarer that never comes true, hours for one by the second. So what is by the hour or finer is refused, a rule that never comes
  * true is refused when it is checked, and steps are counted.
  */
+#include "gameday/ical.h"
 #include "gameday/room.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "stanch/zone.h"
-#include <libical/ical.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -25,6 +25,7 @@
 #define DAY_S      86400
 
 struct stanch_calendar__walk {
+    const struct stanch_ical *ical;
     struct icalrecurrencetype rule;
     icalrecur_iterator *iterator; /* NULL: the plan has no rule */
     struct sdk_clock clock;
@@ -46,10 +47,10 @@ static struct tm tm_of(int64_t civil)
     return tm;
 }
 
-static bool is_time(const struct icaltimetype *time)
+static bool is_time(const struct stanch_ical *ical, const struct icaltimetype *time)
 {
     return time->year >= FIRST_YEAR && time->year <= LAST_YEAR && time->month >= 1 && time->month <= 12 &&
-           time->day >= 1 && time->day <= icaltime_days_in_month(time->month, time->year) &&
+           time->day >= 1 && time->day <= ical->icaltime_days_in_month(time->month, time->year) &&
            (time->is_date || (time->hour >= 0 && time->hour <= 23 && time->minute >= 0 && time->minute <= 59 &&
                               time->second >= 0 && time->second <= 60));
 }
@@ -61,11 +62,11 @@ static int64_t civil_of(const struct icaltimetype *time)
 }
 
 /* "2026-01-06T10:00", or with seconds. */
-static bool read_from(const char *text, struct icaltimetype *ret)
+static bool read_from(const struct stanch_ical *ical, const char *text, struct icaltimetype *ret)
 {
     static const char form[] = "0000-00-00T00:00:00";
     size_t len = strlen(text);
-    *ret = icaltime_null_time();
+    *ret = ical->icaltime_null_time();
     ret->is_date = 0;
     if (len != sizeof form - 1 && len != sizeof form - 4)
         return false;
@@ -74,7 +75,7 @@ static bool read_from(const char *text, struct icaltimetype *ret)
             return false;
     return sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d", &ret->year, &ret->month, &ret->day, &ret->hour, &ret->minute,
                   &ret->second) >= 5 &&
-           is_time(ret);
+           is_time(ical, ret);
 }
 
 /* ---- a plan ---- */
@@ -93,13 +94,13 @@ static int read_zone(struct stanch_calendar__walk *walk, const json_t *plan, str
 static int take_until(struct stanch_calendar__walk *walk, struct stanch_err *err)
 {
     const struct icaltimetype until = walk->rule.until;
-    walk->rule.until = icaltime_null_time();
-    walk->has_until = !icaltime_is_null_time(until);
+    walk->rule.until = walk->ical->icaltime_null_time();
+    walk->has_until = !walk->ical->icaltime_is_null_time(until);
     if (!walk->has_until)
         return 0;
-    if (!is_time(&until))
+    if (!is_time(walk->ical, &until))
         return stanch_err_set(err, STANCH_E_INVALID, "rule: UNTIL is no time from %d to %d", FIRST_YEAR, LAST_YEAR);
-    walk->is_until_utc = !until.is_date && icaltime_is_utc(until);
+    walk->is_until_utc = !until.is_date && walk->ical->icaltime_is_utc(until);
     walk->until = civil_of(&until) + (until.is_date ? DAY_S - 1 : 0); /* of a day all of it */
     return 0;
 }
@@ -115,7 +116,7 @@ static int read_rule(struct stanch_calendar__walk *walk, const char *text, struc
         return stanch_err_set(err, STANCH_E_INVALID,
                               "rule: BYWEEKNO is not read, libical is wrong about the turn of the year; write BYMONTH "
                               "and BYDAY");
-    walk->rule = icalrecurrencetype_from_string(text);
+    walk->rule = walk->ical->icalrecurrencetype_from_string(text);
     if (walk->rule.freq == ICAL_NO_RECURRENCE)
         return stanch_err_set(err, STANCH_E_INVALID,
                               "rule: \"%.200s\" is no rule of RFC 5545; write it like "
@@ -127,7 +128,7 @@ static int read_rule(struct stanch_calendar__walk *walk, const char *text, struc
     int rc = take_until(walk, err);
     if (rc < 0)
         return rc;
-    walk->iterator = icalrecur_iterator_new(walk->rule, from);
+    walk->iterator = walk->ical->icalrecur_iterator_new(walk->rule, from);
     if (walk->iterator)
         return 0;
     return stanch_err_set(err, STANCH_E_INVALID, "rule: \"%.200s\" never comes true, or its parts do not go together",
@@ -138,12 +139,15 @@ int stanch_calendar__walk_new(const json_t *plan, struct stanch_calendar__walk *
 {
     const char *from = stanch_json_str(plan, "from", ""), *rule = stanch_json_str(plan, "rule", NULL);
     struct icaltimetype begins;
-    icalerror_set_errors_are_fatal(0); /* libical can be built to abort at a wrong text */
-    if (!read_from(from, &begins))
+    const struct stanch_ical *ical = stanch_ical(err);
+    if (!ical)
+        return err->code;
+    if (!read_from(ical, from, &begins))
         return stanch_err_set(err, STANCH_E_INVALID,
                               "from: \"%.40s\" is no date and time from %d to %d; write it like 2026-01-06T10:00", from,
                               FIRST_YEAR, LAST_YEAR);
     struct stanch_calendar__walk *walk = STANCH_NEW(struct stanch_calendar__walk);
+    walk->ical = ical;
     walk->from = civil_of(&begins);
     walk->last = INT64_MIN;
     int rc = read_zone(walk, plan, err);
@@ -161,7 +165,7 @@ void stanch_calendar__walk_free(struct stanch_calendar__walk *walk)
     if (!walk)
         return;
     if (walk->iterator)
-        icalrecur_iterator_free(walk->iterator);
+        walk->ical->icalrecur_iterator_free(walk->iterator);
     sdk_clock_done(&walk->clock);
     free(walk);
 }
@@ -174,8 +178,8 @@ static bool next_civil(struct stanch_calendar__walk *walk, int64_t *ret)
         *ret = walk->from;
         return walk->steps == 1;
     }
-    struct icaltimetype time = icalrecur_iterator_next(walk->iterator);
-    if (icaltime_is_null_time(time) || !is_time(&time))
+    struct icaltimetype time = walk->ical->icalrecur_iterator_next(walk->iterator);
+    if (walk->ical->icaltime_is_null_time(time) || !is_time(walk->ical, &time))
         return false;
     *ret = civil_of(&time);
     return true;

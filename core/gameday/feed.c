@@ -1,8 +1,8 @@
 /* feed.c: the calendar that people subscribe to: what comes, what was, what was cancelled. Written by libical, in UTC. */
+#include "gameday/ical.h"
 #include "gameday/room.h"
 #include "base/json.h"
 #include "base/mem.h"
-#include <libical/ical.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,6 +14,7 @@
 #define MAX_SUMMARY 500
 
 struct feed {
+    const struct stanch_ical *ical;
     icalcomponent *calendar;
     int64_t now_ms;
     json_t *there; /* UIDs that it has */
@@ -25,10 +26,10 @@ struct event {
     int64_t at_ms, lasts_ms, changed_ms;
 };
 
-static struct icaltimetype time_of(int64_t ms)
+static struct icaltimetype time_of(const struct stanch_ical *ical, int64_t ms)
 {
     int64_t bounded = ms < 0 ? 0 : ms < LAST_MS ? ms : LAST_MS;
-    return icaltime_from_timet_with_zone((time_t)(bounded / 1000), 0, icaltimezone_get_utc_timezone());
+    return ical->icaltime_from_timet_with_zone((time_t)(bounded / 1000), 0, ical->icaltimezone_get_utc_timezone());
 }
 
 /* One line of text, cut where a character begins; libical escapes and folds. */
@@ -45,7 +46,7 @@ static bool is(const struct event *event, const char *state)
     return strcmp(event->state, state) == 0;
 }
 
-static void add_texts(icalcomponent *to, const struct event *event)
+static void add_texts(const struct stanch_ical *ical, icalcomponent *to, const struct event *event)
 {
     STANCH_AUTO_FREE char *drill = clean(event->drill), *why = clean(event->why);
     STANCH_AUTO_FREE char *summary = stanch_asprintf("DRILL: %s (%s)", drill, event->kind);
@@ -57,26 +58,27 @@ static void add_texts(icalcomponent *to, const struct event *event)
         stanch_buf_printf(&text, "\nDrill: %s, %s", event->id, event->state);
     if (is(event, "missed") && *why)
         stanch_buf_printf(&text, "\nIt did not take place: %s", why);
-    icalcomponent_add_property(to, icalproperty_new_summary(summary));
-    icalcomponent_add_property(to, icalproperty_new_description(stanch_buf_str(&text)));
-    icalcomponent_add_property(to, icalproperty_new_categories("DRILL"));
+    ical->icalcomponent_add_property(to, ical->icalproperty_new_summary(summary));
+    ical->icalcomponent_add_property(to, ical->icalproperty_new_description(stanch_buf_str(&text)));
+    ical->icalcomponent_add_property(to, ical->icalproperty_new_categories("DRILL"));
 }
 
 static void add_event(struct feed *feed, const struct event *event)
 {
+    const struct stanch_ical *ical = feed->ical;
     if (json_object_get(feed->there, event->uid))
         return;
     json_object_set_new(feed->there, event->uid, json_true());
-    icalcomponent *one = icalcomponent_new_vevent();
-    icalcomponent_add_property(one, icalproperty_new_uid(event->uid));
-    icalcomponent_add_property(one, icalproperty_new_dtstamp(time_of(event->changed_ms)));
-    icalcomponent_add_property(one, icalproperty_new_dtstart(time_of(event->at_ms)));
-    icalcomponent_add_property(one, icalproperty_new_dtend(time_of(event->at_ms + event->lasts_ms)));
-    add_texts(one, event);
-    icalcomponent_add_property(
-        one, icalproperty_new_status(is(event, "missed") ? ICAL_STATUS_CANCELLED : ICAL_STATUS_CONFIRMED));
-    icalcomponent_add_property(one, icalproperty_new_sequence(is(event, "missed") ? 1 : 0));
-    icalcomponent_add_component(feed->calendar, one);
+    icalcomponent *one = ical->icalcomponent_new_vevent();
+    ical->icalcomponent_add_property(one, ical->icalproperty_new_uid(event->uid));
+    ical->icalcomponent_add_property(one, ical->icalproperty_new_dtstamp(time_of(ical, event->changed_ms)));
+    ical->icalcomponent_add_property(one, ical->icalproperty_new_dtstart(time_of(ical, event->at_ms)));
+    ical->icalcomponent_add_property(one, ical->icalproperty_new_dtend(time_of(ical, event->at_ms + event->lasts_ms)));
+    add_texts(ical, one, event);
+    ical->icalcomponent_add_property(
+        one, ical->icalproperty_new_status(is(event, "missed") ? ICAL_STATUS_CANCELLED : ICAL_STATUS_CONFIRMED));
+    ical->icalcomponent_add_property(one, ical->icalproperty_new_sequence(is(event, "missed") ? 1 : 0));
+    ical->icalcomponent_add_component(feed->calendar, one);
 }
 
 static char *uid_of(const char *plan, int64_t at_ms)
@@ -139,23 +141,25 @@ int stanch_calendar_feed(const json_t *plans, const json_t *drills, int64_t now_
                          struct stanch_err *err)
 {
     STANCH_AUTO_JSON json_t *there = json_object();
-    icalerror_set_errors_are_fatal(0);
-    struct feed feed = {icalcomponent_new_vcalendar(), now_ms, there};
+    const struct stanch_ical *ical = stanch_ical(err);
+    if (!ical)
+        return err->code;
+    struct feed feed = {ical, ical->icalcomponent_new_vcalendar(), now_ms, there};
     int rc = 0;
-    icalcomponent_add_property(feed.calendar, icalproperty_new_version("2.0"));
-    icalcomponent_add_property(feed.calendar, icalproperty_new_prodid("-//Stanch//Drills//EN"));
+    ical->icalcomponent_add_property(feed.calendar, ical->icalproperty_new_version("2.0"));
+    ical->icalcomponent_add_property(feed.calendar, ical->icalproperty_new_prodid("-//Stanch//Drills//EN"));
     for (size_t i = 0; i < json_array_size(drills);
          i++) /* first: what was said of a time stands, not what is planned */
         add_drill(&feed, json_array_get(drills, i));
     for (size_t i = 0; rc == 0 && i < json_array_size(plans); i++)
         rc = add_plan(&feed, json_array_get(plans, i), err);
-    char *text = rc == 0 ? icalcomponent_as_ical_string_r(feed.calendar) : NULL;
+    char *text = rc == 0 ? ical->icalcomponent_as_ical_string_r(feed.calendar) : NULL;
     if (text)
         stanch_buf_text(out, text);
     else if (rc == 0)
         rc = stanch_err_set(err, STANCH_E_INVALID, "the calendar could not be written");
-    icalmemory_free_buffer(text);
-    icalcomponent_free(feed.calendar);
-    icalmemory_free_ring();
+    ical->icalmemory_free_buffer(text);
+    ical->icalcomponent_free(feed.calendar);
+    ical->icalmemory_free_ring();
     return rc;
 }

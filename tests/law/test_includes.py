@@ -46,7 +46,7 @@ FOREIGN = {
     "lauxlib.h": {"script"},
     "lualib.h": {"script"},
     "seccomp.h": {"script", "plugin"},
-    "dlfcn.h": {"plugin"},
+    "dlfcn.h": {"plugin", "gameday"},
     "stanch/zone.h": {"gameday"},  # the system's time zones; it stands alone
     "stanch/": {"plugin"},
     "libical/": {"gameday"},
@@ -129,8 +129,8 @@ def check_outside(path, bracket, header):
 def breaches(path, text):
     check = check_core if path.startswith("core/") else check_outside
     found = [check(path, bracket, header) for bracket, header in INCLUDE.findall(text)]
-    if path.startswith("core/") and room_of(path) != "plugin" and re.search(r"\bdl(open|sym)\s*\(", text):
-        found.append(f"{path}: dlopen belongs to plugin/")
+    if path.startswith("core/") and room_of(path) not in ("plugin", "gameday") and re.search(r"\bdl(open|sym)\s*\(", text):
+        found.append(f"{path}: dlopen belongs to plugin/ and gameday/")
     return [text for text in found if text]
 
 
