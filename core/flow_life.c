@@ -136,7 +136,8 @@ int stanch_flow_start(struct stanch_flow *flow, struct stanch_err *err)
     stanch_engine_hook(flow->engine, &hooks, flow);
     stanch_flow__recall_waiting(flow);
     stanch_flow__storm_recall(flow);
-    stanch_stop_prepare(flow->state_dir);
+    if (strcmp(flow->state_dir, STANCH_STOP_NOWHERE) != 0)
+        stanch_stop_prepare(flow->state_dir);
     stanch_flow__look_at_stops(flow);
     stanch_flow__look_at_calendars(flow);
     flow->ticked_mono_ms = stanch_loop_mono_ms(flow->loop);

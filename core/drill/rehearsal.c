@@ -10,6 +10,7 @@
 #include "base/times.h"
 #include "drill/rehearsal_parts.h"
 #include "rule/policy.h"
+#include "run/stop.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -84,7 +85,7 @@ static int start_engine(struct stanch_rehearsal *r, struct stanch_err *err)
     const json_t *config = r->stage->config, *limits = json_object_get(config, "limits");
     const struct stanch_rehearsal_live *live = r->spec->live;
     const struct stanch_people *people = live ? live->people : NULL;
-    char *dir = live ? (char *)(uintptr_t)live->dir : r->stage->dir;
+    STANCH_AUTO_FREE char *dir = stanch_strdup(live ? live->dir : STANCH_STOP_NOWHERE);
     struct stanch_engine_config engine = {
         .state_dir = dir,
         .fresh_for_ms = stanch_json_int(config, "fresh_for_ms", 300000),

@@ -83,13 +83,7 @@ static void name_commit(struct stanch_stage *stage)
 
 int stanch_stage_open(const char *folder, json_t *described, struct stanch_stage *ret, struct stanch_err *err)
 {
-    const char *below = getenv("TMPDIR");
     ret->described = described;
-    ret->dir = stanch_asprintf("%s/stanch-drill-XXXXXX", below ? below : "/tmp");
-    if (!mkdtemp(ret->dir)) {
-        free(STANCH_TAKE(ret->dir));
-        return stanch_err_errno(err, STANCH_E_SYSTEM, errno, "no folder could be made in %s", below ? below : "/tmp");
-    }
     int rc = stanch_folder_read(folder, &sources_of_folder, on_file, ret, err);
     if (rc < 0)
         return rc;
@@ -151,12 +145,8 @@ void stanch_stage_close(struct stanch_stage *stage)
     free(stage->files);
     free(stage->sources);
     json_decref(stage->described);
-    if (stage->dir) {
-        STANCH_AUTO_FREE char *stops = stanch_asprintf("%s/stops", stage->dir);
-        (void)rmdir(stops);
-        (void)rmdir(stage->dir);
-    }
-    free(stage->dir);
+    json_decref(stage->load_input);
+    json_decref(stage->loaded);
 }
 
 /* ---- what a file declares ---- */

@@ -20,18 +20,19 @@ struct stanch_stage {
     const json_t *config;         /* as evaluated; borrowed, like policy (NULL: there is none) */
     const json_t *policy;
     json_t *described;              /* instance -> what its plugin declares (plugin.h: stanch_plugins_declared) */
-    char *dir;                      /* where a stop switch could be; of this process, empty */
     struct stanch_book_file *files; /* of the folder, by path, scenarios last; what they point to is owned */
     struct stanch_source *sources;  /* the same; borrowed from files */
     int file_count;
-    int book_count;  /* of those that are no scenarios: what the repository would offer */
+    int book_count; /* of those that are no scenarios: what the repository would offer */
+    json_t *load_input,
+        *loaded; /* what a worker made of the runbooks, and for what it was asked: they are the same for each play; or NULL */
     char commit[65]; /* digest of all of them; or the one that they are of */
 };
 
-/** Read all *.lua below `folder`, and make the process's own directory. described: taken. ret: finish with stanch_stage_close,
+/** Read all *.lua below `folder`. described: taken. ret: finish with stanch_stage_close,
  *  also after an error. returns 0 | as stanch_folder_read */
 int stanch_stage_open(const char *folder, json_t *described, struct stanch_stage *ret, struct stanch_err *err);
-/** The same of files that are at hand: copied. There is no directory of its own, so nothing can be played on it. */
+/** The same of files that are at hand: copied. */
 void stanch_stage_open_files(const struct stanch_source *sources, int count, const char *commit, json_t *described,
                              struct stanch_stage *ret);
 /** One more file, of anywhere, as `name` below the folder; in place of the folder's, if it has one of that name. returns as above */

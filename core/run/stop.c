@@ -20,6 +20,8 @@ static char *stop_path(const char *state_dir)
 
 bool stanch_stop_is_set(const char *state_dir)
 {
+    if (strcmp(state_dir, STANCH_STOP_NOWHERE) == 0)
+        return false;
     STANCH_AUTO_FREE char *path = stop_path(state_dir);
     struct stat st;
     return stat(path, &st) == 0 || errno != ENOENT;

@@ -21,6 +21,10 @@
 #define STANCH_STOP_NAME_MAX   1000  /* bytes of a name */
 #define STANCH_STOP_EVERYTHING "all" /* as a level: the switch, or a file that says none */
 
+/* Instead of a state directory: where nobody can stop anything, a rehearsal in virtual time, whose every second would be a look at a disk.
+ * A word that is no path, so that a directory that was left out cannot be taken for it. */
+#define STANCH_STOP_NOWHERE "\001nowhere"
+
 /** Is the switch for everything set? One stat(2); an error other than "no such file" counts as set. */
 bool stanch_stop_is_set(const char *state_dir);
 /** What the file says; NULL when it is not set. new: {"reason","by","at"}. */

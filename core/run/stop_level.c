@@ -183,6 +183,8 @@ static int is_no_dot(const struct dirent *entry)
 json_t *stanch_stop_levels(const char *state_dir)
 {
     json_t *list = json_array();
+    if (strcmp(state_dir, STANCH_STOP_NOWHERE) == 0)
+        return list;
     STANCH_AUTO_FREE char *path = stanch_asprintf("%s/" FOLDER, state_dir);
     struct dirent **names = NULL;
     int count = scandir(path, &names, is_no_dot, alphasort);

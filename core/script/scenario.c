@@ -14,12 +14,13 @@ static void push_chunk(lua_State *L, const unsigned char *text, size_t len)
         (void)lua_error(L);
 }
 
-void stanch_scenario_install(lua_State *L)
+void stanch_scenario_install(lua_State *L, bool plays)
 {
     push_chunk(L, scenario_lua, sizeof scenario_lua);
     int count = stanch_sandbox_push_primitives(L);
     push_chunk(L, verdict_lua, sizeof verdict_lua);
-    lua_call(L, count + 1, 1);
+    lua_pushboolean(L, plays);
+    lua_call(L, count + 2, 1);
     lua_setfield(L, LUA_REGISTRYINDEX, SERVE_KEY);
 }
 

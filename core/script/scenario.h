@@ -8,8 +8,9 @@
 #define STANCH_SCRIPT_SCENARIO_H
 #include "script/sched.h"
 
-/** Install `test`, `drill`, `fails`, `unknown` as globals, before the table of globals is closed. May raise. */
-void stanch_scenario_install(lua_State *L);
+/** Install `test`, `drill`, `fails`, `unknown` as globals, before the table of globals is closed. plays: one is to be played, and what the file
+ *  declares was checked when it was listed. May raise. */
+void stanch_scenario_install(lua_State *L, bool plays);
 /** After the file was evaluated. input: {"list":true}, or {"index":n} (from 1). ret: new: the list or the verdict; or the error.
  *  returns as stanch_sched_run */
 int stanch_scenario_run(struct stanch_vm *vm, const json_t *input, const struct stanch_sched_exchange *io, json_t **ret,

@@ -4,12 +4,13 @@
 --
 --   core --"list"--> what each scenario declares, as data
 --   core --"play"--> want "scenario.next" {reply} <--> {"ask":"call"|"person"|"judge",...} ... the verdict
-local host, globals, verdict = ...
+local host, globals, verdict, plays = ...
 local want, raise, duration, text = host.want, host.raise, host.duration, host.text
 local type, pcall, error, ipairs, pairs, select = type, pcall, error, ipairs, pairs, select
 local concat = table.concat
 
-local scenarios = {} -- in the order of the file: { data, spec }
+local scenarios = {} -- in the order of the file: { data, spec }; when one is played, without data
+local line_of = {}   -- of a name
 
 -- ---- declaring: checked when the file is read, so that a mistake has its line ----
 
@@ -157,6 +158,10 @@ local function declare(kind)
     need(name, "string", kind)
     local file, line = host.place()
     return host.word(function(spec)
+      if plays then
+        scenarios[#scenarios + 1] = { spec = spec }
+        return
+      end
       only(spec, kind .. " \"" .. name .. "\"", SPEC)
       only(spec.expect or {}, "expect", EXPECT)
       if spec.world ~= nil and type(spec.world) ~= "function" then need(spec.world, "table", "world") end
@@ -168,11 +173,10 @@ local function declare(kind)
                      alerts = each(spec.alerts, "alerts", alert_of), starts = each(spec.starts, "starts", start_of),
                      changes = each(spec.changes, "changes", change_of), people = people_of(spec.people, "people"),
                      faults = each(spec.faults, "faults", fault_of) }
-      for _, other in ipairs(scenarios) do
-        if other.data.name == name then
-          raise("invalid", "there are two of the name \"" .. name .. "\"; the other one is in line " .. other.data.line)
-        end
+      if line_of[name] then
+        raise("invalid", "there are two of the name \"" .. name .. "\"; the other one is in line " .. line_of[name])
       end
+      line_of[name] = line
       scenarios[#scenarios + 1] = { data = data, spec = spec }
     end)
   end)

@@ -293,7 +293,7 @@ static int serve(lua_State *L)
     lua_settop(L, 0);
     stanch_action_install(L, json_object_get(w->input, "instances"));
     if (is_scenario)
-        stanch_scenario_install(L);
+        stanch_scenario_install(L, json_object_get(w->input, "index") != NULL);
     else
         stanch_declare_install(L, w->kind, w->input);
     stanch_vm_close_globals(w->vm);
