@@ -255,6 +255,25 @@ def test_a_virtual_one_is_over_when_it_is_answered(world):
     assert report["past"][0]["result"] == "outage-1", "held against the last one"
 
 
+def test_a_report_has_three_forms(world):
+    """And what is asked for first, or by name, is what comes."""
+    daemon = house(world)
+    begin(daemon, kind="virtual")
+    ask = lambda query="", **headers: daemon.api("GET", f"/v1/drills/D-1/report{query}", headers=headers)
+    kinds = {"json": "application/json", "markdown": "text/markdown; charset=utf-8", "html": "text/html; charset=utf-8"}
+    for form, kind in kinds.items():
+        for answer in (ask(f"?format={form}"), ask(Accept=f"{kind.partition(';')[0]}, */*"), ask(f"?format={form}", Accept="application/json")):
+            assert (answer.status, answer.headers["content-type"]) == (200, kind)
+    assert ask().json == ask("?format=json").json and ask(Accept="*/*").json["drill"] == "outage"
+    assert ask("?format=html").text.startswith("<!DOCTYPE html>") and "<script" not in ask("?format=html").text
+    assert ask("?format=pdf").status == 400 and "expected json, markdown or html" in ask("?format=pdf").text
+    written = world.dir / "report.md"
+    assert daemon.cli("drill", "report", "D-1", "--markdown", written).stdout == "" and written.read_text() == ask("?format=markdown").text
+    assert daemon.cli_json("drill", "report", "D-1") == ask().json
+    missing = daemon.cli("drill", "report", "D-9", check=False)
+    assert missing.returncode == 5 and "no drill D-9" in missing.stderr
+
+
 def test_no_event_and_no_plugin_comes_into_a_drill(world):
     daemon = house(world)
     begin(daemon)

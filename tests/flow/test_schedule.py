@@ -87,7 +87,7 @@ def test_a_plan_comes_round_and_each_step_is_told_once(world, chat):
     coming = daemon.get("/v1/drills/coming")["items"]
     assert [(one["plan"], one["name"], one["kind"], one["at_ms"], one["drill"]) for one in coming] == [("weekly", "outage", "virtual", at_ms, "D-1")]
     shown = daemon.cli("drills").stdout.splitlines()
-    assert shown[0].split() == ["COMING", "DRILL", "KIND", "PLAN", "ID"] and shown[1].split()[1:] == ["outage", "virtual", "weekly", "D-1"]
+    assert shown[0].split() == ["COMING", "DRILL", "KIND", "PLAN", "ID", "WHY"] and shown[1].split()[1:] == ["outage", "virtual", "weekly", "D-1"]
     assert shown[1].startswith(moment(at_ms)), shown
     daemon.kill9().start()
     noted(daemon, "D-1", "due in 1m")
@@ -107,6 +107,7 @@ def test_a_plan_comes_round_and_each_step_is_told_once(world, chat):
     assert event["event"] == "note" and event["details"]["is_drill"] is True and event["details"]["plan"] == "weekly"
     assert event["link"] == "https://stanch.example/drills/D-1"
     assert daemon.get("/v1/drills/coming")["items"] == [{"plan": "weekly", "name": "outage", "kind": "virtual", "why": "there is none any more"}]
+    assert daemon.cli("drills").stdout.splitlines()[1].split() == "outage virtual weekly there is none any more".split()
     report = daemon.get("/v1/drills/D-1/report")
     assert report["kind"] == "virtual" and report["runs"][0]["state"] == "succeeded" and world.effects() == []
 
@@ -180,12 +181,42 @@ def test_what_cannot_begin_says_why(world, chat):
         missed = state_of(daemon, drill, "missed")
         whys[missed["plan"]] = missed["why"]
         noted(daemon, drill, "missed")
-        assert heard(chat, drill)[-1].endswith(f" did not take place: {missed['why']}")
+        of = f"({missed['name']}, {missed['kind']}) of {moment(at_ms, '%Y-%m-%d %H:%M UTC')} did not take place: {missed['why']}"
+        assert [e["text"] for e in daemon.timeline("-") if e["kind"] == "drill.missed" and e["data"]["drill"] == drill] == [f"Drill {drill} {of}"]
+        assert heard(chat, drill)[-1].endswith(of.replace(", ", " (", 1).lstrip("("))
         assert daemon.api("GET", f"/v1/drills/{drill}/report").status == 404
     assert whys["bad-day"] == "a real sev1 is on: INC-1, the real one"
     assert 'there is no drill "outrage"; there is "outage"' in whys["renamed"]
     state_of(daemon, "D-3", "ended")
     assert entries(daemon, "D-1") == entries(daemon, "D-2") == ["drill.announced", "drill.missed"]
+
+
+def test_a_stop_holds_for_what_comes_by_itself_too(world, chat):
+    daemon = house(world, chat, plan("for-real", soon(), "staging")).start()
+    daemon.cli("stop", "--because", "all of it")
+    assert state_of(daemon, "D-1", "missed")["why"] == "all automation is stopped, also where a drill would act"
+    noted(daemon, "D-1", "missed")
+
+
+def test_a_schedule_that_changes_between_two_lives(world, chat):
+    """What is in it no more is missed; what is another one at the same time keeps its id, and people are told anew."""
+    at_ms = soon(3600)
+    daemon = house(world, chat, plan("stays", at_ms), plan("goes", at_ms), plan("alters", at_ms)).start()
+    for drill in ("D-1", "D-2", "D-3"):
+        noted(daemon, drill, "announced")
+    ids = {daemon.get(f"/v1/drills/{drill}")["plan"]: drill for drill in ("D-1", "D-2", "D-3")}
+    daemon.stop()
+    daemon = house(world, chat, plan("stays", at_ms), plan("alters", at_ms, "exercise", speed=5)).start()
+    assert state_of(daemon, ids["goes"], "missed")["why"] == "it is no longer in the schedule"
+    noted(daemon, ids["goes"], "missed")
+    altered = wait_for(lambda: (d := daemon.get(f"/v1/drills/{ids['alters']}"))["kind"] == "exercise" and d, "the other one to be announced")
+    assert (altered["state"], altered["speed"], altered["at_ms"]) == ("announced", 5, at_ms)
+    wait_for(lambda: len(noted(daemon, ids["alters"], "announced")) == 2, "people to be told anew")
+    after_all_else(daemon, chat)
+    at = moment(at_ms, "%Y-%m-%d %H:%M UTC")
+    assert heard(chat, ids["alters"]) == [f"DRILL: outage ({kind}) begins at {at}" for kind in ("virtual", "exercise")]
+    assert len(heard(chat, ids["stays"])) == 1 and "did not take place" in heard(chat, ids["goes"])[-1]
+    assert {one["plan"]: one["drill"] for one in daemon.get("/v1/drills/coming")["items"]} == {"stays": ids["stays"], "alters": ids["alters"]}
 
 
 # ---- the calendar
