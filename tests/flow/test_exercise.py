@@ -162,6 +162,35 @@ def test_pages_say_that_it_is_a_drill(world):
 
 # ---- its end
 
+@pytest.mark.parametrize("how", ["a person", "what is real"])
+def test_whom_it_paged_hears_that_it_is_over(world, how):
+    """Nobody's telephone goes on ringing for a drill that has ended, whatever was asked in it."""
+    with Pager() as pager:
+        daemon = house(world, **paging(world, pager, "pd", "hook"))
+        started = begin(daemon)
+        pending(daemon)
+        wait_for(lambda: pager.first("trigger", "D-1/A-1") and pager.first("asked", "D-1/A-1"), "both to be told")
+        if how == "a person":
+            daemon.cli("drill", "end", "D-1")
+        else:
+            daemon.post("/v1/incidents", {"title": "the real one", "severity": "sev1"})
+        is_over(daemon, started)
+        assert sorted(pager.told("D-1/A-1")) == ["asked", "closed", "resolve", "trigger"], "before it is said that it is over"
+        assert daemon.get("/v1/drills/D-1/report")["waits"][0]["outcome"] == "pending"
+
+
+def test_a_pager_that_is_away_does_not_keep_it_from_ending(world):
+    with Pager() as pager:
+        daemon = house(world, **paging(world, pager, "pd"))
+        started = begin(daemon)
+        pending(daemon)
+        wait_for(lambda: pager.first("trigger", "D-1/A-1"), "it to be told")
+        pager.fault = 500
+        daemon.cli("drill", "end", "D-1")
+        assert is_over(daemon, started)["of"] > 5
+        assert pager.told("D-1/A-1") == ["trigger"]
+
+
 @pytest.mark.parametrize("severity", ["sev1", "sev2"])
 def test_what_is_real_and_bad_ends_it_at_once(world, severity):
     daemon = house(world)
