@@ -54,7 +54,7 @@ struct exercise {
     json_t *config, *paging;
     struct told *told;
     int64_t last_n;
-    bool may_begin, is_late, is_alone;
+    bool may_begin, is_late, is_alone, is_over;
     char proxy_hash[65];
     char why[300]; /* it is to end; "": it goes on */
 };
@@ -243,6 +243,18 @@ static const char *is_over(void *ctx)
     return self->why[0] ? self->why : NULL;
 }
 
+/* What it paged is over for people: nobody's telephone goes on ringing for it. */
+static bool is_told(void *ctx)
+{
+    struct exercise *self = ctx;
+    struct stanch_err err = {0};
+    if (!self->is_over && stanch_pager_end(self->pager, &err) < 0)
+        stanch_log(STANCH_LOG_ERROR, "drill", "its pages could not be read: %s", err.text);
+    self->is_over = true;
+    STANCH_AUTO_JSON json_t *status = stanch_pager_status(self->pager);
+    return self->is_alone || stanch_json_int(status, "waiting", 0) == 0;
+}
+
 /* ---- what is real ---- */
 
 static int open_real(void *ctx, const json_t *scenario, struct stanch_plugins **ret, struct stanch_err *err)
@@ -318,6 +330,7 @@ static int play(struct exercise *self, struct stanch_err *err)
                                                .on_up = on_up,
                                                .on_down = on_down,
                                                .over = is_over,
+                                               .is_told = is_told,
                                                .ctx = self};
     const struct stanch_drill_options options = {
         .which = self->name, .keep = self->keep, .kind = self->kind, .live = &live};

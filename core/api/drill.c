@@ -50,7 +50,11 @@ static void on_coming(void *ctx, int rc, const struct stanch_err *err, const jso
         fail(call, rc, err);
         return;
     }
-    STANCH_AUTO_JSON json_t *answer = json_pack("{s:O}", "items", json_object_get(result, "coming"));
+    const json_t *coming = json_object_get(result, "coming");
+    json_t *items = json_array();
+    for (size_t i = 0; i < json_array_size(coming); i++)
+        json_array_append_new(items, stanch_api__view(json_array_get(coming, i)));
+    STANCH_AUTO_JSON json_t *answer = json_pack("{s:o}", "items", items);
     stanch_api__answer(call, answer);
 }
 

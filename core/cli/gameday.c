@@ -93,9 +93,9 @@ static int run_drills(struct stanch_cli *cli)
     }
     const json_t *items = json_object_get(coming, "items");
     if (json_array_size(items) > 0) {
-        struct stanch_cli__table *table = stanch_cli__table_new("COMING DRILL KIND PLAN ID");
+        struct stanch_cli__table *table = stanch_cli__table_new("COMING DRILL KIND PLAN ID WHY");
         for (size_t i = 0; i < json_array_size(items); i++)
-            stanch_cli__table_row(table, json_array_get(items, i), "at name kind plan drill");
+            stanch_cli__table_row(table, json_array_get(items, i), "at name kind plan drill why");
         stanch_cli__table_print(cli, table, "");
         stanch_cli__say(cli, "\n");
     }

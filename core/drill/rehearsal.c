@@ -322,6 +322,8 @@ int stanch_rehearse(struct stanch_stage *stage, const struct stanch_rehearsal_sp
             r.told = spec->tell(spec->scenario, r.journal, r.began_ms, stanch_loop_wall_ms(r.loop));
         if (r.real)
             stanch_rehearsal__take_back(&r);
+        if (spec->live)
+            stanch_rehearsal__wait_told(&r);
         judge(&r, seen);
         *ret = result_of(&r, seen);
     }

@@ -49,8 +49,12 @@ static void tell_waiting(struct stanch_play *play, int code, const char *why)
 static void say_missed(struct stanch_play *play, int code)
 {
     stanch_log(STANCH_LOG_WARN, "drill", "%s (%s) could not begin: %s", play->id, play->name, play->why);
-    if (play->was_announced)
-        stanch_desk__append(play, "drill.missed", json_pack("{s:s}", "why", play->why), NULL, NULL);
+    if (play->was_announced) {
+        STANCH_AUTO_JSON json_t *doc = stanch_journal_see(play->desk->journal, "drill", play->id);
+        json_t *data = json_pack("{s:s}", "why", play->why);
+        stanch_json_set_str(data, "at", stanch_json_str(doc, "at", NULL));
+        stanch_desk__append(play, "drill.missed", data, NULL, NULL);
+    }
     tell_waiting(play, code, play->why);
     play->is_over = true;
 }

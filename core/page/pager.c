@@ -158,6 +158,15 @@ int stanch_pager_start(struct stanch_loop *loop, struct stanch_journal *journal,
     return 0;
 }
 
+int stanch_pager_end(struct stanch_pager *pager, struct stanch_err *err)
+{
+    int rc = 0;
+    pager->is_over = true;
+    for (struct stanch_way *way = pager->ways; rc == 0 && way; way = way->next)
+        rc = stanch_page__recall(way, err);
+    return rc;
+}
+
 json_t *stanch_pager_status(const struct stanch_pager *pager)
 {
     json_t *list = json_array();

@@ -77,6 +77,7 @@ struct stanch_pager {
     struct stanch_follower *follower;
     json_t *ended; /* incidents whose pages are over */
     struct stanch_timer *ending;
+    bool is_over; /* for people: stanch_pager_end */
     bool is_halted;
 };
 
@@ -90,7 +91,7 @@ json_t *stanch_page__read_subject(const struct stanch_way *way, const char *subj
 /** The notice as it was told, recorded or not. new, or NULL: nothing was told */
 json_t *stanch_page__read_notice(const struct stanch_way *way, const char *subject);
 /** What is to be told now. doc, notice: as these two. */
-enum stanch_page__step stanch_page__step_of(const json_t *doc, const json_t *notice);
+enum stanch_page__step stanch_page__step_of(const struct stanch_way *way, const json_t *doc, const json_t *notice);
 /** Members of the page for many of that key: more or fewer. */
 void stanch_page__count_member(struct stanch_way *way, const char *key, int by);
 /** Append; what is not taken is logged. batch: taken. returns whether it was taken */

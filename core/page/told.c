@@ -47,9 +47,9 @@ static enum stanch_page__step wanted(const json_t *doc)
     return json_array_size(json_object_get(doc, "granted_by")) > 0 ? STANCH_PAGE__ACKNOWLEDGED : STANCH_PAGE__ASKED;
 }
 
-enum stanch_page__step stanch_page__step_of(const json_t *doc, const json_t *notice)
+enum stanch_page__step stanch_page__step_of(const struct stanch_way *way, const json_t *doc, const json_t *notice)
 {
-    enum stanch_page__step want = wanted(doc);
+    enum stanch_page__step want = way->pager->is_over ? STANCH_PAGE__OVER : wanted(doc);
     const char *state = stanch_json_str(notice, "state", ""), *told = stanch_json_str(notice, "told", "");
     if (!notice)
         return want == STANCH_PAGE__OVER      ? STANCH_PAGE__NOTHING
@@ -187,7 +187,7 @@ static void recall_subject(void *ctx, const json_t *doc)
     struct stanch_way *way = ctx;
     const char *subject = stanch_json_str(doc, "id", "");
     STANCH_AUTO_JSON json_t *notice = stanch_page__read_notice(way, subject);
-    if (stanch_page__step_of(doc, notice) != STANCH_PAGE__NOTHING)
+    if (stanch_page__step_of(way, doc, notice) != STANCH_PAGE__NOTHING)
         stanch_way__enqueue(way, subject);
 }
 
@@ -200,7 +200,7 @@ static void recall_notice(void *ctx, const json_t *doc)
         (void)snprintf(way->group, sizeof way->group, "%s", key);
         stanch_page__count_member(way, key, 1);
     }
-    if (stanch_page__step_of(now, doc) != STANCH_PAGE__NOTHING)
+    if (stanch_page__step_of(way, now, doc) != STANCH_PAGE__NOTHING)
         stanch_way__enqueue(way, subject);
 }
 

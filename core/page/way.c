@@ -260,7 +260,7 @@ static void tell_together(struct stanch_way *way)
     {
         STANCH_AUTO_JSON json_t *doc = stanch_page__read_subject(way, subject),
                                 *notice = stanch_page__read_notice(way, subject);
-        if (stanch_page__step_of(doc, notice) == STANCH_PAGE__ASKED) {
+        if (stanch_page__step_of(way, doc, notice) == STANCH_PAGE__ASKED) {
             json_array_append(docs, doc);
             json_array_append_new(subjects, json_string(subject));
         } else {
@@ -378,7 +378,7 @@ static void look(struct stanch_way *way, const char *subject)
 {
     STANCH_AUTO_JSON json_t *doc = stanch_page__read_subject(way, subject),
                             *notice = stanch_page__read_notice(way, subject);
-    enum stanch_page__step step = stanch_page__step_of(doc, notice);
+    enum stanch_page__step step = stanch_page__step_of(way, doc, notice);
     const char *key = stanch_json_str(notice, "key", subject);
     if (step == STANCH_PAGE__NOTHING) {
         stanch_way__drop(way, subject);

@@ -163,6 +163,35 @@ def test_pages_say_that_it_is_a_drill(world):
 
 # ---- its end
 
+@pytest.mark.parametrize("how", ["a person", "what is real"])
+def test_whom_it_paged_hears_that_it_is_over(world, how):
+    """Nobody's telephone goes on ringing for a drill that has ended, whatever was asked in it."""
+    with Pager() as pager:
+        daemon = house(world, **paging(world, pager, "pd", "hook"))
+        started = begin(daemon)
+        pending(daemon)
+        wait_for(lambda: pager.first("trigger", "D-1/A-1") and pager.first("asked", "D-1/A-1"), "both to be told")
+        if how == "a person":
+            daemon.cli("drill", "end", "D-1")
+        else:
+            daemon.post("/v1/incidents", {"title": "the real one", "severity": "sev1"})
+        is_over(daemon, started)
+        assert sorted(pager.told("D-1/A-1")) == ["asked", "closed", "resolve", "trigger"], "before it is said that it is over"
+        assert daemon.get("/v1/drills/D-1/report")["waits"][0]["outcome"] == "pending"
+
+
+def test_a_pager_that_is_away_does_not_keep_it_from_ending(world):
+    with Pager() as pager:
+        daemon = house(world, **paging(world, pager, "pd"))
+        started = begin(daemon)
+        pending(daemon)
+        wait_for(lambda: pager.first("trigger", "D-1/A-1"), "it to be told")
+        pager.fault = 500
+        daemon.cli("drill", "end", "D-1")
+        assert is_over(daemon, started)["of"] > 5
+        assert pager.told("D-1/A-1") == ["trigger"]
+
+
 @pytest.mark.parametrize("severity", ["sev1", "sev2"])
 def test_what_is_real_and_bad_ends_it_at_once(world, severity):
     daemon = house(world)
@@ -254,6 +283,25 @@ def test_a_virtual_one_is_over_when_it_is_answered(world):
     assert said.startswith("D-2 (outage) is over. Promises met: ")
     report = daemon.get("/v1/drills/D-2/report")
     assert report["past"][0]["result"] == "outage-1", "held against the last one"
+
+
+def test_a_report_has_three_forms(world):
+    """And what is asked for first, or by name, is what comes."""
+    daemon = house(world)
+    begin(daemon, kind="virtual")
+    ask = lambda query="", **headers: daemon.api("GET", f"/v1/drills/D-1/report{query}", headers=headers)
+    kinds = {"json": "application/json", "markdown": "text/markdown; charset=utf-8", "html": "text/html; charset=utf-8"}
+    for form, kind in kinds.items():
+        for answer in (ask(f"?format={form}"), ask(Accept=f"{kind.partition(';')[0]}, */*"), ask(f"?format={form}", Accept="application/json")):
+            assert (answer.status, answer.headers["content-type"]) == (200, kind)
+    assert ask().json == ask("?format=json").json and ask(Accept="*/*").json["drill"] == "outage"
+    assert ask("?format=html").text.startswith("<!DOCTYPE html>") and "<script" not in ask("?format=html").text
+    assert ask("?format=pdf").status == 400 and "expected json, markdown or html" in ask("?format=pdf").text
+    written = world.dir / "report.md"
+    assert daemon.cli("drill", "report", "D-1", "--markdown", written).stdout == "" and written.read_text() == ask("?format=markdown").text
+    assert daemon.cli_json("drill", "report", "D-1") == ask().json
+    missing = daemon.cli("drill", "report", "D-9", check=False)
+    assert missing.returncode == 5 and "no drill D-9" in missing.stderr
 
 
 def test_no_event_and_no_plugin_comes_into_a_drill(world):
