@@ -7,8 +7,9 @@
  *          <-------- {"t":"up","port"}  {"t":"page","n","instance","op","action","input","deadline_ms"}
  *                    {"t":"over","report","result"}  {"t":"refused","code","text"}
  *
- * It has no plugin host, no setting and no secret of one, but for what a staging drill may have (serve_staging.c); what it would page goes to the daemon, which tells it through its own
- * instances. People come in by doors of its own, with the people file of the daemon. When the daemon goes, it ends.
+ * It has no plugin host, no setting and no secret of one, but for what a staging drill may have (serve_staging.c); what it would page
+ * goes to the daemon, which tells it through its own instances. People come in by doors of its own, with the people file of the
+ * daemon. When the daemon goes, it ends.
  */
 #include "api/api.h"
 #include "base/file.h"

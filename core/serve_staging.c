@@ -1,7 +1,8 @@
 /* serve_staging.c: the real instances of a staging drill. Nothing that production has can be among them: hosts are only made of instances
  * whose own environment is one of `drills.environments`, and what the configuration says of all others never comes near a host here.
  *
- *   scenario: instances = { edge = "edge-staging" } --> [of such an environment? same plugin? not production's own settings?] --> its host, as "edge"
+ *   scenario: instances = { edge = "edge-staging" }
+ *     --> [of such an environment? same plugin? not production's own settings?] --> its host, as "edge"
  */
 #include "base/json.h"
 #include "base/mem.h"

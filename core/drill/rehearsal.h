@@ -7,9 +7,10 @@
  * The journal, the policy, the gate, approvals, leases, replay: all of it is the real code on a store in memory. What is not
  * there: plugin hosts, sockets, the repository, the people file. Runs' workers and the scenario's are real processes.
  * Of kind staging some instances are real: their calls go to hosts, and what is in force there is taken back when it is over.
- * Live (struct stanch_rehearsal_live): the clock is a clock's, up to sixty times as fast; nobody of the scenario's people is played: who opens the
- * doors in on_up lets real ones in.
- * Files    rehearsal.c (life, time, death), rehearsal_live.c (a clock's time, and when it is over), scene.c (the world), actor.c (its workers), cast.c (the people), seen.c (what happened, for the verdict).
+ * Live (struct stanch_rehearsal_live): the clock is a clock's, up to sixty times as fast; nobody of the scenario's people is played: who
+ * opens the doors in on_up lets real ones in.
+ * Files    rehearsal.c (life, time, death), rehearsal_live.c (a clock's time, and when it is over), scene.c (the world), actor.c (its
+ *          workers), cast.c (the people), seen.c (what happened, for the verdict).
  * Thread   loop thread; synchronous.
  */
 #ifndef STANCH_DRILL_REHEARSAL_H

@@ -42,8 +42,8 @@ typedef void (*stanch_desk_done)(void *ctx, int rc, const struct stanch_err *err
 /** What was under way is over. port: copied. ret: new. returns 0 | STANCH_E_STORE | STANCH_E_CORRUPT */
 int stanch_desk_start(struct stanch_loop *loop, struct stanch_journal *journal, const struct stanch_desk_config *config,
                       const struct stanch_desk_port *port, struct stanch_desk **ret, struct stanch_err *err);
-/** Begin one. input: {"name":of its scenario,"kind"?:"exercise" without it,"speed"?:1 to 60,"drill"?:its id, when it was announced}; borrowed. done: when people can
- *  come in, or (virtual) when it is over; NULL: nobody waits. One that was announced and cannot begin is said to be missed.
+/** Begin one. input: {"name":of its scenario,"kind"?:"exercise" without it,"speed"?:1 to 60,"drill"?:its id, when it was announced};
+ *  borrowed. done: when people can come in, or (virtual) when it is over; NULL: nobody waits. One that was announced and cannot begin is said to be missed.
  *  returns 0 | STANCH_E_CONFLICT one is under way, or a real sev1 or sev2 is | STANCH_E_UNAVAILABLE no runbooks yet | STANCH_E_STOPPED |
  *  STANCH_E_INVALID | STANCH_E_SYSTEM ; then done is not called, and nothing was said */
 int stanch_desk_begin(struct stanch_desk *desk, const char *by, const json_t *input, stanch_desk_done done, void *ctx,
