@@ -141,7 +141,7 @@ int stanch_calendar__walk_new(const json_t *plan, struct stanch_calendar__walk *
     struct icaltimetype begins;
     const struct stanch_ical *ical = stanch_ical(err);
     if (!ical)
-        return err->code;
+        return STANCH_E_SYSTEM;
     if (!read_from(ical, from, &begins))
         return stanch_err_set(err, STANCH_E_INVALID,
                               "from: \"%.40s\" is no date and time from %d to %d; write it like 2026-01-06T10:00", from,

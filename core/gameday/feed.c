@@ -143,7 +143,7 @@ int stanch_calendar_feed(const json_t *plans, const json_t *drills, int64_t now_
     STANCH_AUTO_JSON json_t *there = json_object();
     const struct stanch_ical *ical = stanch_ical(err);
     if (!ical)
-        return err->code;
+        return STANCH_E_SYSTEM;
     struct feed feed = {ical, ical->icalcomponent_new_vcalendar(), now_ms, there};
     int rc = 0;
     ical->icalcomponent_add_property(feed.calendar, ical->icalproperty_new_version("2.0"));
