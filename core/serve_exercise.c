@@ -3,7 +3,7 @@
  *   rehearse live NAME --config FILE --store DIR --commit X [--plugins DIR] --drill D-3 --kind exercise --speed 60 --dir DIR
  *       --keep DIR --socket PATH [--listen ADDRESS] [--url URL] [--via NAME]...
  *
- *   daemon --fd 3--> {"t":"begin","proxy_hash"?}  {"t":"end","why"}  {"t":"paged","n","outcome","code","text","retry"}
+ *   daemon --fd 3--> {"t":"begin","proxy_hash"?}  {"t":"end","why"}  {"t":"reload"}  {"t":"paged","n","outcome","code","text","retry"}
  *          <-------- {"t":"up","port"}  {"t":"page","n","instance","op","action","input","deadline_ms"}
  *                    {"t":"over","report","result"}  {"t":"refused","code","text"}
  *
@@ -49,6 +49,7 @@ struct exercise {
     struct stanch_stage *stage;
     struct stanch_channel *channel;
     struct stanch_people *people;
+    struct stanch_setup *setup;  /* of the people file that is read again; NULL: none is */
     struct stanch_plugins *real; /* hosts; NULL: there is none, and only a staging drill has one */
     struct stanch_api *api;
     struct stanch_pager *pager;
@@ -87,6 +88,33 @@ static int read_words(int argc, char **argv, struct exercise *ret, struct stanch
                    ret->socket
                ? 0
                : stanch_err_set(err, STANCH_E_INVALID, "live: it is begun by the daemon");
+}
+
+/* ---- the people file, again ---- */
+
+/* The daemon took it: what it does not say any more does not hold here either. */
+static void on_people(void *ctx, int rc, const struct stanch_err *err, const json_t *result)
+{
+    struct exercise *self = ctx;
+    struct stanch_people *people = NULL;
+    struct stanch_err why = *err;
+    self->setup = NULL;
+    rc = rc < 0 ? rc : stanch_people_new(result, &people, &why);
+    if (rc == 0)
+        stanch_people_become(self->people, people);
+    else if (!self->why[0])
+        (void)snprintf(self->why, sizeof self->why, "the people file changed and could not be read: %.200s", why.text);
+}
+
+static void read_people_again(struct exercise *self)
+{
+    STANCH_AUTO_FREE char *path = stanch_setup_path(self->config, "people", self->config_path);
+    struct stanch_err err = {0};
+    if (!path || !self->people)
+        return; /* before it has begun, it reads it anyway */
+    stanch_setup_cancel(STANCH_TAKE(self->setup));
+    if (stanch_setup_begin(self->stage->runner, "people", path, on_people, self, &self->setup, &err) < 0)
+        on_people(self, err.code, &err, NULL);
 }
 
 /* ---- the daemon ---- */
@@ -133,6 +161,8 @@ static void on_frame(void *ctx, const json_t *head, const void *attachment, size
         (void)snprintf(self->why, sizeof self->why, "%s", stanch_json_str(head, "why", "it was ended"));
     } else if (strcmp(type, "paged") == 0) {
         take_told(self, head);
+    } else if (strcmp(type, "reload") == 0) {
+        read_people_again(self);
     }
 }
 
@@ -367,6 +397,7 @@ static int on_stage(void *ctx, struct stanch_stage *stage, struct stanch_err *er
         send_frame(self, json_pack("{s:s, s:s, s:s}", "t", "refused", "code", stanch_err_word(rc), "text", err->text));
     say_goodbye(self);
     stage->config = before;
+    stanch_setup_cancel(self->setup);
     stanch_people_free(self->people);
     json_decref(self->config);
     json_decref(self->paging);

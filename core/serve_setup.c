@@ -136,6 +136,8 @@ static void take_up(struct stanch_reload *reload)
     if (reload->people) {
         json_t *count = json_integer((json_int_t)json_array_size(json_object_get(reload->people_data, "people")));
         stanch_people_become(daemon->people, STANCH_TAKE(reload->people));
+        if (daemon->desk)
+            stanch_desk_people_changed(daemon->desk);
         json_object_set(result, "people", count);
         stanch_batch_add(batch, STANCH_CHAIN_NONE, "people.loaded", reload->by, NULL,
                          json_pack("{s:o}", "people", count));

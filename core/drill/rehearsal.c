@@ -320,10 +320,10 @@ int stanch_rehearse(struct stanch_stage *stage, const struct stanch_rehearsal_sp
         json_t *seen = stanch_seen(&r);
         if (spec->tell && r.journal)
             r.told = spec->tell(spec->scenario, r.journal, r.began_ms, stanch_loop_wall_ms(r.loop));
+        if (spec->live) /* first: time goes on meanwhile, and what happens in it is taken back too */
+            stanch_rehearsal__wait_told(&r);
         if (r.real)
             stanch_rehearsal__take_back(&r);
-        if (spec->live)
-            stanch_rehearsal__wait_told(&r);
         judge(&r, seen);
         *ret = result_of(&r, seen);
     }

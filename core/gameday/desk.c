@@ -211,6 +211,13 @@ int stanch_desk_report(const struct stanch_desk *desk, const char *id, json_t **
     return rc;
 }
 
+void stanch_desk_people_changed(struct stanch_desk *desk)
+{
+    for (struct stanch_play *play = desk->plays; play; play = play->next)
+        if (stanch_play__is_live(play))
+            stanch_play__reload(play);
+}
+
 json_t *stanch_desk_status(const struct stanch_desk *desk)
 {
     const struct stanch_play *play = find_live(desk);

@@ -54,6 +54,8 @@ int stanch_desk_end(struct stanch_desk *desk, const char *by, const json_t *inpu
 /** What is known of how one was, as its process left it: {"report","markdown","html"}; new. returns 0 | STANCH_E_NOT_FOUND there is no such
  *  drill, or no report of it (the text says which) | STANCH_E_SYSTEM, STANCH_E_INVALID it cannot be read */
 int stanch_desk_report(const struct stanch_desk *desk, const char *id, json_t **ret, struct stanch_err *err);
+/** The people file was read again: drills with people read it, too, so that who may no longer come in is out. */
+void stanch_desk_people_changed(struct stanch_desk *desk);
 /** The one with people that is under way: {"drill","name","kind","speed","socket","port"?}; new; NULL: there is none */
 json_t *stanch_desk_status(const struct stanch_desk *desk);
 /** Nothing is appended or called any more; whoever waits is told; processes end by themselves. Before the plugins are freed. Accepts NULL. */

@@ -351,6 +351,14 @@ void stanch_play__end(struct stanch_play *play, const char *why)
     play->late = stanch_timer_start(play->desk->loop, END_MS, on_late, play);
 }
 
+void stanch_play__reload(struct stanch_play *play)
+{
+    struct stanch_err err;
+    STANCH_AUTO_JSON json_t *frame = json_pack("{s:s}", "t", "reload");
+    if (stanch_channel_send(stanch_child_channel(play->child), frame, NULL, 0, &err) < 0)
+        stanch_play__end(play, "it could not be told that the people file has changed");
+}
+
 void stanch_play__leave(struct stanch_play *play)
 {
     tell_waiting(play, STANCH_E_UNAVAILABLE, "stanch is shutting down");

@@ -48,6 +48,8 @@ struct stanch_desk {
 int stanch_play__start(struct stanch_play *play, struct stanch_err *err);
 /** Tell it to end; when it does not, it is killed. Only the first why counts. */
 void stanch_play__end(struct stanch_play *play, const char *why);
+/** Have it read the people file again. One that cannot be told is ended. */
+void stanch_play__reload(struct stanch_play *play);
 /** The process ends by itself; nothing of it is heard any more. Who waits is told. Frees. */
 void stanch_play__leave(struct stanch_play *play);
 /** Is it for people? */

@@ -162,8 +162,10 @@ int stanch_pager_end(struct stanch_pager *pager, struct stanch_err *err)
 {
     int rc = 0;
     pager->is_over = true;
-    for (struct stanch_way *way = pager->ways; rc == 0 && way; way = way->next)
+    for (struct stanch_way *way = pager->ways; rc == 0 && way; way = way->next) {
+        json_object_clear(way->held);
         rc = stanch_page__recall(way, err);
+    }
     return rc;
 }
 

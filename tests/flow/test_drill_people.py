@@ -3,6 +3,8 @@ import base64
 import http.client
 import json
 import os
+import re
+import signal
 import socket
 from contextlib import contextmanager
 from pathlib import Path
@@ -261,3 +263,17 @@ def test_an_address_that_is_taken_is_said_and_nothing_has_begun(world):
     assert house.daemon.get("/v1/drills?open=all")["items"] == [] and house.daemon.get("/v1/status").get("drill") is None
     wait_for(lambda: process_of(house.daemon) is None, "its process to end")
     assert house.begin()["state"] == "running"
+
+
+def test_a_token_that_is_taken_back_opens_no_drill_either(world):
+    house = DrillHouse(world, QUIET)
+    house.begin()
+    assert house.inside("ci", "GET", "/v1/whoami").status == 200
+    people = world.dir / "people.lua"
+    without, count = re.subn(r', \w+ "ci" \{[^}]*\}', "", people.read_text())
+    assert count == 1, people.read_text()
+    people.write_text(without)
+    house.daemon.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: house.inside("ci", "GET", "/v1/whoami").status == 401, "the token to be of no use")
+    assert house.inside("ada", "GET", "/v1/whoami").status == 200
+    assert house.end()["ended"]

@@ -16,7 +16,7 @@ from test_paging import SECRET, Pager
 from test_people import new_token, people_file, person
 
 UTC = datetime.timezone.utc
-AHEAD_S = 30 if KIND in ("asan", "tsan") else 10  # until a plan is due: the daemon has come up by then, also where many tests run
+AHEAD_S = 15 if KIND in ("asan", "tsan") else 10  # until a plan is due: the daemon has come up by then, also where many tests run
 
 
 @pytest.fixture

@@ -248,6 +248,32 @@ static void what_ends_while_its_page_is_on_its_way_is_told_both(void **state)
 
 /* ---- outages ---- */
 
+static void when_all_is_over_who_was_told_hears_so_and_nobody_else(void **state)
+{
+    struct fixture *f = *state;
+    struct stanch_err err;
+    ask(f, 1, 15); /* ten pages of their own, and one for five */
+    stanch_loop_sim_advance(f->loop, 300);
+    assert_int_equal(json_array_size(f->told), 11);
+    ask(f, 16, 18); /* they wait to be told together */
+    stanch_loop_sim_advance(f->loop, 100);
+    f->is_silent = true;
+    append(f, "approval.supported", json_pack("{s:s, s:[s]}", "approval", "A-1", "granted_by", "person:ada"));
+    stanch_loop_sim_advance(f->loop, 100); /* that one is on its way */
+    assert_int_equal(stanch_pager_end(f->pager, &err), 0);
+    ask(f, 19, 19);
+    assert_true(status(f, "waiting") > 0);
+    f->is_silent = false;
+    answer(f);
+    stanch_loop_sim_advance(f->loop, 1000);
+    assert_int_equal(status(f, "waiting"), 0);
+    stanch_loop_sim_advance(f->loop, 600000);
+    assert_int_equal(json_array_size(f->told), 12 + 11);
+    for (size_t i = 12; i < 12 + 11; i++)
+        assert_memory_equal(json_string_value(json_array_get(f->told, i)), "resolve ", 8);
+    assert_int_equal(count_kind(f, "notice.closed"), 15);
+}
+
 static void an_outage_is_said_once_and_tried_with_back_off(void **state)
 {
     struct fixture *f = *state;
@@ -446,6 +472,7 @@ int main(void)
         PAGER(who_did_not_answer_is_reminded_once),
         PAGER(what_was_answered_before_it_was_told_is_not_told),
         PAGER(what_ends_while_its_page_is_on_its_way_is_told_both),
+        PAGER(when_all_is_over_who_was_told_hears_so_and_nobody_else),
         PAGER(an_outage_is_said_once_and_tried_with_back_off),
         PAGER(an_outage_of_an_earlier_life_ends_once),
         PAGER(what_is_refused_for_good_is_given_up_and_the_others_are_told),
