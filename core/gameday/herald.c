@@ -114,6 +114,14 @@ static json_t *summary_of(const json_t *doc)
     return stanch_page_text(text.data, MAX_TEXT);
 }
 
+/* To the drill, or to its report as a page, when it has one. new, or NULL */
+static json_t *link_to(const struct teller *teller, const json_t *doc)
+{
+    bool has_report = json_object_get(doc, "of") != NULL;
+    STANCH_AUTO_FREE char *place = stanch_asprintf("%s%s", teller->drill, has_report ? "/report?format=html" : "");
+    return stanch_page_link(teller->herald->url, "v1/drills", place);
+}
+
 static json_t *args_of(const struct teller *teller, const json_t *doc)
 {
     static const char *const members[] = {"drill", "name", "kind", "plan",  "at", "in", "state",
@@ -129,7 +137,7 @@ static json_t *args_of(const struct teller *teller, const json_t *doc)
     }
     json_t *args = json_pack("{s:s, s:s, s:o, s:o}", "event", "note", "key", teller->drill, "summary", summary_of(doc),
                              "details", details);
-    json_t *link = stanch_page_link(teller->herald->url, "drills", teller->drill);
+    json_t *link = link_to(teller, doc);
     if (link)
         json_object_set_new(args, "link", link);
     return args;

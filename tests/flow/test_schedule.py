@@ -105,7 +105,9 @@ def test_a_plan_comes_round_and_each_step_is_told_once(world, chat):
     assert [text for text in heard(chat, "D-1") if text != begun] == [*first, last] and heard(chat, "D-1").count(begun) <= 1
     event = next(event for _, key, event in chat.events if key == "D-1")
     assert event["event"] == "note" and event["details"]["is_drill"] is True and event["details"]["plan"] == "weekly"
-    assert event["link"] == "https://stanch.example/drills/D-1"
+    assert event["link"] == "https://stanch.example/v1/drills/D-1"
+    linked = [event["link"] for _, key, event in chat.events if key == "D-1"][-1].removeprefix("https://stanch.example")
+    assert daemon.api("GET", linked).text.startswith("<!DOCTYPE html>"), "the last link leads to the report"
     assert daemon.get("/v1/drills/coming")["items"] == [{"plan": "weekly", "name": "outage", "kind": "virtual", "why": "there is none any more"}]
     assert daemon.cli("drills").stdout.splitlines()[1].split() == "outage virtual weekly there is none any more".split()
     report = daemon.get("/v1/drills/D-1/report")

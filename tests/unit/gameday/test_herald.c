@@ -190,7 +190,7 @@ static void what_is_sent_is_what_send_takes(void **state)
     assert_string_equal(stanch_json_str(f->input, "key", ""), "D-1/missed");
     assert_string_equal(stanch_json_str(args, "event", ""), "note");
     assert_string_equal(stanch_json_str(args, "key", ""), "D-1");
-    assert_string_equal(stanch_json_str(args, "link", ""), "https://stanch.example/drills/D-1");
+    assert_string_equal(stanch_json_str(args, "link", ""), "https://stanch.example/v1/drills/D-1");
     assert_true(stanch_json_bool(details, "is_drill", false));
     assert_string_equal(stanch_json_str(details, "plan", ""), "game-day");
     assert_in_range(strlen(stanch_json_str(args, "summary", "")), 900, 1003);
