@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define AGAIN_MS 5000 /* what cannot begin yet is tried again */
+
 /* ---- announcing ---- */
 
 json_t *stanch_schedule__drill(const struct stanch_schedule__plan *plan, const char *id, int64_t at_ms)
@@ -124,10 +126,14 @@ static void begin(struct stanch_schedule *schedule, const char *id)
     if (strcmp(stanch_json_str(doc, "state", ""), "announced") != 0)
         return; /* looked at again when it is committed */
     json_object_set_new(schedule->begun, id, json_true());
-    if (schedule->port.begin(schedule->port.ctx, doc, &err) == 0)
+    int rc = schedule->port.begin(schedule->port.ctx, doc, &err);
+    if (rc == 0)
         return;
     json_object_del(schedule->begun, id);
-    miss(schedule, doc, err.text[0] ? err.text : "it could not begin");
+    if (rc == STANCH_E_UNAVAILABLE)
+        stanch_json_set_str(schedule->held, id, err.text);
+    else
+        miss(schedule, doc, err.text[0] ? err.text : "it could not begin");
 }
 
 static void miss_late(struct stanch_schedule *schedule, const json_t *doc, int64_t at_ms, int64_t now_ms)
@@ -135,7 +141,8 @@ static void miss_late(struct stanch_schedule *schedule, const json_t *doc, int64
     char late[32], why[160];
     stanch_duration_text((now_ms - at_ms) / 1000 * 1000, late);
     (void)snprintf(why, sizeof why, "it was %s late: the machine slept, or its clock was set", late);
-    miss(schedule, doc, at_ms <= schedule->born_ms ? "stanch was not running then" : why);
+    const char *held = stanch_json_str(schedule->held, stanch_json_str(doc, "id", ""), NULL);
+    miss(schedule, doc, held ? held : at_ms <= schedule->born_ms ? "stanch was not running then" : why);
 }
 
 static void see_to(struct stanch_schedule *schedule, const char *id, bool is_scheduled, int64_t now_ms)
@@ -186,6 +193,8 @@ int64_t stanch_schedule__next_due(const struct stanch_schedule *schedule, int64_
         const json_t *remind = plan ? json_object_get(plan->plan, "remind_ms") : NULL;
         int64_t at_ms = stanch_json_int(doc, "at_ms", 0);
         sooner(at_ms, now_ms, &due_ms);
+        if (json_object_get(schedule->held, id))
+            sooner(now_ms + AGAIN_MS, now_ms, &due_ms);
         for (size_t i = 0; i < json_array_size(remind); i++)
             sooner(at_ms - json_integer_value(json_array_get(remind, i)), now_ms, &due_ms);
     }

@@ -43,6 +43,7 @@ struct stanch_schedule {
     json_t *known;   /* "plan/at_ms" -> the drill's id */
     json_t *waiting; /* id of what is announced -> is it in the schedule */
     json_t *begun;   /* id -> true: the port has it, in this life */
+    json_t *held;    /* id -> why it cannot begin yet; it is tried again while it is not too late */
     int64_t born_ms; /* wall clock */
     struct stanch_follower *follower;
     struct stanch_timer *timer;

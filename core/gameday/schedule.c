@@ -268,6 +268,7 @@ int stanch_schedule_start(struct stanch_loop *loop, struct stanch_journal *journ
     schedule->known = json_object();
     schedule->waiting = json_object();
     schedule->begun = json_object();
+    schedule->held = json_object();
     schedule->born_ms = stanch_loop_wall_ms(loop);
     for (size_t i = 0; i < schedule->count; i++)
         schedule->plans[i] =
@@ -300,6 +301,7 @@ void stanch_schedule_free(struct stanch_schedule *schedule)
     json_decref(schedule->known);
     json_decref(schedule->waiting);
     json_decref(schedule->begun);
+    json_decref(schedule->held);
     free(schedule->plans);
     free(schedule);
 }

@@ -23,7 +23,8 @@ struct stanch_schedule;
 
 struct stanch_schedule_port {
     /** Its time has come. drill: its document; borrowed. returns 0: what happens to it from now on (drill.started, ...) is said by who
-     *  begins it | else the schedule says missed, with err's text */
+     *  begins it | STANCH_E_UNAVAILABLE not yet: it is asked again while it is not later than `late` | else the schedule says missed, with
+     *  err's text */
     int (*begin)(void *ctx, const json_t *drill, struct stanch_err *err);
     void *ctx;
 };

@@ -31,7 +31,7 @@ static int begin(void *ctx, const json_t *drill, struct stanch_err *err)
     struct fixture *f = ctx;
     const char *id = stanch_json_str(drill, "id", "");
     if (f->refuses)
-        return stanch_err_set(err, STANCH_E_BUSY, "%s", f->refuses);
+        return stanch_err_set(err, f->refuses_yet ? STANCH_E_UNAVAILABLE : STANCH_E_CONFLICT, "%s", f->refuses);
     json_array_append_new(f->begun, json_string(id));
     if (!f->is_silent)
         append(f, "drill.started",

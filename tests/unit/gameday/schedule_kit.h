@@ -24,6 +24,7 @@ struct fixture {
     struct stanch_schedule *schedule;
     json_t *plans, *begun; /* begun: ids */
     const char *refuses;   /* what begin says, or NULL */
+    bool refuses_yet;      /* it could, later */
     bool is_silent;        /* begin says nothing more: the process ends before drill.started */
     int64_t stepped_ms;
 };

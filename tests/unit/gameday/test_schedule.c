@@ -218,6 +218,26 @@ static void what_cannot_begin_is_missed_and_says_why(void **state)
     assert_int_equal(json_array_size(f->begun), 0);
 }
 
+static void what_cannot_begin_yet_is_tried_again_until_it_is_too_late(void **state)
+{
+    struct fixture *f = *state;
+    f->refuses = "no commit of the runbooks is in use yet";
+    f->refuses_yet = true;
+    json_array_append_new(f->plans, plan("p", "FREQ=DAILY;COUNT=2", "2026-01-06T10:00"));
+    start(f);
+    stanch_loop_sim_advance(f->loop, 5 * DAY + 10 * HOUR + 60000);
+    assert_int_equal(json_array_size(f->begun), 0);
+    f->refuses = NULL;
+    stanch_loop_sim_advance(f->loop, 5000);
+    assert_int_equal(json_array_size(f->begun), 1);
+    f->refuses = "it is still away";
+    stanch_loop_sim_advance(f->loop, 2 * DAY);
+    assert_int_equal(json_array_size(f->begun), 1);
+    STANCH_AUTO_JSON json_t *missed = stanch_journal_get(f->journal, STANCH_VIEW_COMMITTED, "drill", "D-2");
+    assert_string_equal(stanch_json_str(missed, "state", ""), "missed");
+    assert_string_equal(stanch_json_str(missed, "why", ""), "it is still away");
+}
+
 static void two_at_the_same_moment_both_begin(void **state)
 {
     struct fixture *f = *state;
@@ -274,6 +294,7 @@ int main(void)
         TEST(what_begins_was_announced),
         TEST(what_has_begun_is_not_begun_again_in_this_life),
         TEST(what_cannot_begin_is_missed_and_says_why),
+        TEST(what_cannot_begin_yet_is_tried_again_until_it_is_too_late),
         TEST(two_at_the_same_moment_both_begin),
         TEST(what_comes_is_told_and_fed),
     };
