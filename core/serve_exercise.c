@@ -3,7 +3,7 @@
  *   rehearse live NAME --config FILE --store DIR --commit X [--plugins DIR] --drill D-3 --kind exercise --speed 60 --dir DIR
  *       --keep DIR --socket PATH [--listen ADDRESS] [--url URL] [--via NAME]...
  *
- *   daemon --fd 3--> {"t":"begin","proxy_hash"?}  {"t":"end","why"}  {"t":"reload"}  {"t":"paged","n","outcome","code","text","retry"}
+ *   daemon --fd 3--> {"t":"begin","proxy_hash"?}  {"t":"go"}  {"t":"end","why"}  {"t":"reload"}  {"t":"paged","n","outcome","code","text","retry"}
  *          <-------- {"t":"up","port"}  {"t":"page","n","instance","op","action","input","deadline_ms"}
  *                    {"t":"over","report","result"}  {"t":"refused","code","text"}
  *
@@ -56,7 +56,7 @@ struct exercise {
     json_t *config, *paging;
     struct told *told;
     int64_t last_n;
-    bool may_begin, is_late, is_alone, is_over;
+    bool may_begin, may_go, is_late, is_alone, is_over;
     char proxy_hash[65];
     char why[300]; /* it is to end; "": it goes on */
 };
@@ -161,6 +161,8 @@ static void on_frame(void *ctx, const json_t *head, const void *attachment, size
         (void)snprintf(self->why, sizeof self->why, "%s", stanch_json_str(head, "why", "it was ended"));
     } else if (strcmp(type, "paged") == 0) {
         take_told(self, head);
+    } else if (strcmp(type, "go") == 0) {
+        self->may_go = true;
     } else if (strcmp(type, "reload") == 0) {
         read_people_again(self);
     }
@@ -247,16 +249,13 @@ static int open_doors(struct exercise *self, struct stanch_flow *flow, struct st
     return stanch_api_start(self->stage->loop, &http, flow, journal, self->people, &proxy, &self->api, err);
 }
 
-static int on_up(void *ctx, struct stanch_loop *loop, struct stanch_flow *flow, struct stanch_journal *journal,
-                 struct stanch_err *err)
+/* Nothing happens in it before the daemon has it on its disk that it begins. */
+static int await_word(struct exercise *self, struct stanch_err *err)
 {
-    struct exercise *self = ctx;
-    const struct stanch_pager_port port = {describe, tell, self};
-    int rc = stanch_pager_start(loop, journal, self->paging, &port, &self->pager, err);
-    rc = rc ? rc : open_doors(self, flow, journal, err);
-    if (rc == 0)
-        send_frame(self, json_pack("{s:s, s:i}", "t", "up", "port", stanch_api_port(self->api)));
-    return rc;
+    send_frame(self, json_pack("{s:s, s:i}", "t", "up", "port", stanch_api_port(self->api)));
+    while (!self->may_go && !self->why[0])
+        stanch_loop_run_next(self->stage->loop);
+    return self->may_go ? 0 : stanch_err_set(err, STANCH_E_UNAVAILABLE, "%s", self->why);
 }
 
 static void on_down(void *ctx)
@@ -266,6 +265,19 @@ static void on_down(void *ctx)
     stanch_api_free(STANCH_TAKE(self->api));
     forget_told(self);
     stanch_pager_free(STANCH_TAKE(self->pager));
+}
+
+static int on_up(void *ctx, struct stanch_loop *loop, struct stanch_flow *flow, struct stanch_journal *journal,
+                 struct stanch_err *err)
+{
+    struct exercise *self = ctx;
+    const struct stanch_pager_port port = {describe, tell, self};
+    int rc = stanch_pager_start(loop, journal, self->paging, &port, &self->pager, err);
+    rc = rc ? rc : open_doors(self, flow, journal, err);
+    rc = rc ? rc : await_word(self, err);
+    if (rc < 0)
+        on_down(self);
+    return rc;
 }
 
 static const char *is_over(void *ctx)

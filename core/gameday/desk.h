@@ -1,6 +1,6 @@
 /* desk.h: drills that the daemon plays: begun and ended here, played by a process of their own.
  *
- *   begin --> [process: stanch rehearse live] --up--> drill.started  --over--> drill.ended, with its report
+ *   begin --> [process: stanch rehearse live] --up--> drill.started --committed: go--> ... --over--> drill.ended, with its report
  *                  |   pages -->  told through instances of `paging.via`, and no other call
  *   a real sev1 or sev2 (or, for staging, a stop) --> it is ended at once, and says why
  *

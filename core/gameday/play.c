@@ -82,6 +82,46 @@ static void say_over(struct stanch_play *play, const json_t *report)
 
 /* ---- what it says ---- */
 
+static struct stanch_play *find_play(const struct stanch_desk *desk, const char *id)
+{
+    struct stanch_play *play = desk->plays;
+    while (play && strcmp(play->id, id) != 0)
+        play = play->next;
+    return play;
+}
+
+struct started {
+    struct stanch_desk *desk;
+    char id[32];
+    stanch_desk_done done; /* NULL: nobody waits */
+    void *ctx;
+};
+
+/* That it begins is on the disk: now it may. */
+static void on_started(void *ctx, int rc, const struct stanch_err *err, const json_t *result)
+{
+    struct started *started = ctx;
+    struct stanch_play *play = started->desk->is_halted ? NULL : find_play(started->desk, started->id);
+    STANCH_AUTO_JSON json_t *go = json_pack("{s:s}", "t", "go");
+    struct stanch_err own;
+    if (play && rc < 0)
+        stanch_play__end(play, "its beginning could not be recorded");
+    else if (play && stanch_channel_send(stanch_child_channel(play->child), go, NULL, 0, &own) < 0)
+        stanch_play__end(play, "it could not be told to begin");
+    if (started->done)
+        started->done(started->ctx, rc, err, result);
+    free(started);
+}
+
+static void record_start(struct stanch_play *play, json_t *data)
+{
+    struct started *started = STANCH_NEW(struct started);
+    *started = (struct started){.desk = play->desk, .done = play->done, .ctx = play->ctx};
+    (void)snprintf(started->id, sizeof started->id, "%s", play->id);
+    play->done = NULL;
+    stanch_desk__append(play, "drill.started", data, on_started, started);
+}
+
 static void say_up(struct stanch_play *play, const json_t *frame)
 {
     json_t *data = json_object();
@@ -94,10 +134,10 @@ static void say_up(struct stanch_play *play, const json_t *frame)
         stanch_json_set_str(data, "socket", play->desk->socket);
     }
     stanch_log(STANCH_LOG_INFO, "drill", "%s (%s, %s) begins", play->id, play->name, play->kind);
-    bool waits = stanch_play__is_live(play);
-    stanch_desk__append(play, "drill.started", data, waits ? play->done : NULL, play->ctx);
-    if (waits)
-        play->done = NULL;
+    if (stanch_play__is_live(play))
+        record_start(play, data);
+    else
+        stanch_desk__append(play, "drill.started", data, NULL, NULL);
 }
 
 struct stanch_page_out {
@@ -106,14 +146,6 @@ struct stanch_page_out {
     char id[32]; /* of the drill */
     int64_t n;
 };
-
-static struct stanch_play *find_play(const struct stanch_desk *desk, const char *id)
-{
-    struct stanch_play *play = desk->plays;
-    while (play && strcmp(play->id, id) != 0)
-        play = play->next;
-    return play;
-}
 
 static void answer_page(const struct stanch_desk *desk, const char *id, int64_t n,
                         const struct stanch_plugin_answer *answer)
