@@ -66,7 +66,7 @@ def test_a_game_day_as_an_exercise(world):
     person.start()
     assert not [words for words in below(process_of(daemon)) if "plugin-host" in words]
     ended = wait_for(lambda: (d := daemon.get(f"/v1/drills/{drill['id']}"))["state"] == "ended" and d, "the end of the game day",
-                     timeout=HOURS * 90, every=1)
+                     timeout=HOURS * 60 + 210, every=1)  # its time stands still while a loaded machine computes
     person.stopped.set()
     person.join(30)
     assert person.error is None and "why" not in ended, (person.error, ended)
