@@ -3,30 +3,13 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "setup.h"
 #include <errno.h>
 #include <ftw.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-static char *default_plugin_dir(const struct stanch_daemon *daemon)
-{
-    const char *slash = strrchr(daemon->exe, '/');
-    return stanch_asprintf("%.*s/../lib/stanch", slash ? (int)(slash - daemon->exe) : 0, daemon->exe);
-}
-
-struct readiness {
-    bool told;
-    struct stanch_err err;
-};
-
-static void on_plugins_ready(void *ctx, const struct stanch_err *err)
-{
-    struct readiness *readiness = ctx;
-    readiness->told = true;
-    readiness->err = *err;
-}
 
 static void on_plugin_change(void *ctx, const char *instance, const char *state, const char *why)
 {
@@ -67,8 +50,7 @@ struct stanch_pager_port stanch_daemon__pager_port(struct stanch_daemon *daemon)
 
 static int start_plugins(struct stanch_daemon *daemon, const char *state_dir, const char *lock, struct stanch_err *err)
 {
-    STANCH_AUTO_FREE char *own_dir = default_plugin_dir(daemon);
-    const char *dir = stanch_json_str(daemon->config, "plugin_dir", own_dir);
+    STANCH_AUTO_FREE char *dir = stanch_setup_plugin_dir(daemon->config, NULL, daemon->exe);
     int rc = stanch_plugins_new(daemon->loop, daemon->exe, dir, state_dir, lock, &daemon->plugins, err);
     if (rc < 0)
         return rc;
@@ -82,14 +64,10 @@ static int start_plugins(struct stanch_daemon *daemon, const char *state_dir, co
                                    (long long)stanch_json_int(instance, "line", 0),
                                    stanch_json_str(instance, "plugin", ""), stanch_json_str(instance, "name", ""));
     }
-    struct readiness readiness = {0};
-    stanch_plugins_when_ready(daemon->plugins, on_plugins_ready, &readiness);
-    while (!readiness.told)
-        uv_run(stanch_loop_uv(daemon->loop), UV_RUN_ONCE);
-    if (readiness.err.code == STANCH_E_INVALID || readiness.err.code == STANCH_E_NOT_FOUND) {
-        *err = readiness.err; /* a mistake in the configuration; a host that merely fails comes back */
+    rc = stanch_plugins_await(daemon->loop, daemon->plugins, err);
+    if (rc == STANCH_E_INVALID ||
+        rc == STANCH_E_NOT_FOUND) /* a mistake in the configuration; a host that merely fails comes back */
         return stanch_err_wrap(err, "%s", daemon->options.config);
-    }
     const struct stanch_pager_port port = stanch_daemon__pager_port(daemon);
     rc = daemon->damaged ? 0 : stanch_pager_check(json_object_get(daemon->config, "paging"), &port, err);
     if (rc == 0 && !daemon->damaged)

@@ -4,7 +4,7 @@
  *       {"tests":[...], "covered":{...}} (drill/tests.h)
  *   rehearse backtest DIR | --commit X  --store DIR --config FILE [--plugins DIR] [--since WHEN] [--limit N]
  *       what would have been (drill/backtest.h)
- *   rehearse drill ...: serve_rehearse_drill.c; rehearse live ...: serve_exercise.c
+ *   rehearse drill ...: serve_rehearse_drill.c; rehearse live ...: serve_rehearse_live.c
  *
  * runner -> configuration, policy -> what the plugins declare -> stage -> plays
  */
@@ -77,14 +77,6 @@ static int read_words(int argc, char **argv, struct rehearse *ret, struct stanch
                                 back ? " or a commit (not both)" : "");
 }
 
-static char *plugin_dir_of(const struct rehearse *self)
-{
-    const char *slash = strrchr(self->exe, '/');
-    const char *given = self->plugin_dir ? self->plugin_dir : stanch_json_str(self->config, "plugin_dir", NULL);
-    return given ? stanch_strdup(given)
-                 : stanch_asprintf("%.*s/../lib/stanch", slash ? (int)(slash - self->exe) : 0, self->exe);
-}
-
 static int set_stage(struct rehearse *self, struct stanch_err *err)
 {
     json_t *described = NULL;
@@ -97,7 +89,7 @@ static int set_stage(struct rehearse *self, struct stanch_err *err)
     if (rc < 0)
         return rc;
     STANCH_AUTO_FREE char *policy = stanch_setup_path(self->config, "policy", self->config_path);
-    STANCH_AUTO_FREE char *plugins = plugin_dir_of(self);
+    STANCH_AUTO_FREE char *plugins = stanch_setup_plugin_dir(self->config, self->plugin_dir, self->exe);
     if (policy)
         rc = stanch_setup_evaluate(self->loop, self->runner, "policy", policy, &self->policy, err);
     rc = rc ? rc

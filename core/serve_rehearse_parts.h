@@ -17,7 +17,7 @@ int stanch_rehearse__on_stage(const struct stanch_rehearse_files *files, stanch_
 /** `rehearse drill WORDS`: prints one JSON value (serve_rehearse_drill.c). */
 int stanch_rehearse__drill(int argc, char **argv, struct stanch_err *err);
 
-/** `rehearse live WORDS`: the process of a drill with people (serve_exercise.c). */
+/** `rehearse live WORDS`: the process of a drill with people (serve_rehearse_live.c). */
 int stanch_rehearse__live(int argc, char **argv, struct stanch_err *err);
 
 /** Run these words (argv[0] is "rehearse") in so many processes of this executable, each with a slice of the tests, and put their

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "plugin/plugin.h"
 #include "serve_staging.h"
+#include "setup.h"
 #include "wire/channel.h"
 #include <string.h>
 
@@ -83,45 +84,23 @@ static int add_one(const json_t *config, const char *name, const char *by, struc
     return stanch_plugins_add(plugins, standing, err);
 }
 
-struct readiness {
-    bool told;
-    struct stanch_err err;
-};
-
-static void on_ready(void *ctx, const struct stanch_err *err)
-{
-    struct readiness *readiness = ctx;
-    readiness->told = true;
-    readiness->err = *err;
-}
-
 static int add_all(const struct stanch_staging *staging, const json_t *instances, struct stanch_plugins *plugins,
                    struct stanch_err *err)
 {
-    struct readiness readiness = {0};
     const char *name;
     json_t *by;
     int rc = 0;
     json_object_foreach((json_t *)(uintptr_t)instances, name, by) rc =
         rc ? rc : add_one(staging->config, name, json_string_value(by), plugins, err);
-    if (rc < 0)
-        return rc;
-    stanch_plugins_when_ready(plugins, on_ready, &readiness);
-    while (!readiness.told)
-        stanch_loop_run_next(staging->loop);
-    if (readiness.err.code != 0)
-        *err = readiness.err;
-    return readiness.err.code;
+    return rc ? rc : stanch_plugins_await(staging->loop, plugins, err);
 }
 
 int stanch_staging_open(const struct stanch_staging *staging, const json_t *instances, struct stanch_plugins **ret,
                         struct stanch_err *err)
 {
     STANCH_AUTO_FREE char *exe = stanch_self_path();
-    const char *slash = strrchr(exe, '/');
-    STANCH_AUTO_FREE char *own = stanch_asprintf("%.*s/../lib/stanch", slash ? (int)(slash - exe) : 0, exe);
     STANCH_AUTO_FREE char *lock = stanch_asprintf("%s/hosts.lock", staging->dir);
-    const char *dir = staging->plugins ? staging->plugins : stanch_json_str(staging->config, "plugin_dir", own);
+    STANCH_AUTO_FREE char *dir = stanch_setup_plugin_dir(staging->config, staging->plugins, exe);
     struct stanch_plugins *plugins = NULL;
     int rc = stanch_plugins_new(staging->loop, exe, dir, staging->dir, lock, &plugins, err);
     rc = rc ? rc : add_all(staging, instances, plugins, err);

@@ -153,3 +153,9 @@ char *stanch_setup_path(const json_t *config, const char *key, const char *confi
         return stanch_strdup(named);
     return stanch_asprintf("%.*s/%s", (int)(slash - config_path), config_path, named);
 }
+
+char *stanch_setup_plugin_dir(const json_t *config, const char *given, const char *exe)
+{
+    const char *slash = strrchr(exe, '/'), *named = given ? given : stanch_json_str(config, "plugin_dir", NULL);
+    return named ? stanch_strdup(named) : stanch_asprintf("%.*s/../lib/stanch", slash ? (int)(slash - exe) : 0, exe);
+}

@@ -23,6 +23,8 @@ void stanch_setup_cancel(struct stanch_setup *setup);
 /** The same before the daemon's loop runs: turns the loop until it is done. ret: new. returns what begin or done would */
 int stanch_setup_evaluate(struct stanch_loop *loop, struct stanch_runner *runner, const char *kind, const char *path,
                           json_t **ret, struct stanch_err *err);
+/** Where the plugins are: `given` (may be NULL), else what the configuration says, else `../lib/stanch` beside the executable. new */
+char *stanch_setup_plugin_dir(const json_t *config, const char *given, const char *exe);
 /** The file that a configuration names under `key` ("policy", "people"), beside the configuration when it is relative. new;
  *  NULL: none. */
 char *stanch_setup_path(const json_t *config, const char *key, const char *config_path);

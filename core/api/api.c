@@ -19,6 +19,16 @@ void stanch_api__fail(struct stanch_api__call *call, const struct stanch_err *er
     stanch_api__call_free(call);
 }
 
+void stanch_api__fail_with(struct stanch_api__call *call, int rc, const struct stanch_err *err, const char *where)
+{
+    struct stanch_err unknown;
+    if (!err || err->code == 0) {
+        stanch_err_set(&unknown, rc, "%s", stanch_err_word(rc));
+        err = &unknown;
+    }
+    stanch_api__fail(call, err, where);
+}
+
 void stanch_api__answer(struct stanch_api__call *call, const json_t *value)
 {
     STANCH_AUTO_JSON json_t *view = stanch_api__view(value);

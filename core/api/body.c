@@ -130,3 +130,30 @@ int stanch_api__query_int(const struct stanch_api__call *call, const char *key, 
     *ret = value;
     return 0;
 }
+
+/* ---- the form of an answer ---- */
+
+int stanch_api__read_form(const struct stanch_api__call *call, int forms, enum stanch_api__form *ret,
+                          struct stanch_err *err)
+{
+    static const struct {
+        enum stanch_api__form form;
+        const char *format, *type;
+    } known[] = {{STANCH_API__JSON, "json", "application/json"},
+                 {STANCH_API__MARKDOWN, "markdown", "text/markdown"},
+                 {STANCH_API__HTML, "html", "text/html"}};
+    const char *format = stanch_http_query(call->request, "format");
+    const char *accept = stanch_http_header(call->request, "accept");
+    *ret = STANCH_API__JSON;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        bool is_it = format ? strcmp(format, known[i].format) == 0
+                            : accept && strncmp(accept, known[i].type, strlen(known[i].type)) == 0;
+        if (!is_it || !(forms & (int)known[i].form))
+            continue;
+        *ret = known[i].form;
+        return 0;
+    }
+    return format ? stanch_err_set(err, STANCH_E_INVALID, "format=%.40s: expected json%s", format,
+                                   forms & STANCH_API__HTML ? ", markdown or html" : " or markdown")
+                  : 0;
+}

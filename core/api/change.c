@@ -8,16 +8,10 @@
 static void on_done(void *ctx, int rc, const struct stanch_err *err, const json_t *result)
 {
     struct stanch_api__call *call = ctx;
-    struct stanch_err unknown;
-    if (rc == 0) {
+    if (rc == 0)
         stanch_api__answer(call, result);
-        return;
-    }
-    if (!err || err->code == 0) {
-        stanch_err_set(&unknown, rc, "%s", stanch_err_word(rc));
-        err = &unknown;
-    }
-    stanch_api__fail(call, err, NULL);
+    else
+        stanch_api__fail_with(call, rc, err, NULL);
 }
 
 static void take_body(struct stanch_api__call *call,

@@ -17,12 +17,7 @@ void stanch_api__begin_drill(struct stanch_api__call *call)
 
 static void fail(struct stanch_api__call *call, int rc, const struct stanch_err *err)
 {
-    struct stanch_err unknown;
-    if (!err || err->code == 0) {
-        stanch_err_set(&unknown, rc, "%s", stanch_err_word(rc));
-        err = &unknown;
-    }
-    stanch_api__fail(call, err, rc == STANCH_E_NOT_FOUND ? "path" : NULL);
+    stanch_api__fail_with(call, rc, err, rc == STANCH_E_NOT_FOUND ? "path" : NULL);
 }
 
 static void answer_text(struct stanch_api__call *call, const char *type, const char *text)
@@ -79,41 +74,23 @@ void stanch_api__drill_calendar(struct stanch_api__call *call)
 
 /* ---- a report ---- */
 
-/* "format" says it; else what is accepted first. returns 0 | STANCH_E_INVALID */
-static int read_format(const struct stanch_api__call *call, const char **ret, struct stanch_err *err)
-{
-    static const struct {
-        const char *format, *type;
-    } known[] = {{"json", "application/json"}, {"markdown", "text/markdown"}, {"html", "text/html"}};
-    const char *format = stanch_http_query(call->request, "format");
-    const char *accept = stanch_http_header(call->request, "accept");
-    *ret = known[0].format;
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        if (format ? strcmp(format, known[i].format) == 0
-                   : accept && strncmp(accept, known[i].type, strlen(known[i].type)) == 0) {
-            *ret = known[i].format;
-            return 0;
-        }
-    }
-    return format ? stanch_err_set(err, STANCH_E_INVALID, "format=%.40s: expected json, markdown or html", format) : 0;
-}
-
 static void on_report(void *ctx, int rc, const struct stanch_err *err, const json_t *result)
 {
     struct stanch_api__call *call = ctx;
     struct stanch_err own = {0};
-    const char *format = NULL;
+    enum stanch_api__form form;
     if (rc != 0) {
         fail(call, rc, err);
-    } else if (read_format(call, &format, &own) < 0) {
+    } else if (stanch_api__read_form(call, STANCH_API__JSON | STANCH_API__MARKDOWN | STANCH_API__HTML, &form, &own) <
+               0) {
         stanch_api__fail(call, &own, "query");
-    } else if (strcmp(format, "json") == 0) {
+    } else if (form == STANCH_API__HTML) {
+        answer_text(call, "text/html; charset=utf-8", stanch_json_str(result, "html", ""));
+    } else if (form == STANCH_API__MARKDOWN) {
+        answer_text(call, "text/markdown; charset=utf-8", stanch_json_str(result, "markdown", ""));
+    } else {
         stanch_http_answer_json(call->request, call->route->status, json_object_get(result, "report"));
         stanch_api__call_free(call);
-    } else {
-        bool is_page = strcmp(format, "html") == 0;
-        answer_text(call, is_page ? "text/html; charset=utf-8" : "text/markdown; charset=utf-8",
-                    stanch_json_str(result, format, ""));
     }
 }
 

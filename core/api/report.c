@@ -62,24 +62,13 @@ static void on_page(void *ctx)
     drop(reading);
 }
 
-/* "format" says it; else what is accepted first. returns 0 | STANCH_E_INVALID */
-static int read_format(const struct stanch_api__call *call, bool *ret_as_markdown, struct stanch_err *err)
-{
-    const char *format = stanch_http_query(call->request, "format");
-    const char *accept = stanch_http_header(call->request, "accept");
-    if (format && strcmp(format, "json") != 0 && strcmp(format, "markdown") != 0)
-        return stanch_err_set(err, STANCH_E_INVALID, "format=%.40s: expected json or markdown", format);
-    *ret_as_markdown = format ? strcmp(format, "markdown") == 0 : accept && strncmp(accept, "text/markdown", 13) == 0;
-    return 0;
-}
-
 static int begin(struct stanch_api__call *call, struct stanch_err *err, const char **ret_where)
 {
     struct stanch_report *report;
     struct stanch_api *api = call->api;
-    bool as_markdown = false;
+    enum stanch_api__form form;
     *ret_where = "query";
-    int rc = read_format(call, &as_markdown, err);
+    int rc = stanch_api__read_form(call, STANCH_API__JSON | STANCH_API__MARKDOWN, &form, err);
     if (rc < 0)
         return rc;
     *ret_where = NULL;
@@ -91,7 +80,7 @@ static int begin(struct stanch_api__call *call, struct stanch_err *err, const ch
     if (rc < 0)
         return rc;
     struct stanch_api__reading *reading = STANCH_NEW(struct stanch_api__reading);
-    *reading = (struct stanch_api__reading){api->readings, api, call, report, as_markdown};
+    *reading = (struct stanch_api__reading){api->readings, api, call, report, form == STANCH_API__MARKDOWN};
     api->readings = reading;
     api->reading_count++;
     stanch_loop_defer(api->loop, on_page, reading);

@@ -55,6 +55,8 @@ void stanch_api__call_free(struct stanch_api__call *call);
 /* Both end the call. where may be NULL. value: borrowed; times are added. */
 void stanch_api__fail(struct stanch_api__call *call, const struct stanch_err *err, const char *where);
 void stanch_api__answer(struct stanch_api__call *call, const json_t *value);
+/* The same of what flow answered: err may be NULL or say nothing, then rc's word is told. */
+void stanch_api__fail_with(struct stanch_api__call *call, int rc, const struct stanch_err *err, const char *where);
 
 /* who.c: fills call->who. returns 0 | STANCH_E_UNAUTHORIZED | STANCH_E_FORBIDDEN; what is refused is an entry */
 int stanch_api__authorize(struct stanch_api__call *call, struct stanch_err *err);
@@ -69,6 +71,12 @@ int stanch_api__read_body(const struct stanch_api__call *call, json_t **ret, cha
 /* A number in the query. returns 0 | STANCH_E_INVALID */
 int stanch_api__query_int(const struct stanch_api__call *call, const char *key, int64_t min, int64_t max,
                           int64_t otherwise, int64_t *ret, struct stanch_err *err);
+
+/* body.c: which of the forms an answer is to have: "format" says it, else what is accepted first. forms: by bit; STANCH_API__JSON is always among
+ * them. returns 0 | STANCH_E_INVALID the text says which there are */
+enum stanch_api__form { STANCH_API__JSON = 1, STANCH_API__MARKDOWN = 2, STANCH_API__HTML = 4 };
+int stanch_api__read_form(const struct stanch_api__call *call, int forms, enum stanch_api__form *ret,
+                          struct stanch_err *err);
 
 /* view.c: beside every wall time "x_ms" its text "x". new */
 json_t *stanch_api__view(const json_t *doc);

@@ -64,21 +64,33 @@ static int run_end(struct stanch_cli *cli)
     return say_ended(cli, drill);
 }
 
+/* In a form of its own into a file, when there is one. */
+static int keep_as(struct stanch_cli *cli, const char *path, const char *format, const char *file)
+{
+    STANCH_AUTO_FREE char *url = stanch_asprintf("%s?format=%s", path, format);
+    STANCH_AUTO_BUF struct stanch_buf text = {0};
+    int rc = file ? stanch_cli__get_text(cli, url, &text) : 0;
+    return rc || !file ? rc : stanch_cli__write_file(cli, file, stanch_buf_str(&text), false);
+}
+
 static int run_report(struct stanch_cli *cli)
 {
-    const char *markdown = stanch_cli__value(cli, STANCH_CLI__MARKDOWN);
+    const char *markdown = stanch_cli__value(cli, STANCH_CLI__MARKDOWN),
+               *html = stanch_cli__value(cli, STANCH_CLI__HTML);
     STANCH_AUTO_FREE char *path = stanch_cli__path("/v1/drills/%s/report", cli->args[0]);
     STANCH_AUTO_FREE char *as_text = stanch_asprintf("%s?format=markdown", path);
     STANCH_AUTO_BUF struct stanch_buf text = {0};
-    if (cli->json) {
-        STANCH_AUTO_JSON json_t *report = NULL;
-        int rc = stanch_cli__get(cli, path, &report);
-        return rc || stanch_cli__said_json(cli, report) ? rc : 0;
+    STANCH_AUTO_JSON json_t *report = NULL;
+    int rc = keep_as(cli, path, "markdown", markdown);
+    rc = rc ? rc : keep_as(cli, path, "html", html);
+    if (rc == 0 && cli->json) {
+        rc = stanch_cli__get(cli, path, &report);
+        (void)(rc || stanch_cli__said_json(cli, report));
+    } else if (rc == 0 && !markdown && !html) {
+        rc = stanch_cli__get_text(cli, as_text, &text);
+        if (rc == 0)
+            stanch_cli__say_lines(cli, stanch_buf_str(&text));
     }
-    int rc = stanch_cli__get_text(cli, as_text, &text);
-    rc = rc || !markdown ? rc : stanch_cli__write_file(cli, markdown, stanch_buf_str(&text), false);
-    if (rc == 0 && !markdown)
-        stanch_cli__say_lines(cli, stanch_buf_str(&text));
     return rc;
 }
 
@@ -107,7 +119,7 @@ const struct stanch_cli__command stanch_cli__gameday_commands[] = {
     {"drill", "begin", "NAME", 1, 1, "kind speed",
      "the daemon plays it with people (exercise, staging), or without (virtual)", run_begin},
     {"drill", "end", "D", 1, 1, "because reason", "end one that is under way", run_end},
-    {"drill", "report", "D", 1, 1, "markdown", "how one of the daemon's was", run_report},
+    {"drill", "report", "D", 1, 1, "markdown html", "how one of the daemon's was", run_report},
     {"drills", NULL, "", 0, 0, "all limit", "the daemon's: those that come, those that were", run_drills},
     {0},
 };

@@ -51,7 +51,8 @@ static void write_foot(FILE *out)
 {
     (void)fputs("\nEvery command takes --json, --socket PATH (or STANCH_SOCKET; " STANCH_CLI__SOCKET
                 ") or --server URL\n"
-                "(with STANCH_TOKEN). Colour only on a terminal, and never with NO_COLOR.\n"
+                "(with STANCH_TOKEN), and --drill: the drill that is under way, and not what is real. Colour only on a "
+                "terminal, and never with NO_COLOR.\n"
                 "Exit codes: 0 done, 1 internal or system, 2 wrong input, 3 refused by policy, limit or a runbook, 4 "
                 "not allowed,\n"
                 "5 no such thing, 6 the state moved on, 7 try again later or not reachable, 8 the journal or its disk, "

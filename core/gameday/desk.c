@@ -3,7 +3,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "gameday/play.h"
+#include "gameday/desk_parts.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,8 +1,8 @@
-/* play.c: one drill: its process (serve_exercise.c), what it would page, how it ends. */
+/* play.c: one drill: its process (serve_rehearse_live.c), what it would page, how it ends. */
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "gameday/play.h"
+#include "gameday/desk_parts.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -38,6 +38,9 @@ int stanch_plugins_enable(struct stanch_plugins *plugins, const char *instance, 
 void stanch_plugins_when_ready(struct stanch_plugins *plugins, void (*fn)(void *ctx, const struct stanch_err *err),
                                void *ctx);
 
+/** Turn the loop until that is so. loop: theirs. returns 0 | the code of the first failure, err set */
+int stanch_plugins_await(struct stanch_loop *loop, struct stanch_plugins *plugins, struct stanch_err *err);
+
 /** What an instance declares and how it is; borrowed until the next call of the loop; NULL: no such instance, or no
  *  plugins (any more).
  *  {"name","plugin","version","digest","environment","state":"starting"|"up"|"down"|"disabled","why"?,"restarts",

@@ -314,3 +314,28 @@ json_t *stanch_plugins_list(struct stanch_plugins *plugins)
         json_array_append(list, (json_t *)(uintptr_t)stanch_plugins_describe(plugins, i->name));
     return list;
 }
+
+/* ---- waiting for all of them ---- */
+
+struct readiness {
+    bool told;
+    struct stanch_err err;
+};
+
+static void on_ready(void *ctx, const struct stanch_err *err)
+{
+    struct readiness *readiness = ctx;
+    readiness->told = true;
+    readiness->err = *err;
+}
+
+int stanch_plugins_await(struct stanch_loop *loop, struct stanch_plugins *plugins, struct stanch_err *err)
+{
+    struct readiness readiness = {0};
+    stanch_plugins_when_ready(plugins, on_ready, &readiness);
+    while (!readiness.told)
+        stanch_loop_run_next(loop);
+    if (readiness.err.code != 0)
+        *err = readiness.err;
+    return readiness.err.code;
+}

@@ -110,6 +110,8 @@ def test_a_scripted_person_takes_part(world):
     assert 1000 < report["waits"][0]["waited_ms"] and report["waits"][0]["by"] == [getpass.getuser()]
     assert "ended" not in report and daemon.get("/v1/status").get("drill") is None
     assert daemon.cli("drill", "report", "D-1").stdout.startswith("# Drill")
+    daemon.cli("drill", "report", "D-1", "--markdown", world.dir / "r.md", "--html", world.dir / "r.html")
+    assert (world.dir / "r.md").read_text().startswith("# Drill") and (world.dir / "r.html").read_text().startswith("<!DOCTYPE html>")
     assert "D-1" in daemon.cli("drills").stdout
 
 

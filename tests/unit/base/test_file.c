@@ -6,8 +6,8 @@
 #include <cmocka.h>
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/scratch.h"
 #include <dirent.h>
-#include <ftw.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,31 +16,6 @@
 #include <sys/stat.h>
 #include <signal.h>
 #include <unistd.h>
-
-static char *folder; /* of one test */
-
-static int begin(void **state)
-{
-    (void)state;
-    folder = stanch_strdup("/tmp/stanch-file-XXXXXX");
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int drop(const char *path, const struct stat *info, int kind, struct FTW *walk)
-{
-    (void)info;
-    (void)kind;
-    (void)walk;
-    return remove(path);
-}
-
-static int end(void **state)
-{
-    (void)state;
-    int rc = nftw(folder, drop, 16, FTW_DEPTH | FTW_PHYS);
-    free(STANCH_TAKE(folder));
-    return rc;
-}
 
 static char *in_folder(const char *name)
 {

@@ -6,39 +6,14 @@
 #include <cmocka.h>
 #include "base/folder.h"
 #include "base/mem.h"
+#include "base/scratch.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-static char *folder; /* of one test */
-
-static int begin(void **state)
-{
-    (void)state;
-    folder = stanch_strdup("/tmp/stanch-folder-XXXXXX");
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int drop(const char *path, const struct stat *info, int kind, struct FTW *walk)
-{
-    (void)info;
-    (void)kind;
-    (void)walk;
-    return remove(path);
-}
-
-static int end(void **state)
-{
-    (void)state;
-    int rc = nftw(folder, drop, 16, FTW_DEPTH | FTW_PHYS);
-    free(STANCH_TAKE(folder));
-    return rc;
-}
 
 /* Its folders are made. */
 static void put(const char *name, const char *text)

@@ -116,4 +116,27 @@ struct mistake {
     const char *expected; /* all that is told */
 };
 
+/* Each text is refused with exactly what is expected, and the one line says the first of its mistakes. */
+static inline void check_mistakes(const char *kind, const char *file, const struct mistake *mistakes, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct declared d;
+        declare_text(&d, kind, file, mistakes[i].text);
+        STANCH_AUTO_FREE char *got = d.raised ? stanch_asprintf("%s:%lld: %s", stanch_json_str(d.raised, "file", "?"),
+                                                                (long long)stanch_json_int(d.raised, "line", -1),
+                                                                stanch_json_str(d.raised, "text", ""))
+                                              : told(json_object_get(d.result, "errors"), "file", "path");
+        if (strcmp(got, mistakes[i].expected) != 0)
+            fail_msg("%s\n  told     %s\n  expected %s", mistakes[i].text, got, mistakes[i].expected);
+        assert_true(d.rc < 0);
+        if (!d.raised) { /* the one line says the first, and how many more there are */
+            size_t more = json_array_size(json_object_get(d.result, "errors")) - 1, len = strcspn(got, "\n");
+            STANCH_AUTO_FREE char *line = more ? stanch_asprintf("%.*s (and %zu more)", (int)len, got, more)
+                                               : stanch_asprintf("%.*s", (int)len, got);
+            assert_string_equal(d.err.text, line);
+        }
+        declared_done(&d);
+    }
+}
+
 #endif

@@ -106,28 +106,6 @@ static void an_empty_configuration_has_all_defaults(void **state)
     declared_done(&d);
 }
 
-static void check_mistakes(const char *kind, const char *file, const struct mistake *mistakes, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        struct declared d;
-        declare_text(&d, kind, file, mistakes[i].text);
-        STANCH_AUTO_FREE char *got = d.raised ? stanch_asprintf("%s:%lld: %s", stanch_json_str(d.raised, "file", "?"),
-                                                                (long long)stanch_json_int(d.raised, "line", -1),
-                                                                stanch_json_str(d.raised, "text", ""))
-                                              : told(json_object_get(d.result, "errors"), "file", "path");
-        if (strcmp(got, mistakes[i].expected) != 0)
-            fail_msg("%s\n  told     %s\n  expected %s", mistakes[i].text, got, mistakes[i].expected);
-        assert_true(d.rc < 0);
-        if (!d.raised) { /* the one line says the first, and how many more there are */
-            size_t more = json_array_size(json_object_get(d.result, "errors")) - 1, len = strcspn(got, "\n");
-            STANCH_AUTO_FREE char *line = more ? stanch_asprintf("%.*s (and %zu more)", (int)len, got, more)
-                                               : stanch_asprintf("%.*s", (int)len, got);
-            assert_string_equal(d.err.text, line);
-        }
-        declared_done(&d);
-    }
-}
-
 static void every_mistake_in_a_configuration_is_told_with_its_place(void **state)
 {
     (void)state;
@@ -241,45 +219,6 @@ static void severities_are_of_sources_that_there_are(void **state)
          "stanch.lua:1: incidents.severity.sources.grafana.lable: there is no such key; did you mean \"label\"?"},
         {"stanch { incidents = { severity = { sources = 'x' } } }",
          "stanch.lua:1: incidents.severity.sources: expected { NAME = { label = ..., map = ... }, ... }, not \"x\""},
-    };
-    check_mistakes("config", "stanch.lua", mistakes, sizeof mistakes / sizeof *mistakes);
-}
-
-#define PLAN(more)                                                                                                     \
-    "stanch { drills = { schedule = { { name = 'p', drill = 'd', from = '2026-01-06T10:00'" more " } } } }"
-#define AT "stanch.lua:1: drills.schedule[1]."
-
-static void every_mistake_in_a_schedule_is_told_with_its_place(void **state)
-{
-    (void)state;
-    static const struct mistake mistakes[] = {
-        {PLAN(""), AT "kind: missing; expected \"virtual\", \"exercise\" or \"staging\""},
-        {PLAN(", kind = 'real'"), AT "kind: expected \"virtual\", \"exercise\" or \"staging\", not \"real\""},
-        {PLAN(", kind = 'virtual', speed = 2"),
-         AT "speed: only an exercise is played faster than a clock; leave it out"},
-        {PLAN(", kind = 'exercise', speed = 61"), AT "speed: expected 1 to 60"},
-        {PLAN(", kind = 'virtual', remind = { '7d' }"),
-         AT "remind: a reminder comes after the announcement: expected less than `announce`"},
-        {PLAN(", kind = 'virtual', remind = '1d'"),
-         AT "remind: expected a list of at most 10 durations, as in { \"1d\", \"15m\" }, not \"1d\""},
-        {PLAN(", kind = 'virtual', remind = { '1h', 'x' }"),
-         AT "remind[2]: \"x\" is not a duration; write it like 250ms, 15s, 10m, 2h or 7d"},
-        {PLAN(", kind = 'virtual', remind = { '0s' }"), AT "remind[1]: expected more than 0s"},
-        {PLAN(", kind = 'virtual', annouce = '1d'"), AT "annouce: there is no such key; did you mean \"announce\"?"},
-        {PLAN(", kind = 'virtual', announce = '91d'"), AT "announce: expected 0s to 90d"},
-        {PLAN(", kind = 'virtual', rule = 5"), AT "rule: expected a text, not 5"},
-        {"stanch { drills = { schedule = { 'x' } } }",
-         "stanch.lua:1: drills.schedule[1]: expected { key = value, ... }, not \"x\""},
-        {"stanch { drills = { schedule = { name = 'x' } } }",
-         "stanch.lua:1: drills.schedule: expected a list of at most 200 plans, as in { { name = ..., drill = ... }, "
-         "... "
-         "}, not a table"},
-        {"stanch { drills = { tell = { 'hook' } } }",
-         "stanch.lua:1: drills.tell: there is no instance \"hook\" in the list instances"},
-        {"stanch { instances = { webhook 'hook' {} }, drills = { tell = { 'hook', 'hook' } } }",
-         "stanch.lua:1: drills.tell: \"hook\" is in tell twice"},
-        {"stanch { instances = { webhook 'hook' {} }, paging = { via = { 'hook', 'hook' } } }",
-         "stanch.lua:1: paging.via: \"hook\" is in via twice"},
     };
     check_mistakes("config", "stanch.lua", mistakes, sizeof mistakes / sizeof *mistakes);
 }
@@ -537,7 +476,6 @@ int main(void)
         cmocka_unit_test(an_empty_configuration_has_all_defaults),
         cmocka_unit_test(every_mistake_in_a_configuration_is_told_with_its_place),
         cmocka_unit_test(severities_are_of_sources_that_there_are),
-        cmocka_unit_test(every_mistake_in_a_schedule_is_told_with_its_place),
         cmocka_unit_test(a_policy_becomes_data),
         cmocka_unit_test(what_a_policy_counts_and_whom_it_trusts_becomes_data),
         cmocka_unit_test(every_mistake_in_a_policy_is_told_with_its_place),

@@ -1,11 +1,11 @@
-/* serve_exercise.c: the process of a drill with people: a daemon of its own, beside the real one, in a world that is made up.
+/* serve_rehearse_live.c: the process of a drill with people: a daemon of its own, beside the real one, in a world that is made up.
  *
  *   rehearse live NAME --config FILE --store DIR --commit X [--plugins DIR] --drill D-3 --kind exercise --speed 60 --dir DIR
  *       --keep DIR --socket PATH [--listen ADDRESS] [--url URL] [--via NAME]...
  *
  *   daemon --fd 3--> {"t":"begin","proxy_hash"?}  {"t":"go"}  {"t":"end","why"}  {"t":"reload"}  {"t":"paged","n","outcome","code","text","retry"}
  *          <-------- {"t":"up","port"}  {"t":"page","n","instance","op","action","input","deadline_ms"}
- *                    {"t":"over","report","result"}  {"t":"refused","code","text"}
+ *                    {"t":"over","report"}  {"t":"refused","code","text"}
  *
  * It has no plugin host, no setting and no secret of one, but for what a staging drill may have (serve_staging.c); what it would page
  * goes to the daemon, which tells it through its own instances. People come in by doors of its own, with the people file of the
@@ -377,12 +377,11 @@ static int play(struct exercise *self, struct stanch_err *err)
                                                .ctx = self};
     const struct stanch_drill_options options = {
         .which = self->name, .keep = self->keep, .kind = self->kind, .live = &live};
-    json_t *report = NULL;
+    STANCH_AUTO_JSON json_t *report = NULL;
     int rc = stanch_drill_run(self->stage, &options, &report, err);
     rc = rc ? rc : keep_report(self, report, err);
     if (rc == 0)
-        send_frame(self,
-                   json_pack("{s:s, s:o, s:b}", "t", "over", "report", report, "good", stanch_drill_is_good(report)));
+        send_frame(self, json_pack("{s:s, s:O}", "t", "over", "report", report));
     return rc;
 }
 

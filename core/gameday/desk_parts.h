@@ -1,8 +1,8 @@
-/* play.h: the desk as its own files share it. Inside gameday/ only.
+/* desk_parts.h: the desk as its own files share it. Inside gameday/ only.
  * Files    desk.c (what may begin, what ends it, start to free), play.c (one drill: its process, its pages, how it ends).
  */
-#ifndef STANCH_GAMEDAY_PLAY_H
-#define STANCH_GAMEDAY_PLAY_H
+#ifndef STANCH_GAMEDAY_DESK_PARTS_H
+#define STANCH_GAMEDAY_DESK_PARTS_H
 #include "gameday/desk.h"
 #include "timeline/journal.h"
 #include "wire/channel.h"
