@@ -164,9 +164,8 @@ static void see_to(struct stanch_schedule *schedule, const char *id, bool is_sch
         miss_late(schedule, doc, at_ms, now_ms);
 }
 
-void stanch_schedule__see_to_waiting(struct stanch_schedule *schedule)
+void stanch_schedule__see_to_waiting(struct stanch_schedule *schedule, int64_t now_ms)
 {
-    int64_t now_ms = stanch_loop_wall_ms(schedule->loop);
     STANCH_AUTO_JSON json_t *waiting = json_copy(schedule->waiting);
     const char *id;
     json_t *is_scheduled;
@@ -175,13 +174,13 @@ void stanch_schedule__see_to_waiting(struct stanch_schedule *schedule)
 
 /* ---- when to look again ---- */
 
-static void sooner(int64_t at_ms, int64_t now_ms, int64_t *due_ms)
+static void sooner(int64_t at_ms, int64_t looked_ms, int64_t *due_ms)
 {
-    if (at_ms > now_ms && at_ms < *due_ms)
+    if (at_ms > looked_ms && at_ms < *due_ms)
         *due_ms = at_ms;
 }
 
-int64_t stanch_schedule__next_due(const struct stanch_schedule *schedule, int64_t now_ms)
+int64_t stanch_schedule__next_due(const struct stanch_schedule *schedule, int64_t looked_ms)
 {
     int64_t due_ms = INT64_MAX;
     const char *id;
@@ -192,11 +191,11 @@ int64_t stanch_schedule__next_due(const struct stanch_schedule *schedule, int64_
         const struct stanch_schedule__plan *plan = stanch_schedule__find(schedule, stanch_json_str(doc, "plan", ""));
         const json_t *remind = plan ? json_object_get(plan->plan, "remind_ms") : NULL;
         int64_t at_ms = stanch_json_int(doc, "at_ms", 0);
-        sooner(at_ms, now_ms, &due_ms);
+        sooner(at_ms, looked_ms, &due_ms);
         if (json_object_get(schedule->held, id))
-            sooner(now_ms + AGAIN_MS, now_ms, &due_ms);
+            sooner(looked_ms + AGAIN_MS, looked_ms, &due_ms);
         for (size_t i = 0; i < json_array_size(remind); i++)
-            sooner(at_ms - json_integer_value(json_array_get(remind, i)), now_ms, &due_ms);
+            sooner(at_ms - json_integer_value(json_array_get(remind, i)), looked_ms, &due_ms);
     }
     return due_ms;
 }

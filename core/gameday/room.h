@@ -62,9 +62,9 @@ json_t *stanch_schedule__drill(const struct stanch_schedule__plan *plan, const c
 bool stanch_schedule__announce(struct stanch_schedule *schedule, struct stanch_schedule__plan *plan, int64_t at_ms);
 /** What was announced in an earlier life, and stands otherwise in the schedule now, is announced anew under its id. doc: its document */
 void stanch_schedule__renew(struct stanch_schedule *schedule, const json_t *doc);
-/** Remind of, begin, or call missed all that waits. */
-void stanch_schedule__see_to_waiting(struct stanch_schedule *schedule);
-/** When something of what waits is due; INT64_MAX: nothing is. */
-int64_t stanch_schedule__next_due(const struct stanch_schedule *schedule, int64_t now_ms);
+/** Remind of, begin, or call missed all that waits. now_ms: wall clock, of the whole look */
+void stanch_schedule__see_to_waiting(struct stanch_schedule *schedule, int64_t now_ms);
+/** When something of what waits is due, later than looked_ms (that is over already, maybe); INT64_MAX: nothing is. */
+int64_t stanch_schedule__next_due(const struct stanch_schedule *schedule, int64_t looked_ms);
 
 #endif

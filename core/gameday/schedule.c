@@ -126,16 +126,18 @@ static void see_to_plan(struct stanch_schedule *schedule, struct stanch_schedule
 
 static void on_look(void *ctx);
 
-static void arm(struct stanch_schedule *schedule)
+/* looked_ms: until then all is seen to. What fell due while it was is next, and at once. */
+static void arm(struct stanch_schedule *schedule, int64_t looked_ms)
 {
-    int64_t now_ms = stanch_loop_wall_ms(schedule->loop), due_ms = stanch_schedule__next_due(schedule, now_ms);
+    int64_t due_ms = stanch_schedule__next_due(schedule, looked_ms);
     for (size_t i = 0; i < schedule->count; i++) {
         const struct stanch_schedule__plan *plan = &schedule->plans[i];
         int64_t at_ms = plan->next_ms - stanch_json_int(plan->plan, "announce_ms", 0);
-        if (plan->has_next && at_ms > now_ms && at_ms < due_ms)
+        if (plan->has_next && at_ms > looked_ms && at_ms < due_ms)
             due_ms = at_ms;
     }
-    int64_t delay_ms = due_ms - now_ms < LOOK_MS ? due_ms - now_ms : LOOK_MS;
+    int64_t left_ms = due_ms - stanch_loop_wall_ms(schedule->loop);
+    int64_t delay_ms = left_ms < LOOK_MS ? left_ms : LOOK_MS;
     stanch_timer_stop(schedule->loop, &schedule->timer);
     schedule->timer = stanch_timer_start(schedule->loop, delay_ms, on_look, schedule);
 }
@@ -147,8 +149,8 @@ static void on_look(void *ctx)
     int64_t now_ms = stanch_loop_wall_ms(schedule->loop);
     for (size_t i = 0; i < schedule->count; i++)
         see_to_plan(schedule, &schedule->plans[i], now_ms);
-    stanch_schedule__see_to_waiting(schedule);
-    arm(schedule);
+    stanch_schedule__see_to_waiting(schedule, now_ms);
+    arm(schedule, now_ms);
 }
 
 /* Never from inside of a follower: a look appends. */

@@ -9,6 +9,7 @@ static struct fixture *fixture; /* of the clock that steps */
 
 static int64_t stepping_wall(struct stanch_loop *loop)
 {
+    fixture->stepped_ms += fixture->reading_ms;
     return fixture->under->wall_ms(loop) + fixture->stepped_ms;
 }
 

@@ -27,6 +27,7 @@ struct fixture {
     bool refuses_yet;      /* it could, later */
     bool is_silent;        /* begin says nothing more: the process ends before drill.started */
     int64_t stepped_ms;
+    int64_t reading_ms; /* by how much the wall clock goes on while it is read: a slow machine */
 };
 /* What is due at once is done: a timer takes a millisecond. */
 void settle(struct fixture *f);

@@ -17,6 +17,22 @@ static void a_drill_is_announced_reminded_of_and_begun(void **state)
     assert_int_equal(stanch_json_int(doc, "lasts_ms", 0), HOUR);
 }
 
+/* A timer goes off a millisecond before the wall clock is there, and it is there before the next one is set. */
+static void what_falls_due_while_it_looks_is_not_late(void **state)
+{
+    struct fixture *f = *state;
+    json_array_append_new(f->plans, plan("p", NULL, "2026-01-06T10:00"));
+    start(f);
+    stanch_loop_sim_advance(f->loop, 5 * DAY + 10 * HOUR - 1000);
+    f->stepped_ms = -2;
+    f->reading_ms = 1;
+    stanch_loop_sim_advance(f->loop, 1000);
+    f->reading_ms = 0;
+    assert_int_equal(json_array_size(f->begun), 0);
+    stanch_loop_sim_advance(f->loop, 100);
+    assert_int_equal(json_array_size(f->begun), 1);
+}
+
 static void it_comes_round(void **state)
 {
     struct fixture *f = *state;
@@ -281,6 +297,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_drill_is_announced_reminded_of_and_begun),
+        TEST(what_falls_due_while_it_looks_is_not_late),
         TEST(it_comes_round),
         TEST(restarts_change_nothing),
         TEST(what_is_short_before_is_reminded_of_once),
