@@ -20,7 +20,7 @@
 
 const char *stanch_upset_word(enum stanch_upset upset)
 {
-    static const char *const words[] = {"none", "failing", "silent", "lost", "no host"};
+    static const char *const words[] = {"none", "failing", "silent", "lost", "no host", "twice"};
     return words[upset];
 }
 

@@ -26,8 +26,13 @@ enum stanch_upset {
     STANCH_UPSET_SILENT,  /* no answer until the deadline; nothing happened */
     STANCH_UPSET_LOST,    /* it happened, and the answer was lost */
     STANCH_UPSET_NO_HOST, /* the host is down: nothing is sent, for a while */
+    STANCH_UPSET_TWICE,   /* it is carried out and answered twice; only of what may be repeated, stanch_may_repeat */
 };
-#define STANCH_UPSET_COUNT 5
+#define STANCH_UPSET_COUNT 6
+
+/** May it come into the world twice for one intent? As long as its plugin is right about its class (PROMISES.md 1.2). effect: {"op",
+ *  "class",...} */
+bool stanch_may_repeat(const json_t *effect);
 
 struct stanch_flow;
 struct stanch_people;
@@ -69,7 +74,7 @@ struct stanch_rehearsal_spec {
 };
 
 /** Play it. ret: new:
- *  {"failures":[text], "outcome", "seen":{...as expectations see it (README.md)}, "commits":n, "calls":[{"instance","action","op"}],
+ *  {"failures":[text], "outcome", "seen":{...as expectations see it (README.md)}, "commits":n, "calls":[{"instance","action","op","class"}],
  *   "effects":[{"instance","action","op","args","key","at_ms"}], "took_ms":virtual, "covered":{path:{line:true}},
  *   "broken"?:text of what is wrong with the scenario itself, "hung"?:true, "told"?:what `tell` told, "ended"?:why it was
  *   over before its time, "begins"?:text of the wall clock, live,
@@ -79,7 +84,7 @@ struct stanch_rehearsal_spec {
 int stanch_rehearse(struct stanch_stage *stage, const struct stanch_rehearsal_spec *spec, json_t **ret,
                     struct stanch_err *err);
 
-/** The word for people: "failing", "silent", "lost", "no host". static */
+/** The word for people: "failing", "silent", "lost", "no host", "twice". static */
 const char *stanch_upset_word(enum stanch_upset upset);
 
 #endif

@@ -24,7 +24,7 @@ struct stanch_ask {
     struct stanch_plugin_answer answer;
     enum stanch_upset upset;
     int64_t deadline_ms;
-    bool is_effect;
+    bool is_effect, is_echo; /* is_echo: it came before; nobody waits for its answer */
     /* a person */
     void (*on_said)(void *ctx, const json_t *said);
     bool is_with_scene;
@@ -110,7 +110,7 @@ static void deliver(void *ctx)
     struct stanch_ask *ask = ctx;
     struct stanch_rehearsal *r = ask->r;
     r->out--;
-    if (ask->life == r->life && !r->dead)
+    if (!ask->is_echo && ask->life == r->life && !r->dead)
         ask->on_answer(ask->ctx, &ask->answer);
     free_ask(ask);
 }
@@ -182,7 +182,7 @@ static void take_reply(struct stanch_ask *ask, const json_t *reply)
         say_unknown(ask, STANCH_E_TIMEOUT, stanch_json_str(reply, "unknown", ""));
         return;
     }
-    if (ask->is_effect)
+    if (ask->is_effect && !ask->is_echo)
         note_effect(ask);
     bool reconciles = strcmp(stanch_json_str(call, "op", ""), "reconcile") == 0;
     ask->answer.value = value && !json_is_null(value) ? json_deep_copy(value)
@@ -370,6 +370,25 @@ static int call_real(struct stanch_ask *ask, const struct stanch_plugin_request 
     return rc;
 }
 
+bool stanch_may_repeat(const json_t *effect)
+{
+    const char *class = stanch_json_str(effect, "class", ""), *op = stanch_json_str(effect, "op", "");
+    return (strcmp(op, "apply") == 0 || strcmp(op, "undo") == 0) &&
+           (strcmp(class, "convergent") == 0 || strcmp(class, "idempotent") == 0);
+}
+
+/* The same call once more: the world hears it like the first one. */
+static void add_echo(const struct stanch_ask *ask)
+{
+    struct stanch_ask *echo = STANCH_NEW(struct stanch_ask);
+    *echo = (struct stanch_ask){.r = ask->r,
+                                .life = ask->life,
+                                .question = json_deep_copy(ask->question),
+                                .is_effect = ask->is_effect,
+                                .is_echo = true};
+    add_ask(echo);
+}
+
 static int call(void *ctx, const struct stanch_plugin_request *request,
                 void (*on_answer)(void *call_ctx, const struct stanch_plugin_answer *answer), void *call_ctx,
                 struct stanch_plugin_call **ret, struct stanch_err *err)
@@ -381,8 +400,9 @@ static int call(void *ctx, const struct stanch_plugin_request *request,
     if (!describe(r, request->instance))
         return stanch_err_set(err, STANCH_E_NOT_FOUND, "there is no plugin instance \"%s\"", request->instance);
     if (r->counts)
-        json_array_append_new(r->calls, json_pack("{s:s, s:s, s:s}", "instance", request->instance, "action",
-                                                  request->action, "op", request->op));
+        json_array_append_new(r->calls, json_pack("{s:s, s:s, s:s, s:s}", "instance", request->instance, "action",
+                                                  request->action, "op", request->op, "class",
+                                                  stanch_json_str(declared_of(r, request), "class", "")));
     enum stanch_upset upset = upset_of(r, request->instance);
     if (upset == STANCH_UPSET_NO_HOST)
         return stanch_err_set(err, STANCH_E_UNAVAILABLE, "the host of \"%s\" is down", request->instance);
@@ -401,6 +421,8 @@ static int call(void *ctx, const struct stanch_plugin_request *request,
         return call_real(ask, request, err);
     else
         add_ask(ask);
+    if (upset == STANCH_UPSET_TWICE)
+        add_echo(ask);
     return 0;
 }
 

@@ -70,17 +70,11 @@ static void check_ended(const json_t *seen, const char *when, json_t *failures)
             add_failure(failures, "%s: %s", when, json_string_value(json_array_get(notes, i)));
 }
 
-static bool may_repeat(const json_t *effect)
-{
-    const char *class = stanch_json_str(effect, "class", "");
-    return strcmp(class, "convergent") == 0 || strcmp(class, "idempotent") == 0;
-}
-
 static void check_once(const json_t *effects, const char *when, json_t *failures)
 {
     for (size_t i = 0; i < json_array_size(effects); i++) {
         const json_t *one = json_array_get(effects, i);
-        for (size_t k = i + 1; !may_repeat(one) && k < json_array_size(effects); k++) {
+        for (size_t k = i + 1; !stanch_may_repeat(one) && k < json_array_size(effects); k++) {
             const json_t *other = json_array_get(effects, k);
             if (strcmp(stanch_json_str(one, "key", ""), stanch_json_str(other, "key", "")) == 0 &&
                 strcmp(stanch_json_str(one, "op", ""), stanch_json_str(other, "op", "")) == 0)
@@ -89,6 +83,52 @@ static void check_once(const json_t *effects, const char *when, json_t *failures
                             stanch_json_str(one, "action", ""));
         }
     }
+}
+
+/* What must be the same, whatever came in between. new */
+static json_t *end_of(const json_t *result)
+{
+    const json_t *seen = json_object_get(result, "seen"), *effects = json_object_get(result, "effects");
+    const json_t *runs = json_object_get(seen, "runs"), *in_force = json_object_get(seen, "in_force");
+    json_t *end =
+        json_pack("{s:[], s:[], s:[], s:O}", "done", "runs", "in_force", "notes", json_object_get(seen, "notes"));
+    for (size_t i = 0; i < json_array_size(effects); i++) {
+        const json_t *one = json_array_get(effects, i);
+        json_array_append_new(json_object_get(end, "done"),
+                              json_pack("[O, O, O, O]", json_object_get(one, "op"), json_object_get(one, "instance"),
+                                        json_object_get(one, "action"), json_object_get(one, "args")));
+    }
+    for (size_t i = 0; i < json_array_size(runs); i++) {
+        const json_t *one = json_array_get(runs, i);
+        json_array_append_new(json_object_get(end, "runs"),
+                              json_pack("[O, O]", json_object_get(one, "runbook"), json_object_get(one, "state")));
+    }
+    for (size_t i = 0; i < json_array_size(in_force); i++) {
+        const json_t *one = json_array_get(in_force, i);
+        json_array_append_new(json_object_get(end, "in_force"),
+                              json_pack("[O, O]", json_object_get(one, "instance"), json_object_get(one, "action")));
+    }
+    return end;
+}
+
+static void check_same_end(const json_t *result, const json_t *expected, const char *when, json_t *failures)
+{
+    STANCH_AUTO_JSON json_t *end = end_of(result);
+    if (json_equal(end, expected))
+        return;
+    STANCH_AUTO_FREE char *was = json_dumps(expected, JSON_COMPACT | JSON_SORT_KEYS);
+    STANCH_AUTO_FREE char *is = json_dumps(end, JSON_COMPACT | JSON_SORT_KEYS);
+    add_failure(failures, "%s: another end: %s, else: %s", when, is, was);
+}
+
+/* Of what is unprotected nobody can tell whether it happened: a person has to say so, as promised (PROMISES.md 1.3). */
+static bool asks_whether_it_happened(const json_t *result)
+{
+    const json_t *asks = json_object_get(json_object_get(result, "seen"), "asks");
+    for (size_t i = 0; i < json_array_size(asks); i++)
+        if (strcmp(stanch_json_str(json_array_get(asks, i), "about", ""), "unknown") == 0)
+            return true;
+    return false;
 }
 
 /* ---- plays ---- */
@@ -122,10 +162,26 @@ static json_t *play(struct tests *tests, const struct stanch_rehearsal_spec *spe
     return result;
 }
 
+static void play_upset(struct tests *tests, const struct stanch_rehearsal_spec *spec, const json_t *call,
+                       const json_t *expected, json_t *failures)
+{
+    STANCH_AUTO_FREE char *when = stanch_asprintf(
+        "call %d (%s of %s.%s) %s", spec->upset_call, stanch_json_str(call, "op", ""),
+        stanch_json_str(call, "instance", ""), stanch_json_str(call, "action", ""), stanch_upset_word(spec->upset));
+    STANCH_AUTO_JSON json_t *result = play(tests, spec, when, failures);
+    if (!result)
+        return;
+    check_ended(json_object_get(result, "seen"), when, failures);
+    check_once(json_object_get(result, "effects"), when, failures);
+    if (spec->upset == STANCH_UPSET_TWICE)
+        check_same_end(result, expected, when, failures);
+}
+
 static int play_faults(struct tests *tests, const struct stanch_rehearsal_spec *plain, const json_t *first,
                        json_t *failures)
 {
     const json_t *calls = json_object_get(first, "calls");
+    STANCH_AUTO_JSON json_t *expected = end_of(first);
     int plays = 0;
     for (size_t i = 0; i < json_array_size(calls); i++) {
         const json_t *call = json_array_get(calls, i);
@@ -133,55 +189,13 @@ static int play_faults(struct tests *tests, const struct stanch_rehearsal_spec *
             struct stanch_rehearsal_spec spec = *plain;
             spec.upset = (enum stanch_upset)upset;
             spec.upset_call = (int)i + 1;
-            STANCH_AUTO_FREE char *when =
-                stanch_asprintf("call %zu (%s of %s.%s) %s", i + 1, stanch_json_str(call, "op", ""),
-                                stanch_json_str(call, "instance", ""), stanch_json_str(call, "action", ""),
-                                stanch_upset_word(spec.upset));
-            STANCH_AUTO_JSON json_t *result = play(tests, &spec, when, failures);
-            plays++;
-            if (!result)
+            if (spec.upset == STANCH_UPSET_TWICE && !stanch_may_repeat(call))
                 continue;
-            check_ended(json_object_get(result, "seen"), when, failures);
-            check_once(json_object_get(result, "effects"), when, failures);
+            play_upset(tests, &spec, call, expected, failures);
+            plays++;
         }
     }
     return plays;
-}
-
-/* What must be the same, whenever the process died. new */
-static json_t *end_of(const json_t *result)
-{
-    const json_t *seen = json_object_get(result, "seen"), *effects = json_object_get(result, "effects");
-    const json_t *runs = json_object_get(seen, "runs"), *in_force = json_object_get(seen, "in_force");
-    json_t *end =
-        json_pack("{s:[], s:[], s:[], s:O}", "done", "runs", "in_force", "notes", json_object_get(seen, "notes"));
-    for (size_t i = 0; i < json_array_size(effects); i++) {
-        const json_t *one = json_array_get(effects, i);
-        json_array_append_new(json_object_get(end, "done"),
-                              json_pack("[O, O, O, O]", json_object_get(one, "op"), json_object_get(one, "instance"),
-                                        json_object_get(one, "action"), json_object_get(one, "args")));
-    }
-    for (size_t i = 0; i < json_array_size(runs); i++) {
-        const json_t *one = json_array_get(runs, i);
-        json_array_append_new(json_object_get(end, "runs"),
-                              json_pack("[O, O]", json_object_get(one, "runbook"), json_object_get(one, "state")));
-    }
-    for (size_t i = 0; i < json_array_size(in_force); i++) {
-        const json_t *one = json_array_get(in_force, i);
-        json_array_append_new(json_object_get(end, "in_force"),
-                              json_pack("[O, O]", json_object_get(one, "instance"), json_object_get(one, "action")));
-    }
-    return end;
-}
-
-/* Of what is unprotected nobody can tell whether it happened: a person has to say so, as promised (PROMISES.md 1.3). */
-static bool asks_whether_it_happened(const json_t *result)
-{
-    const json_t *asks = json_object_get(json_object_get(result, "seen"), "asks");
-    for (size_t i = 0; i < json_array_size(asks); i++)
-        if (strcmp(stanch_json_str(json_array_get(asks, i), "about", ""), "unknown") == 0)
-            return true;
-    return false;
 }
 
 static int play_crashes(struct tests *tests, const struct stanch_rehearsal_spec *plain, const json_t *first,
@@ -194,12 +208,8 @@ static int play_crashes(struct tests *tests, const struct stanch_rehearsal_spec 
         spec.crash_at = at;
         STANCH_AUTO_FREE char *when = stanch_asprintf("killed after commit %d of %d", at, commits);
         STANCH_AUTO_JSON json_t *result = play(tests, &spec, when, failures);
-        STANCH_AUTO_JSON json_t *end = result ? end_of(result) : NULL;
-        if (!result || json_equal(end, expected) || asks_whether_it_happened(result))
-            continue;
-        STANCH_AUTO_FREE char *was = json_dumps(expected, JSON_COMPACT | JSON_SORT_KEYS);
-        STANCH_AUTO_FREE char *is = json_dumps(end, JSON_COMPACT | JSON_SORT_KEYS);
-        add_failure(failures, "%s: another end: %s, without the crash: %s", when, is, was);
+        if (result && !asks_whether_it_happened(result))
+            check_same_end(result, expected, when, failures);
     }
     return commits;
 }

@@ -1,7 +1,8 @@
 /* tests.h: `stanch runbook test`: all tests of a folder, each played alone; with faults and crashes played again and again.
  *
  *   plain      what the test expects                          faults  every call upset in every way: the run ends or asks,
- *   crash      killed after every commit: the same end                 nothing is done twice, nothing is in force unsaid
+ *   crash      killed after every commit: the same end                 nothing is done twice, nothing is in force unsaid;
+ *                                                                      what may be repeated, repeated: the same end
  *
  * Thread: loop thread; synchronous.
  */

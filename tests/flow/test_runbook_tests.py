@@ -41,12 +41,12 @@ runbook "heal" {
 ALERT = '{ alertname = "Errors", env = "prod", server = "s1", lasts = "20m" }'
 
 
-def world(reach="0.3", helps=True, extra=""):
+def world(reach="0.3", helps=True, extra="", drain="errors = 0.001"):
     return f'''function()
-    local errors = 0.2
+    local errors, drains = 0.2, 0
     return {{
       ["main.query"] = function() return errors end,
-      ["edge.drain"] = {{ plan = function() return {{ reach = {reach} }} end, apply = function() {"errors = 0.001" if helps else ""} end,
+      ["edge.drain"] = {{ plan = function() return {{ reach = {reach} }} end, apply = function() {drain if helps else ""} end,
                           undo = function() errors = 0.2 end }}, {extra}
     }}
   end'''
@@ -226,6 +226,13 @@ def test_a_runbook_that_takes_an_answer_for_granted(folder):
     folder.run(helped)
     failures = folder.failures(helped, args=("--faults",))
     assert any("attempt to index" in text and "heal.lua:" in text for text in failures), failures
+
+
+def test_an_action_that_does_not_bear_to_come_twice(folder):
+    """Its plugin says that it may be repeated; in this world another server goes with each call."""
+    once = a_test(the_world=world(drain="drains = drains + 1; errors = drains == 1 and 0.001 or 0.2"))
+    failures = folder.failures(once, args=("--faults",))
+    assert failures and all("(apply of edge.drain) twice: another end: " in text for text in failures), failures
 
 
 # ---- how it is shown
