@@ -303,6 +303,8 @@ void stanch_action__recover_effect(struct stanch_op *op, const json_t *doc)
     }
     if (strcmp(state, "sent") == 0) {
         stanch_log(STANCH_LOG_WARN, "run", "%s: an intent without outcome was found; looking what happened", op->id);
+        action->effect.open =
+            true; /* it is out, also while its target is waited for: a cancelled run does not end that */
         stanch_targets_hold_again(op->engine->targets, json_object_get(action->plan, "targets"), on_held_again, op,
                                   &op->hold);
         return;

@@ -174,6 +174,7 @@ void stanch_undo__look_again(struct stanch_op *op)
 {
     struct stanch_undo *undo = op->state;
     undo->effect.attempt = (int)stanch_json_int(undo->mitigation, "attempt", 1);
+    undo->effect.open = true; /* it is out, as in act.c */
     stanch_targets_hold_again(op->engine->targets, json_object_get(undo->mitigation, "targets"), on_held_again, op,
                               &op->hold);
 }

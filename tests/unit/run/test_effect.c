@@ -277,6 +277,35 @@ static void an_effect_outlives_its_run_and_the_process(void **state)
     }
 }
 
+/* The other way round: the process dies while an effect is out, and the run is cancelled before the next one has looked. */
+static void an_effect_outlives_the_process_and_its_run(void **state)
+{
+    (void)state;
+    static const char *const actions[] = {"set_convergent", "set_unprotected"};
+    for (size_t i = 0; i < 2; i++) {
+        struct sim sim;
+        struct stanch_err err;
+        sim_init(&sim, "low", NULL);
+        sim.call_ms = 1000;
+        sim_want(&sim, sim_set(actions[i], "s1", 7));
+        sim_begin(&sim, "R-1", NULL);
+        stanch_loop_sim_advance(sim.loop, 1500);
+        assert_state(&sim, "step", "R-1/1", "sent");
+        sim_crash(&sim);
+        assert_int_equal(stanch_engine_cancel(sim.engine, "R-1", "person:ada", "enough", &err), 0);
+        stanch_loop_sim_advance(sim.loop, 20000);
+        assert_state(&sim, "run", "R-1", "cancelled");
+        assert_state(&sim, "approval", "A-1", "pending");
+        if (i == 1) {
+            assert_state(&sim, "step", "R-1/1", "unknown");
+            assert_int_equal(decide(&sim, "A-1", "happened"), 0);
+            stanch_loop_sim_advance(sim.loop, 1000);
+        }
+        assert_state(&sim, "mitigation", "M-1", "in-force");
+        sim_done(&sim);
+    }
+}
+
 /* What a person ordered is done, also when the process dies between the answer and the undo. */
 static void an_ordered_undo_survives_a_crash(void **state)
 {
@@ -341,6 +370,7 @@ int main(void)
         cmocka_unit_test(a_failure_after_a_lost_call_is_unknown),
         cmocka_unit_test(a_failure_after_a_lost_call_is_unknown_after_a_crash_too),
         cmocka_unit_test(an_effect_outlives_its_run_and_the_process),
+        cmocka_unit_test(an_effect_outlives_the_process_and_its_run),
         cmocka_unit_test(an_ordered_undo_survives_a_crash),
         cmocka_unit_test(a_target_is_held_until_its_outcome_over_a_restart),
     };
