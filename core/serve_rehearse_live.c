@@ -1,7 +1,7 @@
 /* serve_rehearse_live.c: the process of a drill with people: a daemon of its own, beside the real one, in a world that is made up.
  *
  *   rehearse live NAME --config FILE --store DIR --commit X [--plugins DIR] --drill D-3 --kind exercise --speed 60 --dir DIR
- *       --keep DIR --socket PATH [--listen ADDRESS] [--url URL] [--via NAME]...
+ *       --keep DIR --socket PATH [--listen ADDRESS] [--url URL] [--via NAME]... [--after WHY]
  *
  *   daemon --fd 3--> {"t":"begin","proxy_hash"?}  {"t":"go"}  {"t":"end","why"}  {"t":"reload"}  {"t":"paged","n","outcome","code","text","retry"}
  *          <-------- {"t":"up","port"}  {"t":"page","n","instance","op","action","input","deadline_ms"}
@@ -9,7 +9,7 @@
  *
  * It has no plugin host, no setting and no secret of one, but for what a staging drill may have (serve_staging.c); what it would page
  * goes to the daemon, which tells it through its own instances. People come in by doors of its own, with the people file of the
- * daemon. When the daemon goes, it ends.
+ * daemon. When the daemon goes, it ends. With --after it plays nothing: it puts away what one left that died, and says why it is over.
  */
 #include "api/api.h"
 #include "base/file.h"
@@ -43,7 +43,7 @@ struct told {
 
 struct exercise {
     const char *name, *config_path, *plugins, *store, *commit, *drill, *kind, *speed, *dir, *keep, *socket, *listen,
-        *url;
+        *url, *after;
     const char *via[MAX_VIA];
     int via_count;
     struct stanch_stage *stage;
@@ -70,7 +70,8 @@ static int read_words(int argc, char **argv, struct exercise *ret, struct stanch
     } words[] = {{"--config", &ret->config_path}, {"--plugins", &ret->plugins}, {"--store", &ret->store},
                  {"--commit", &ret->commit},      {"--drill", &ret->drill},     {"--kind", &ret->kind},
                  {"--speed", &ret->speed},        {"--dir", &ret->dir},         {"--keep", &ret->keep},
-                 {"--socket", &ret->socket},      {"--listen", &ret->listen},   {"--url", &ret->url}};
+                 {"--socket", &ret->socket},      {"--listen", &ret->listen},   {"--url", &ret->url},
+                 {"--after", &ret->after}};
     for (int i = 0; i < argc; i++) {
         const char **value = NULL;
         for (size_t k = 0; k < sizeof words / sizeof *words; k++)
@@ -273,8 +274,10 @@ static int on_up(void *ctx, struct stanch_loop *loop, struct stanch_flow *flow, 
     struct exercise *self = ctx;
     const struct stanch_pager_port port = {describe, tell, self};
     int rc = stanch_pager_start(loop, journal, self->paging, &port, &self->pager, err);
-    rc = rc ? rc : open_doors(self, flow, journal, err);
-    rc = rc ? rc : await_word(self, err);
+    if (!self->after) {
+        rc = rc ? rc : open_doors(self, flow, journal, err);
+        rc = rc ? rc : await_word(self, err);
+    }
     if (rc < 0)
         on_down(self);
     return rc;
@@ -363,6 +366,17 @@ static int keep_report(const struct exercise *self, const json_t *report, struct
     return rc ? rc : keep_as(self, "json", &json, err);
 }
 
+static int put_away(struct exercise *self, const struct stanch_drill_options *options, struct stanch_err *err)
+{
+    STANCH_AUTO_JSON json_t *report = NULL;
+    int rc = stanch_drill_after(self->stage, options, &report, err);
+    if (rc == 0) {
+        stanch_json_set_str(report, "ended", self->after);
+        send_frame(self, json_pack("{s:s, s:O}", "t", "over", "report", report));
+    }
+    return rc;
+}
+
 static int play(struct exercise *self, struct stanch_err *err)
 {
     const struct stanch_rehearsal_live live = {.speed = self->speed ? atoi(self->speed) : 1,
@@ -377,6 +391,8 @@ static int play(struct exercise *self, struct stanch_err *err)
                                                .ctx = self};
     const struct stanch_drill_options options = {
         .which = self->name, .keep = self->keep, .kind = self->kind, .live = &live};
+    if (self->after)
+        return put_away(self, &options, err);
     STANCH_AUTO_JSON json_t *report = NULL;
     int rc = stanch_drill_run(self->stage, &options, &report, err);
     rc = rc ? rc : keep_report(self, report, err);
@@ -401,7 +417,7 @@ static int on_stage(void *ctx, struct stanch_stage *stage, struct stanch_err *er
     int rc = meet_daemon(self, err);
     if (rc == 0) {
         mark_config(self);
-        rc = load_people(self, err);
+        rc = self->after ? 0 : load_people(self, err);
     }
     rc = rc ? rc : play(self, err);
     if (rc < 0)

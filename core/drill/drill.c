@@ -232,6 +232,21 @@ static int keep_it(const struct stanch_stage *stage, const char *keep, json_t *r
     return rc;
 }
 
+int stanch_drill_after(struct stanch_stage *stage, const struct stanch_drill_options *options, json_t **ret,
+                       struct stanch_err *err)
+{
+    struct choice choice = {.names = json_array()};
+    int rc = choose(stage, options->which, &choice, err);
+    if (rc == 0) {
+        const struct stanch_rehearsal_spec spec = {
+            .scenario = choice.scenario, .index = choice.index, .live = options->live};
+        rc = stanch_rehearse_after(stage, &spec, ret, err);
+    }
+    json_decref(choice.scenario);
+    json_decref(choice.names);
+    return rc;
+}
+
 int stanch_drill_run(struct stanch_stage *stage, const struct stanch_drill_options *options, json_t **ret,
                      struct stanch_err *err)
 {

@@ -28,6 +28,10 @@ struct stanch_drill_options {
     const char *kind;  /* how it is played, whatever its scenario says; NULL: as that says */
     const struct stanch_rehearsal_live *live; /* an exercise needs it, and what is virtual does not take it */
 };
+/** Put away what one left whose process died, played before from the same runbooks (rehearsal.h). ret: new: {"left"?}. returns 0 |
+ *  STANCH_E_NOT_FOUND | as stanch_rehearse_after */
+int stanch_drill_after(struct stanch_stage *stage, const struct stanch_drill_options *options, json_t **ret,
+                       struct stanch_err *err);
 /** Play one and report. ret: new: the report (DRILLS.md)
  *  returns 0 | STANCH_E_NOT_FOUND there is no such drill | STANCH_E_INVALID of a kind that is not there, or not there without a daemon; the
  *  runbooks would be refused | STANCH_E_SCRIPT the scenario is wrong | STANCH_E_SYSTEM it could not be kept | what on_up says */

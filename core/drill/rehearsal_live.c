@@ -138,6 +138,38 @@ static void order_all(struct stanch_rehearsal *r, const char *noun, const char *
         stanch_log(STANCH_LOG_ERROR, "drill", "%s", err.text);
 }
 
+/* Steps that outlive their runs: calls whose outcome is still to come, or of which only a person could tell. */
+struct outliving {
+    struct stanch_rehearsal *r;
+    int to_come;
+    struct stanch_buf *names; /* where those of real instances are named; NULL: that is not wanted */
+};
+
+static int look_at_step(void *ctx, const json_t *orphan, struct stanch_err *err)
+{
+    struct outliving *outliving = ctx;
+    STANCH_AUTO_JSON json_t *step =
+        stanch_journal_get(outliving->r->journal, STANCH_VIEW_APPENDED, "step", stanch_json_str(orphan, "id", ""));
+    (void)err;
+    outliving->to_come += strcmp(stanch_json_str(step, "state", ""), "unknown") != 0;
+    if (outliving->names && is_of_real(outliving->r, step))
+        stanch_buf_printf(outliving->names, "%s%s (%s.%s), if it happened, which is not known",
+                          outliving->names->len ? ", " : "", stanch_json_str(step, "id", ""),
+                          stanch_json_str(step, "instance", ""), stanch_json_str(step, "action", ""));
+    return 0;
+}
+
+/* returns whether an outcome is still to come. names: NULL, or where what has none is named */
+static bool is_outcome_to_come(struct stanch_rehearsal *r, struct stanch_buf *names)
+{
+    const struct stanch_noun_query open = {.noun = "orphan", .open = 1, .limit = 1};
+    struct outliving outliving = {.r = r, .names = names};
+    struct stanch_err err;
+    if (stanch_journal_each(r->journal, &open, look_at_step, &outliving, &err) < 0)
+        stanch_log(STANCH_LOG_ERROR, "drill", "%s", err.text);
+    return outliving.to_come > 0;
+}
+
 static int name_left(void *ctx, const json_t *doc, struct stanch_err *err)
 {
     struct taking_back *taking = ctx;
@@ -155,6 +187,7 @@ static void note_left(struct stanch_rehearsal *r)
     struct taking_back taking = {.r = r};
     struct stanch_err err;
     int rc = stanch_journal_each(r->journal, &open, name_left, &taking, &err);
+    (void)is_outcome_to_come(r, &taking.left);
     (void)snprintf(r->left, sizeof r->left, "%s", rc < 0 ? err.text : stanch_buf_str(&taking.left));
     stanch_buf_done(&taking.left);
 }
@@ -162,15 +195,21 @@ static void note_left(struct stanch_rehearsal *r)
 static void wait_for_orders(struct stanch_rehearsal *r, int64_t until_ms)
 {
     struct pace pace = pace_of(r);
-    while ((r->orders_out > 0 || r->out > 0) && stanch_loop_mono_ms(r->stage->loop) < until_ms)
+    while ((r->orders_out > 0 || r->out > 0 || is_outcome_to_come(r, NULL)) &&
+           stanch_loop_mono_ms(r->stage->loop) < until_ms)
         step(&pace);
+}
+
+void stanch_rehearsal__cancel_runs(struct stanch_rehearsal *r)
+{
+    order_all(r, "run", "run.cancel");
 }
 
 /* Runs first, so that they do nothing more; a call that is out comes back before its undo is ordered. */
 void stanch_rehearsal__take_back(struct stanch_rehearsal *r)
 {
     int64_t until_ms = stanch_loop_mono_ms(r->stage->loop) + TAKE_BACK_MS;
-    order_all(r, "run", "run.cancel");
+    stanch_rehearsal__cancel_runs(r);
     wait_for_orders(r, until_ms);
     order_all(r, "mitigation", "mitigation.undo");
     wait_for_orders(r, until_ms);
@@ -182,6 +221,11 @@ void stanch_rehearsal__wait_told(struct stanch_rehearsal *r)
     const struct stanch_rehearsal_live *live = r->spec->live;
     int64_t until_ms = stanch_loop_mono_ms(r->stage->loop) + TELL_MS;
     struct pace pace = pace_of(r);
-    while (live->is_told && !live->is_told(live->ctx) && stanch_loop_mono_ms(r->stage->loop) < until_ms)
+    bool is_told = !live->is_told || live->is_told(live->ctx);
+    while (!is_told && stanch_loop_mono_ms(r->stage->loop) < until_ms) {
         step(&pace);
+        is_told = live->is_told(live->ctx);
+    }
+    if (!is_told)
+        stanch_log(STANCH_LOG_WARN, "drill", "people could not be told that it is over: what paged them may still do");
 }

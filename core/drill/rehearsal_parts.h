@@ -71,6 +71,8 @@ bool stanch_rehearsal__goes_on_now(struct stanch_rehearsal *r);
 /* rehearsal_live.c */
 /** Play until it is over: everything has come and is settled, its time is up, or somebody ended it. */
 void stanch_rehearsal__play_live(struct stanch_rehearsal *r);
+/** Order that all runs end where they are: they do nothing more. */
+void stanch_rehearsal__cancel_runs(struct stanch_rehearsal *r);
 /** Take back what is in force at real instances: nobody has it on their mind when the drill is over. */
 void stanch_rehearsal__take_back(struct stanch_rehearsal *r);
 /** Until people know that it is over, or do not hear of it in time. */

@@ -126,6 +126,9 @@ static int check_free(struct stanch_desk *desk, const char *kind, struct stanch_
     const struct stanch_noun_query open = {.noun = "incident", .open = 1, .limit = 1};
     if (strcmp(kind, "virtual") == 0)
         return 0;
+    if (live && live->is_after)
+        return stanch_err_set(err, STANCH_E_UNAVAILABLE, "%s (%s) was killed: what it left is put away first", live->id,
+                              live->name);
     if (live)
         return stanch_err_set(err, STANCH_E_CONFLICT, "%s (%s) is under way; `stanch drill end %s` ends it", live->id,
                               live->name, live->id);
@@ -157,6 +160,7 @@ int stanch_desk_begin(struct stanch_desk *desk, const char *by, const json_t *in
     (void)snprintf(play->name, sizeof play->name, "%s", stanch_json_str(input, "name", ""));
     (void)snprintf(play->kind, sizeof play->kind, "%s", kind);
     (void)snprintf(play->by, sizeof play->by, "%s", by);
+    (void)snprintf(play->commit, sizeof play->commit, "%s", desk->port.commit(desk->port.ctx));
     rc = stanch_play__start(play, err);
     if (rc < 0)
         free(play);
@@ -221,7 +225,7 @@ void stanch_desk_people_changed(struct stanch_desk *desk)
 json_t *stanch_desk_status(const struct stanch_desk *desk)
 {
     const struct stanch_play *play = find_live(desk);
-    if (!play || !play->is_up)
+    if (!play || !play->is_up || play->is_after)
         return NULL;
     json_t *status = json_pack("{s:s, s:s, s:s, s:i, s:s}", "drill", play->id, "name", play->name, "kind", play->kind,
                                "speed", play->speed, "socket", desk->socket);
@@ -232,25 +236,42 @@ json_t *stanch_desk_status(const struct stanch_desk *desk)
 
 /* ---- life ---- */
 
-/* Its process has ended with the daemon that began it. */
-static int close_one(void *ctx, const json_t *doc, struct stanch_err *err)
+/* Its process has ended with the daemon that began it, or is about to: what it left is put away, and then it is over. */
+static struct stanch_play *recall(struct stanch_desk *desk, const json_t *doc)
 {
-    struct stanch_desk *desk = ctx;
-    struct stanch_batch *batch;
-    if (strcmp(stanch_json_str(doc, "state", ""), "running") != 0)
-        return 0;
-    batch = stanch_batch_new();
-    stanch_batch_add(batch, STANCH_CHAIN_NONE, "drill.ended", STANCH_BY_STANCH, NULL,
-                     json_pack("{s:s, s:s, s:s, s:s}", "drill", stanch_json_str(doc, "id", ""), "name",
-                               stanch_json_str(doc, "name", ""), "kind", stanch_json_str(doc, "kind", ""), "why",
-                               "the daemon that played it ended while it went on"));
-    return stanch_journal_append(desk->journal, batch, NULL, NULL, err);
+    struct stanch_play *play = STANCH_NEW(struct stanch_play);
+    *play = (struct stanch_play){
+        .desk = desk, .speed = (int)stanch_json_int(doc, "speed", 1), .was_announced = true, .is_up = true};
+    (void)snprintf(play->id, sizeof play->id, "%s", stanch_json_str(doc, "id", ""));
+    (void)snprintf(play->name, sizeof play->name, "%s", stanch_json_str(doc, "name", ""));
+    (void)snprintf(play->kind, sizeof play->kind, "%s", stanch_json_str(doc, "kind", ""));
+    (void)snprintf(play->commit, sizeof play->commit, "%s", stanch_json_str(doc, "commit", ""));
+    (void)snprintf(play->by, sizeof play->by, "%s", STANCH_BY_STANCH);
+    (void)snprintf(play->why, sizeof play->why, "the daemon that played it ended while it went on");
+    return play;
+}
+
+static int find_running(void *ctx, const json_t *doc, struct stanch_err *err)
+{
+    (void)err;
+    if (strcmp(stanch_json_str(doc, "state", ""), "running") == 0)
+        json_array_append(ctx, (json_t *)(uintptr_t)doc);
+    return 0;
+}
+
+static int close_running(struct stanch_desk *desk, struct stanch_err *err)
+{
+    const struct stanch_noun_query open = {.noun = "drill", .open = 1, .limit = 1};
+    STANCH_AUTO_JSON json_t *running = json_array();
+    int rc = stanch_journal_each(desk->journal, &open, find_running, running, err);
+    for (size_t i = 0; rc == 0 && i < json_array_size(running); i++)
+        stanch_play__put_away(recall(desk, json_array_get(running, i)));
+    return rc;
 }
 
 int stanch_desk_start(struct stanch_loop *loop, struct stanch_journal *journal, const struct stanch_desk_config *config,
                       const struct stanch_desk_port *port, struct stanch_desk **ret, struct stanch_err *err)
 {
-    const struct stanch_noun_query open = {.noun = "drill", .open = 1, .limit = 1};
     struct stanch_desk *desk = STANCH_NEW(struct stanch_desk);
     *desk = (struct stanch_desk){.loop = loop,
                                  .journal = journal,
@@ -265,7 +286,7 @@ int stanch_desk_start(struct stanch_loop *loop, struct stanch_journal *journal, 
                                  .port = *port};
     if (config->proxy_hash)
         (void)snprintf(desk->proxy_hash, sizeof desk->proxy_hash, "%s", config->proxy_hash);
-    int rc = stanch_journal_each(journal, &open, close_one, desk, err);
+    int rc = close_running(desk, err);
     if (rc < 0) {
         stanch_desk_free(desk);
         return rc;

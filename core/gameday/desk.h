@@ -3,9 +3,10 @@
  *   begin --> [process: stanch rehearse live] --up--> drill.started --committed: go--> ... --over--> drill.ended, with its report
  *                  |   pages -->  told through instances of `paging.via`, and no other call
  *   a real sev1 or sev2 (or, for staging, a stop) --> it is ended at once, and says why
+ *   its process was killed, or the daemon was --> [process: ... --after WHY] puts away what it left --over--> drill.ended
  *
  * The process has its own store (STATE/drills/D-7), its own socket and no plugin host. What this one keeps of it is the document of the
- * drill (schedule.h), so that after a restart what was under way is said to be over: the process ends with the daemon.
+ * drill (schedule.h), so that after a restart what was under way is put away and said to be over: the process ends with the daemon.
  * One drill with people at a time. Callers  serve.c.  Calls: timeline/, wire/, plugin/ (through its port).   Thread: loop thread.
  */
 #ifndef STANCH_GAMEDAY_DESK_H
@@ -39,12 +40,12 @@ struct stanch_desk_port {
 /** Called exactly once, later; everything that result tells is committed. rc 0: result: the drill's document; borrowed. */
 typedef void (*stanch_desk_done)(void *ctx, int rc, const struct stanch_err *err, const json_t *result);
 
-/** What was under way is over. port: copied. ret: new. returns 0 | STANCH_E_STORE | STANCH_E_CORRUPT */
+/** What was under way is put away, and over then. port: copied. ret: new. returns 0 | STANCH_E_STORE | STANCH_E_CORRUPT */
 int stanch_desk_start(struct stanch_loop *loop, struct stanch_journal *journal, const struct stanch_desk_config *config,
                       const struct stanch_desk_port *port, struct stanch_desk **ret, struct stanch_err *err);
 /** Begin one. input: {"name":of its scenario,"kind"?:"exercise" without it,"speed"?:1 to 60,"drill"?:its id, when it was announced};
  *  borrowed. done: when people can come in, or (virtual) when it is over; NULL: nobody waits. One that was announced and cannot begin is said to be missed.
- *  returns 0 | STANCH_E_CONFLICT one is under way, or a real sev1 or sev2 is | STANCH_E_UNAVAILABLE no runbooks yet | STANCH_E_STOPPED |
+ *  returns 0 | STANCH_E_CONFLICT one is under way, or a real sev1 or sev2 is | STANCH_E_UNAVAILABLE no runbooks yet, or what one left is put away | STANCH_E_STOPPED |
  *  STANCH_E_INVALID | STANCH_E_SYSTEM ; then done is not called, and nothing was said */
 int stanch_desk_begin(struct stanch_desk *desk, const char *by, const json_t *input, stanch_desk_done done, void *ctx,
                       struct stanch_err *err);

@@ -22,6 +22,8 @@ struct stanch_play {
     bool is_up;         /* drill.started was appended */
     bool is_ending;     /* it was told to end */
     bool is_over;       /* how it ended is appended */
+    bool is_after;      /* its process died: another one puts away what it left, for which `why` is why it ended */
+    char commit[65];    /* the runbooks that it is played from */
     char why[400];      /* why it ends, or could not begin */
     struct stanch_timer *late;
     stanch_desk_done done; /* who waits for its beginning; NULL: nobody */
@@ -46,6 +48,9 @@ struct stanch_desk {
 /* play.c */
 /** Start its process. play: in the desk's list afterwards; not there on error. */
 int stanch_play__start(struct stanch_play *play, struct stanch_err *err);
+/** It is over, and its process died: have another one put away what it left (play->why: why it is over), then say so. What cannot be is
+ *  said, too. Takes play, which may be in the desk's list. */
+void stanch_play__put_away(struct stanch_play *play);
 /** Tell it to end; when it does not, it is killed. Only the first why counts. */
 void stanch_play__end(struct stanch_play *play, const char *why);
 /** Have it read the people file again. One that cannot be told is ended. */

@@ -13,6 +13,7 @@
 #define BEGIN_MS 60000 /* until people can come in */
 #define END_MS   60000 /* from the word to its end: what a staging drill left is taken back meanwhile */
 #define PAGE_MS  60000
+#define AFTER_MS 180000 /* what puts away has to wait for, and to take back */
 #define WORDS    96
 
 bool stanch_play__is_live(const struct stanch_play *play)
@@ -127,6 +128,7 @@ static void say_up(struct stanch_play *play, const json_t *frame)
     json_t *data = json_object();
     play->is_up = true;
     play->port = (int)stanch_json_int(frame, "port", 0);
+    stanch_json_set_str(data, "commit", play->commit);
     if (play->speed > 1)
         json_object_set_new(data, "speed", json_integer(play->speed));
     if (stanch_play__is_live(play)) {
@@ -224,6 +226,14 @@ void stanch_page__forget_all(struct stanch_desk *desk)
         drop_page(desk->pages);
 }
 
+/* Why it is over; of what puts away: why that could not be. */
+static void note_why(struct stanch_play *play, const char *text)
+{
+    size_t len = play->is_after ? strlen(play->why) : 0;
+    (void)snprintf(play->why + len, sizeof play->why - len, "%s%s",
+                   play->is_after ? "; what it left could not be put away: " : "", text);
+}
+
 static void on_frame(void *ctx, const json_t *head, const void *attachment, size_t len, int fd)
 {
     struct stanch_play *play = ctx;
@@ -243,7 +253,7 @@ static void on_frame(void *ctx, const json_t *head, const void *attachment, size
         say_over(play, json_object_get(head, "report"));
     } else if (strcmp(type, "refused") == 0) {
         int code = stanch_err_from_word(stanch_json_str(head, "code", ""));
-        (void)snprintf(play->why, sizeof play->why, "%s", stanch_json_str(head, "text", ""));
+        note_why(play, stanch_json_str(head, "text", ""));
         if (play->is_up)
             say_over(play, NULL);
         else
@@ -260,11 +270,20 @@ static void on_closed(void *ctx, const struct stanch_err *why)
 static void on_exit_of(void *ctx, int status)
 {
     struct stanch_play *play = ctx;
-    if (!play->is_over && !play->why[0])
-        (void)snprintf(play->why, sizeof play->why, "its process ended (%d) before it said how it was", status);
-    if (!play->is_over && play->is_up)
+    if (play->is_over) {
+        free_play(play);
+        return;
+    }
+    STANCH_AUTO_FREE char *died = stanch_asprintf("its process ended (%d) before it said how it was", status);
+    if (play->is_after || !play->why[0])
+        note_why(play, died);
+    if (play->is_up && !play->is_after && stanch_play__is_live(play)) {
+        stanch_play__put_away(play);
+        return;
+    }
+    if (play->is_up)
         say_over(play, NULL);
-    else if (!play->is_over)
+    else
         say_missed(play, STANCH_E_CRASHED);
     free_play(play);
 }
@@ -330,7 +349,7 @@ static int spawn(struct stanch_play *play, const char *dir, const char *keep, st
     add(&words, "--config", desk->config_path);
     add(&words, "--plugins", desk->plugin_dir);
     add(&words, "--store", desk->state_dir);
-    add(&words, "--commit", desk->port.commit(desk->port.ctx));
+    add(&words, "--commit", play->commit);
     add(&words, "--drill", play->id);
     add(&words, "--kind", play->kind);
     add(&words, "--speed", speed);
@@ -341,6 +360,8 @@ static int spawn(struct stanch_play *play, const char *dir, const char *keep, st
     add(&words, "--url", desk->url);
     for (size_t i = 0; i < json_array_size(desk->via); i++)
         add(&words, "--via", json_string_value(json_array_get(desk->via, i)));
+    if (play->is_after)
+        add(&words, "--after", play->why);
     words.words[words.count] = NULL;
     /* only a staging drill has secrets to open, which may be named by the environment */
     const struct stanch_child_spec spec = {
@@ -348,32 +369,66 @@ static int spawn(struct stanch_play *play, const char *dir, const char *keep, st
     return stanch_child_start(desk->loop, &spec, &events, play, &play->child, err);
 }
 
+/* Its place is there. */
+static int launch(struct stanch_play *play, const char *dir, const char *keep, int64_t within_ms,
+                  struct stanch_err *err)
+{
+    struct stanch_desk *desk = play->desk;
+    STANCH_AUTO_JSON json_t *begin = json_pack("{s:s}", "t", "begin");
+    stanch_json_set_str(begin, "proxy_hash", desk->proxy_hash[0] ? desk->proxy_hash : NULL);
+    int rc = spawn(play, dir, keep, err);
+    if (rc == 0 && (rc = stanch_channel_send(stanch_child_channel(play->child), begin, NULL, 0, err)) < 0)
+        stanch_child_free(STANCH_TAKE(play->child));
+    if (rc == 0)
+        play->late = stanch_timer_start(desk->loop, within_ms, on_late, play);
+    return rc;
+}
+
+static void enlist(struct stanch_play *play)
+{
+    play->next = play->desk->plays;
+    play->desk->plays = play;
+}
+
 int stanch_play__start(struct stanch_play *play, struct stanch_err *err)
 {
     struct stanch_desk *desk = play->desk;
     STANCH_AUTO_FREE char *dir = stanch_asprintf("%s/drills/%s", desk->state_dir, play->id);
     STANCH_AUTO_FREE char *keep = stanch_asprintf("%s/drills/kept", desk->state_dir);
-    STANCH_AUTO_JSON json_t *begin = json_pack("{s:s}", "t", "begin");
-    stanch_json_set_str(begin, "proxy_hash", desk->proxy_hash[0] ? desk->proxy_hash : NULL);
     int rc = clear_place(dir, err);
     rc = rc ? rc : make_dirs(desk->state_dir, dir, err);
     rc = rc ? rc : make_dirs(desk->state_dir, keep, err);
-    rc = rc ? rc : spawn(play, dir, keep, err);
-    if (rc == 0 && (rc = stanch_channel_send(stanch_child_channel(play->child), begin, NULL, 0, err)) < 0)
-        stanch_child_free(STANCH_TAKE(play->child));
-    if (rc < 0)
-        return rc;
-    play->late = stanch_timer_start(desk->loop, BEGIN_MS, on_late, play);
-    play->next = desk->plays;
-    desk->plays = play;
-    return 0;
+    rc = rc ? rc : launch(play, dir, keep, BEGIN_MS, err);
+    if (rc == 0)
+        enlist(play);
+    return rc;
+}
+
+void stanch_play__put_away(struct stanch_play *play)
+{
+    struct stanch_desk *desk = play->desk;
+    struct stanch_err err;
+    STANCH_AUTO_FREE char *dir = stanch_asprintf("%s/drills/%s", desk->state_dir, play->id);
+    STANCH_AUTO_FREE char *keep = stanch_asprintf("%s/drills/kept", desk->state_dir);
+    if (find_play(desk, play->id) != play)
+        enlist(play);
+    stanch_timer_stop(desk->loop, &play->late);
+    stanch_child_free(STANCH_TAKE(play->child));
+    play->is_after = true;
+    stanch_log(STANCH_LOG_WARN, "drill", "%s (%s): %s; what it left is put away", play->id, play->name, play->why);
+    if (stanch_play__is_live(play) && play->commit[0] && launch(play, dir, keep, AFTER_MS, &err) == 0)
+        return;
+    if (stanch_play__is_live(play))
+        note_why(play, play->commit[0] ? err.text : "from which runbooks it was played is not known");
+    say_over(play, NULL);
+    free_play(play);
 }
 
 void stanch_play__end(struct stanch_play *play, const char *why)
 {
     struct stanch_err err;
     STANCH_AUTO_JSON json_t *frame = json_pack("{s:s, s:s}", "t", "end", "why", why);
-    if (play->is_ending || play->is_over)
+    if (play->is_ending || play->is_over || play->is_after)
         return;
     play->is_ending = true;
     (void)snprintf(play->why, sizeof play->why, "%s", why);
@@ -387,6 +442,8 @@ void stanch_play__reload(struct stanch_play *play)
 {
     struct stanch_err err;
     STANCH_AUTO_JSON json_t *frame = json_pack("{s:s}", "t", "reload");
+    if (play->is_after)
+        return;
     if (stanch_channel_send(stanch_child_channel(play->child), frame, NULL, 0, &err) < 0)
         stanch_play__end(play, "it could not be told that the people file has changed");
 }

@@ -72,6 +72,20 @@ def process_of(daemon):
     return found[0] if found else None
 
 
+DIED, GONE = "its process ended (137) before", "the daemon that played it ended while it went on"
+
+
+def kill(daemon, who):
+    """SIGKILL. Afterwards there is a daemon."""
+    pid = process_of(daemon)
+    if who != "its process":
+        os.kill(daemon.process.pid, signal.SIGSTOP)  # it cannot see what becomes of the other one
+    if who != "the daemon":
+        os.kill(pid, signal.SIGKILL)
+    if who != "its process":
+        daemon.kill9().start()
+
+
 def below(pid):
     for child, words in children_of(pid).items():
         yield words
@@ -182,6 +196,36 @@ def test_whom_it_paged_hears_that_it_is_over(world, how):
         assert daemon.get("/v1/drills/D-1/report")["waits"][0]["outcome"] == "pending"
 
 
+@pytest.mark.parametrize("who", ["its process", "the daemon", "both"])
+def test_whom_it_paged_hears_of_its_end_also_when_it_was_killed(world, who):
+    with Pager() as pager:
+        daemon = house(world, **paging(world, pager, "pd", "hook"))
+        started = begin(daemon)
+        pending(daemon)
+        wait_for(lambda: pager.first("trigger", "D-1/A-1") and pager.first("asked", "D-1/A-1"), "both to be told")
+        kill(daemon, who)
+        ended = is_over(daemon, started)
+        assert ended["why"] == (f"{DIED} it said how it was" if who == "its process" else GONE) and "left" not in ended
+        assert sorted(pager.told("D-1/A-1")) == ["asked", "closed", "resolve", "trigger"], "before it is said that it is over"
+        assert begin(daemon)["id"] == "D-2", "the next one begins"
+
+
+def test_what_a_killed_one_left_comes_first(world):
+    with Pager() as pager:
+        daemon = house(world, **paging(world, pager, "pd"))
+        started = begin(daemon)
+        pending(daemon)
+        wait_for(lambda: pager.first("trigger", "D-1/A-1"), "it to be told")
+        pager.fault = 500
+        kill(daemon, "its process")
+        refused = wait_for(lambda: (a := daemon.api("POST", "/v1/drills", {"name": "outage"})).status == 503 and a, "it to be put away")
+        assert refused.json["detail"] == "D-1 (outage) was killed: what it left is put away first"
+        assert "drill" not in daemon.get("/v1/status"), "nobody can come in"
+        pager.fault = None
+        is_over(daemon, started)
+        assert pager.told("D-1/A-1") == ["trigger", "resolve"] and begin(daemon)["id"] == "D-2"
+
+
 def test_a_pager_that_is_away_does_not_keep_it_from_ending(world):
     with Pager() as pager:
         daemon = house(world, **paging(world, pager, "pd"))
@@ -235,7 +279,7 @@ def test_its_process_dies(world):
     started = begin(daemon)
     pending(daemon)
     os.kill(process_of(daemon), signal.SIGKILL)
-    assert is_over(daemon, started)["why"] == "its process ended (137) before it said how it was"
+    assert is_over(daemon, started)["why"] == f"{DIED} it said how it was"
     assert daemon.api("GET", "/v1/drills/D-1/report").status == 404
     assert begin(daemon)["id"] == "D-2", "the next one begins"
 
@@ -249,7 +293,7 @@ def test_it_ends_with_the_daemon(world, how):
     getattr(daemon, how)()
     wait_for(lambda: not Path(f"/proc/{pid}").exists() or "Z" in Path(f"/proc/{pid}/stat").read_text(), "its process to end")
     daemon.start()
-    assert is_over(daemon, started)["why"] == "the daemon that played it ended while it went on"
+    assert is_over(daemon, started)["why"] == GONE
     assert begin(daemon)["id"] == "D-2"
 
 

@@ -7,7 +7,7 @@ import pytest
 from books import ASK, AUTO
 from harness import lua, wait_for
 from servers import Haproxy, Origin
-from test_exercise import below, in_drill, is_over, items, pending, process_of
+from test_exercise import DIED, GONE, below, in_drill, is_over, items, kill, pending, process_of
 from test_holds import DRAINED, drain
 
 DRILL = '''drill "drain for real" {
@@ -42,10 +42,10 @@ def edge(name, proxy, environment):
     return f'haproxy "{name}" {lua({"socket": proxy.socket, "environment": environment})}'
 
 
-def house(world, production, staging, instances='edge = "edge-staging"', policy=AUTO, drills=None, more=(), lasts="10m"):
+def house(world, production, staging, instances='edge = "edge-staging"', policy=AUTO, drills=None, more=(), lasts="10m", **env):
     world.repo.commit({"one.lua": drain("one", on='alert { alertname = "TestAlert" }'), "drills/staging.lua": DRILL % (instances, lasts)})
     return world.daemon(policy=policy, instances=[edge("edge", production, "prod"), edge("edge-staging", staging, "staging"), *more],
-                        drills={"environments": ["staging"]} if drills is None else drills).start()
+                        drills={"environments": ["staging"]} if drills is None else drills).start(**env)
 
 
 def begin(daemon):
@@ -88,6 +88,36 @@ def test_a_stop_ends_it(world, production, staging):
     assert is_over(daemon, drill)["why"] == "all automation was stopped"
     assert staging.state("shop", "s1")[0] == 0
     assert daemon.api("POST", "/v1/drills", {"name": "drain for real", "kind": "staging"}).json["code"] == "stopped"
+
+
+@pytest.mark.parametrize("who", ["its process", "the daemon", "both"])
+def test_what_it_did_is_taken_back_also_when_it_was_killed(world, production, staging, who):
+    daemon = house(world, production, staging)
+    drill = begin(daemon)
+    wait_for(lambda: staging.state("shop", "s1")[0] == DRAINED, "the drain in staging")  # which it may not have heard of
+    kill(daemon, who)
+    ended = is_over(daemon, drill)
+    assert ended["why"] == (f"{DIED} it said how it was" if who == "its process" else GONE) and "left" not in ended
+    assert staging.state("shop", "s1")[0] == 0 and production.state("shop", "s1")[0] == 0
+
+
+def test_what_a_killed_one_did_and_cannot_be_taken_back_is_said(world, production, staging):
+    daemon = house(world, production, staging)
+    drill = begin(daemon)
+    wait_for(lambda: [r for r in items(daemon, "/v1/runs") if r["state"] == "succeeded"], "it to know of the drain")
+    staging.kill()
+    kill(daemon, "its process")
+    assert is_over(daemon, drill)["left"] == "M-1 (edge.drain)"
+    assert "Still in force there: M-1 (edge.drain)" in daemon.timeline("-")[-1]["text"]
+
+
+def test_killed_before_it_knew_that_it_had_acted(world, production, staging):
+    """At the answer to its order. The next process asks what came of that and takes it back; there it is killed, too, at the answer."""
+    daemon = house(world, production, staging, STANCH_CRASH="run.after-call")
+    ended = is_over(daemon, begin(daemon))
+    assert ended["why"] == f"{DIED} it said how it was; what it left could not be put away: {DIED} it said how it was"
+    assert staging.state("shop", "s1")[0] == 0, "it was taken back, although nobody heard of it"
+    assert daemon.kill9().start().get("/v1/drills/D-1")["state"] == "ended" and process_of(daemon) is None
 
 
 def test_it_takes_back_when_the_daemon_dies(world, production, staging):
