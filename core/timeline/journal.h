@@ -118,9 +118,11 @@ int stanch_journal_due(struct stanch_journal *journal, const struct stanch_due_q
 int64_t stanch_journal_count(struct stanch_journal *journal, const char *noun);
 
 struct stanch_entry_query {
-    const char *chain; /* NULL: all chains, in the order of the store */
-    const char *run;   /* NULL: all */
-    int64_t after_seq; /* only later ones */
+    const char *chain;       /* NULL: all chains, in the order of the store */
+    const char *run;         /* NULL: all */
+    const char *kind_prefix; /* only of kinds that begin so ("stop."); NULL: all */
+    int64_t after_seq;       /* only later ones */
+    int64_t until_seq;       /* and none behind this one; 0: to the end */
     int headlines_only;
     int limit; /* 1..1000: page long reads, a held snapshot stops checkpoints */
 };

@@ -226,9 +226,13 @@ static int read_rows(struct stanch_store *store, const struct stanch_entry_query
     int left = query->limit;
     for (size_t i = query->after_seq > 0 ? (size_t)query->after_seq : 0; i < self->row_count && left > 0; i++) {
         struct stanch_row row = self->rows[i];
+        if (query->until_seq > 0 && row.seq > query->until_seq)
+            break;
         if (query->chain && strcmp(query->chain, row.chain) != 0)
             continue;
         if (query->run && (!row.run || strcmp(query->run, row.run) != 0))
+            continue;
+        if (query->kind_prefix && strncmp(row.kind, query->kind_prefix, strlen(query->kind_prefix)) != 0)
             continue;
         if (query->headlines_only && !stanch_store_is_headline(row.kind))
             continue;

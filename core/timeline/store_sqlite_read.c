@@ -273,11 +273,14 @@ static int read_rows(struct stanch_store *store, const struct stanch_entry_query
 {
     struct stanch_sqlite *self = stanch_sqlite__of(store);
     STANCH_AUTO_BUF struct stanch_buf sql = {0};
+    bool by_kind = query->kind_prefix && *query->kind_prefix;
     stanch_buf_text(&sql, "SELECT seq, chain, n, at_ms, kind, by, run, data, prev, hash, link FROM entry");
     stanch_buf_text(&sql, query->run ? " INDEXED BY entry_run" : query->chain ? " INDEXED BY entry_chain" : "");
     stanch_buf_text(&sql, " WHERE seq > :after");
     stanch_buf_text(&sql, query->chain ? " AND chain = :chain" : "");
     stanch_buf_text(&sql, query->run ? " AND run = :run" : "");
+    stanch_buf_text(&sql, query->until_seq > 0 ? " AND seq <= :until" : "");
+    stanch_buf_text(&sql, by_kind ? " AND kind >= :kind AND kind < :kind_end" : "");
     if (query->headlines_only)
         add_headline_filter(&sql);
     stanch_buf_text(&sql, " ORDER BY seq LIMIT :limit");
@@ -288,6 +291,10 @@ static int read_rows(struct stanch_store *store, const struct stanch_entry_query
     bind_int(st.stmt, ":after", query->after_seq);
     bind(st.stmt, ":chain", query->chain);
     bind(st.stmt, ":run", query->run);
+    STANCH_AUTO_FREE char *kind_end = by_kind ? end_of_prefix(query->kind_prefix) : NULL;
+    bind(st.stmt, ":kind", query->kind_prefix);
+    bind(st.stmt, ":kind_end", kind_end);
+    bind_int(st.stmt, ":until", query->until_seq);
     bind_int(st.stmt, ":limit", query->limit);
     int step;
     while ((step = sqlite3_step(st.stmt)) == SQLITE_ROW) {

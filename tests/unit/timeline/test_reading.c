@@ -18,6 +18,14 @@ static void entries_are_read_by_chain_run_and_level(void **state)
     assert_int_equal(count(f, (struct stanch_entry_query){.chain = "INC-1", .headlines_only = 1}), 13);
     assert_int_equal(count(f, (struct stanch_entry_query){.run = "R-3"}), 1);
     assert_int_equal(count(f, (struct stanch_entry_query){.chain = "INC-9"}), 0);
+    assert_int_equal(count(f, (struct stanch_entry_query){.until_seq = 100}), 100);
+    assert_int_equal(count(f, (struct stanch_entry_query){.after_seq = 90, .until_seq = 100}), 10);
+    assert_int_equal(count(f, (struct stanch_entry_query){.after_seq = 100, .until_seq = 100}), 0);
+    assert_int_equal(count(f, (struct stanch_entry_query){.kind_prefix = "step."}), 61);
+    assert_int_equal(count(f, (struct stanch_entry_query){.kind_prefix = "step.noted", .until_seq = 160}), 20);
+    assert_int_equal(count(f, (struct stanch_entry_query){.kind_prefix = "step.noted", .after_seq = 160}), 1);
+    assert_int_equal(count(f, (struct stanch_entry_query){.kind_prefix = "nothing"}), 0);
+    assert_int_equal(count(f, (struct stanch_entry_query){.kind_prefix = ""}), 161);
 }
 
 static size_t listed(struct fixture *f, struct stanch_noun_query query, const char *first)
