@@ -44,7 +44,7 @@ static void look_at_switch(struct stanch_flow *flow)
 static json_t *about(const json_t *stop, const char *reason)
 {
     json_t *data = json_object();
-    static const char *const members[] = {"level", "name", "until", "until_ms"};
+    static const char *const members[] = {"level", "name", "file", "until", "until_ms"};
     for (size_t i = 0; i < sizeof members / sizeof *members; i++)
         if (json_object_get(stop, members[i]))
             json_object_set(data, members[i], json_object_get(stop, members[i]));
@@ -145,9 +145,8 @@ void stanch_flow__look_at_stops(struct stanch_flow *flow)
 
 char *stanch_flow__stopped(struct stanch_flow *flow, const char *runbook)
 {
-    const struct stanch_stop_about about_it = {.runbook = runbook};
     STANCH_AUTO_JSON json_t *stops = stanch_engine_stops(flow->engine);
-    const json_t *stop = stanch_stop_find(stops, &about_it);
+    const json_t *stop = stanch_stop_find_start(stops, runbook);
     return stop ? stanch_stop_why(stop) : NULL;
 }
 

@@ -282,9 +282,9 @@ void stanch_flow__begin_all(struct stanch_flow *flow, const json_t *began)
 static bool can_start(const struct stanch_flow *flow, const struct stanch_waiting *waiting, const json_t *stops)
 {
     char why[200];
-    const struct stanch_stop_about about = {.runbook = stanch_json_str(waiting->doc, "runbook", "")};
+    const char *runbook = stanch_json_str(waiting->doc, "runbook", "");
     const char *holds = stanch_json_str(waiting->doc, "holds", NULL);
-    return !waiting->asking && !stanch_stop_find(stops, &about) &&
+    return !waiting->asking && !stanch_stop_find_start(stops, runbook) &&
            !(holds && stanch_engine_holder(flow->engine, holds)) &&
            has_room(flow, waiting->doc, stanch_json_str(waiting->doc, "incident", ""), NULL, why);
 }

@@ -129,6 +129,12 @@ const json_t *stanch_stop_find(const json_t *list, const struct stanch_stop_abou
     return NULL;
 }
 
+const json_t *stanch_stop_find_start(const json_t *list, const char *runbook)
+{
+    const struct stanch_stop_about about = {.runbook = runbook};
+    return stanch_stop_find(list, &about);
+}
+
 static int cut(const char *text)
 {
     return (int)stanch_text_cut(text, WHY_MAX);

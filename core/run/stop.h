@@ -80,6 +80,8 @@ int stanch_stop_end(const char *state_dir, const json_t *stop, int64_t now_ms, s
 json_t *stanch_stop_list(const char *state_dir, int64_t now_ms);
 /** The first of `list` that holds back what this is about; NULL: none does. borrowed from list */
 const json_t *stanch_stop_find(const json_t *list, const struct stanch_stop_about *about);
+/** The first of `list` that holds back the start of a run of this runbook; NULL: none does. borrowed from list */
+const json_t *stanch_stop_find_start(const json_t *list, const char *runbook);
 /** "the stop switch is set", "instance edge is stopped by person:alice until ...: its reason". new */
 char *stanch_stop_why(const json_t *stop);
 /** The same at once: why what this is about is held back; NULL: it is not. new */

@@ -302,6 +302,8 @@ def test_a_file_made_by_hand_stops_a_target_and_a_person_undoes_it(world, proxy)
     wait_for(lambda: said(daemon, "stop.released"), "the entry")
     assert said(daemon, "stop.released") == [
         f"The stop of target {S1} is released, automation goes on: the file was removed by hand"]
+    assert [e["data"]["file"] for e in daemon.timeline("-") if e["kind"].startswith("stop.")] == [
+        "target:haproxy:edge%2Fshop%2Fs1"] * 2
     assert approve(daemon, question(daemon, run=second)).status == 200
     ended(daemon, second)
     assert proxy.state("shop", "s1") == (0, 50)
