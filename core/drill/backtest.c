@@ -1,8 +1,10 @@
 /* backtest.c: the journal's entries, oldest first, page by page. What was decided for an event (`event.matched`) stands right behind
- * it, in the same batch; an event that came before there was a commit was matched later: its document has that by now. */
+ * it, in the same batch; an event that came before there was a commit was matched later: its document has that by now. What was
+ * stopped stands between them, as it was said. */
 #include "drill/backtest.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "drill/stopped.h"
 #include "drill/tally.h"
 #include "run/run.h"
 #include <stdlib.h>
@@ -13,6 +15,7 @@
 struct backtest {
     const struct stanch_backtest_spec *spec;
     struct stanch_virtual *virtual;
+    struct stanch_stopped *stopped;
     struct stanch_verdict *verdicts;
     struct stanch_tally *tally;
     json_t *event; /* received; what was decided for it comes next */
@@ -32,10 +35,12 @@ static void recall(struct backtest *test, const json_t *decided, const char *inc
 
 static void decide(struct backtest *test, const json_t *decided, const char *incident)
 {
-    if (stanch_json_int(test->event, "received_ms", 0) < test->spec->since_ms) {
+    int64_t received_ms = stanch_json_int(test->event, "received_ms", 0);
+    if (received_ms < test->spec->since_ms) {
         recall(test, decided, incident);
     } else {
-        stanch_virtual_take(test->virtual, test->event, incident, test->verdicts);
+        stanch_virtual_take(test->virtual, test->event, incident, stanch_stopped_at(test->stopped, received_ms),
+                            test->verdicts);
         stanch_tally_add(test->tally, test->event, test->verdicts, decided);
     }
     json_decref(test->event);
@@ -65,6 +70,8 @@ static int on_entry(void *ctx, const struct stanch_entry *entry)
             decide(test, entry->data, stanch_json_str(entry->data, "incident", NULL));
         else
             decide_late(test);
+    } else {
+        stanch_stopped_hear(test->stopped, entry);
     }
     return 0;
 }
@@ -119,6 +126,7 @@ static int read_all(struct backtest *test, struct stanch_err *err)
     struct stanch_entry_query query = {.limit = PAGE};
     int64_t reach_ms = stanch_virtual_reach_ms(test->virtual), since_ms = test->spec->since_ms;
     int rc = since_ms > reach_ms ? find_begin(test->spec->journal, since_ms - reach_ms, &test->last_seq, err) : 0;
+    rc = rc ? rc : stanch_stopped_recall(test->stopped, test->spec->journal, test->last_seq, err);
     for (test->read = PAGE; rc == 0 && test->read == PAGE;) {
         test->read = 0;
         query.after_seq = test->last_seq;
@@ -150,7 +158,7 @@ static json_t *report_of(const struct backtest *test)
         (json_int_t)test->spec->since_ms, "assumed",
         "a run is over as soon as it has started: how long it would have taken is not known, so at_once, holds and "
         "limits.max_runs hold nothing back",
-        "nothing was stopped, and no storm made anything wait for a person",
+        "what people had stopped then holds starts of this version too, and no storm made anything wait for a person",
         "runbooks are accepted as they are by now");
     stanch_tally_tell(test->tally, report);
     return report;
@@ -162,6 +170,7 @@ int stanch_backtest(const struct stanch_backtest_spec *spec, json_t **ret, struc
     struct backtest test = {
         .spec = spec,
         .virtual = stanch_virtual_new(spec->catalogue, json_object_get(spec->config, "incidents")),
+        .stopped = stanch_stopped_new(),
         .verdicts = stanch_alloc(((size_t)spec->catalogue->count + 1) * sizeof *test.verdicts),
         .tally = stanch_tally_new(spec->catalogue, autonomies, json_object_get(spec->config, "limits"), spec->listed),
     };
@@ -171,6 +180,7 @@ int stanch_backtest(const struct stanch_backtest_spec *spec, json_t **ret, struc
     json_decref(test.event);
     stanch_tally_free(test.tally);
     free(test.verdicts);
+    stanch_stopped_free(test.stopped);
     stanch_virtual_free(test.virtual);
     return rc;
 }

@@ -5,8 +5,8 @@
  *
  * Reads only; nothing is asked of plugins, people or runs. Memory does not grow with the events: windows, counts, and as many
  * listed ones as are asked for.
- * Files    backtest.c (reading), tally.c (counting), virtual.c (deciding), going.c (what
- *          depends on how long runs take).  Callers: serve_backtest.c.   Thread: loop thread.
+ * Files    backtest.c (reading), tally.c (counting), virtual.c (deciding), stopped.c (what was
+ *          stopped), going.c (what depends on how long runs take).  Callers: serve_backtest.c.   Thread: loop thread.
  */
 #ifndef STANCH_DRILL_BACKTEST_H
 #define STANCH_DRILL_BACKTEST_H

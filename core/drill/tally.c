@@ -1,14 +1,14 @@
 /* tally.c: each event's verdicts beside the rows that were recorded for it, by the runbooks' names.
  *
  * A start is a run that came to be because of the alert; whether it then waited for its turn or for a person is another matter.
- * What was held then and starts now is a difference, whatever held it: a stop, a storm, a limit. */
+ * What was held then and starts now is a difference, whatever held it: a storm, a limit, a stop of which the timeline does not tell. */
 #include "drill/tally.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "drill/going.h"
 #include <string.h>
 
-static const char *const holders[] = {"max_age", "parameter", "cooldown", "at_most"};
+static const char *const holders[] = {"max_age", "stop", "parameter", "cooldown", "at_most"};
 #define HOLDERS (sizeof holders / sizeof *holders)
 
 struct counts { /* of one runbook */

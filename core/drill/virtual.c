@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "flow_parts.h"
 #include "rule/starts.h"
+#include "run/stop.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -132,6 +133,16 @@ static void hold(struct stanch_verdict *verdict, const char *by, const char *why
     say(verdict, why);
 }
 
+/* Does a stop hold it? */
+static bool is_stopped(const json_t *stops, const json_t *declared, struct stanch_verdict *verdict)
+{
+    const json_t *stop = stanch_stop_find_start(stops, stanch_json_str(declared, "name", ""));
+    STANCH_AUTO_FREE char *why = stop ? stanch_stop_why(stop) : NULL;
+    if (why)
+        hold(verdict, "stop", why);
+    return why != NULL;
+}
+
 static void start_or_hold(const struct stanch_virtual *self, const json_t *declared, const json_t *event,
                           const char *incident, struct memory *memory, struct stanch_verdict *ret)
 {
@@ -171,7 +182,7 @@ static const char *incident_of(const struct stanch_virtual *self, const json_t *
     return room;
 }
 
-void stanch_virtual_take(struct stanch_virtual *self, const json_t *event, const char *incident,
+void stanch_virtual_take(struct stanch_virtual *self, const json_t *event, const char *incident, const json_t *stops,
                          struct stanch_verdict *ret)
 {
     char room[80], why[256];
@@ -184,6 +195,8 @@ void stanch_virtual_take(struct stanch_virtual *self, const json_t *event, const
         ret[i].by = NULL;
         ret[i].why[0] = 0;
         enum stanch_match match = stanch_flow__triggers(runbook, event, at_ms, why);
+        if (match == STANCH_MATCH && is_stopped(stops, runbook->declared, &ret[i]))
+            continue;
         if (match == STANCH_MATCH) {
             belongs_to = belongs_to ? belongs_to : incident_of(self, event, incident, room);
             start_or_hold(self, runbook->declared, event, belongs_to, &self->memories[i], &ret[i]);

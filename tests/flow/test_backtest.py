@@ -120,14 +120,48 @@ def test_a_runbook_that_is_gone_and_parameters_that_are_refused(lived):
     assert "not in this version" in lived.ask(folder).stdout
 
 
-def test_what_a_stop_held_then_is_a_difference_with_its_reason(lived):
-    lived.daemon.cli("stop", "hands off")
-    event = post(lived.daemon, env="prod", n="4")
-    committed(lived.daemon, event)
+DEV = book(set_to(7), name="dev", on='alert { alertname = "TestAlert", env = "dev" }', more=APART)
+
+
+def test_what_was_stopped_then_holds_this_version_too(lived):
+    """Everything, until the switch is taken away by hand with the daemon dead; then one runbook, set while it was dead."""
+    daemon = lived.daemon
+    daemon.cli("stop", "hands off")
+    all_stopped = [post(daemon, env="prod", n="4"), post(daemon, env="dev", n="5")]
+    daemon.stop()
+    (lived.store / "stop").unlink()
+    daemon.cli("stop", "--runbook", "heal", "--because", "it is wrong", "--state-dir", lived.store)
+    daemon.start()
+    one_stopped = [post(daemon, env="prod", n="6"), post(daemon, env="dev", n="7")]
+    committed(daemon, one_stopped[-1])
+    daemon.cli("resume", "--runbook", "heal", "--because", "it is right")
+    committed(daemon, post(daemon, env="prod", n="8"))
     report = lived.json("--commit", lived.commit)
-    (held,) = report["would_start"]["listed"]
-    assert held["event"] == event and held["then"]["outcome"] == "held" and "the stop switch is set" in held["then"]["why"]
-    assert row(report, "heal")["then"] == {"started": 3, "joined": 0, "held": 1} and report["would_not"]["count"] == 0
+    heal = row(report, "heal")
+    assert heal["started"] == 4 and heal["held"] == {"stop": 2} and heal["then"] == {"started": 4, "joined": 0, "held": 2}
+    assert report["would_start"] == report["would_not"] == {"count": 0, "listed": []}
+    assert "stop 2" in lived.ask("--commit", lived.commit).stdout
+    folder = lived.folder({"heal.lua": book(set_to(7), on=ON, more=APART), "dev.lua": DEV})
+    report = lived.json(folder)
+    assert row(report, "dev")["held"] == {"stop": 1} and row(report, "dev")["matched"] == 3
+    assert [one["event"] for one in report["would_start"]["listed"]] == [lived.events[3], one_stopped[1]]
+    assert all_stopped[1] not in lived.ask(folder).stdout and report["would_not"]["count"] == 0
+    report = lived.json(folder, "--since", rfc3339(committed(daemon, one_stopped[0])["received_ms"]))
+    assert row(report, "heal")["held"] == {"stop": 1} and report["events"] == 3
+
+
+def test_a_start_that_a_stop_would_hold_says_so(lived):
+    """The other version calls it by the name that was stopped."""
+    daemon = lived.daemon
+    daemon.cli("stop", "--runbook", "cure", "--because", "it hurts")
+    event = post(daemon, env="prod", n="4")
+    committed(daemon, event)
+    report = lived.json(lived.folder({"heal.lua": book(set_to(7), name="cure", on=ON, more=APART)}))
+    assert row(report, "cure")["held"] == {"stop": 1} and row(report, "cure")["started"] == 3
+    assert report["gone"] == {"heal": {"started": 4, "joined": 0, "held": 0}}
+    both = lived.json(lived.folder({"heal.lua": book(set_to(7), on=ON, more=APART),
+                                    "cure.lua": book(set_to(7), name="cure", on=ON, more=APART)}))
+    assert event not in [one["event"] for one in both["would_start"]["listed"]] and both["would_start"]["count"] == 3
 
 
 def test_a_policy_that_only_suggests_is_told(lived):

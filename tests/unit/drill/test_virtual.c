@@ -7,6 +7,7 @@ struct fixture {
     struct stanch_catalogue *catalogue;
     struct stanch_virtual *virtual;
     struct stanch_verdict verdict;
+    json_t *stops; /* NULL: nothing is stopped */
 };
 
 static void begin(struct fixture *f, const char *more)
@@ -19,6 +20,7 @@ static void begin(struct fixture *f, const char *more)
 
 static void end(struct fixture *f)
 {
+    json_decref(f->stops);
     stanch_virtual_free(f->virtual);
     stanch_catalogue_free(f->catalogue);
 }
@@ -26,7 +28,7 @@ static void end(struct fixture *f)
 static enum stanch_became take_of(struct fixture *f, int64_t at_ms, const char *labels, const char *incident)
 {
     STANCH_AUTO_JSON json_t *event = alert_at(at_ms, "E-1", labels);
-    stanch_virtual_take(f->virtual, event, incident, &f->verdict);
+    stanch_virtual_take(f->virtual, event, incident, f->stops, &f->verdict);
     return f->verdict.became;
 }
 
@@ -112,10 +114,43 @@ static void what_is_too_old_or_refused_is_held(void **state)
     assert_non_null(strstr(f.verdict.why, "s9"));
     STANCH_AUTO_JSON json_t *old = alert_at(NOW, "E-2", "\"server\":\"s1\"");
     json_object_set_new(old, "starts_at_ms", json_integer(NOW - 11 * MINUTE));
-    stanch_virtual_take(f.virtual, old, "INC-1", &f.verdict);
+    stanch_virtual_take(f.virtual, old, "INC-1", NULL, &f.verdict);
     assert_int_equal(f.verdict.became, STANCH_BECAME_HELD);
     assert_string_equal(f.verdict.by, "max_age");
     assert_string_equal(f.verdict.why, "it began 11m ago, max_age is 10m");
+    end(&f);
+}
+
+static void stop(struct fixture *f, const char *stops)
+{
+    json_decref(f->stops);
+    f->stops = json_loads(stops, 0, NULL);
+    assert_non_null(f->stops);
+}
+
+/* It counts for nothing, and comes before all else, as in flow_match.c: but what does not match is not held. */
+static void a_stop_holds_a_start_before_all_else(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f, "\"params\":{\"server\":{\"type\":\"string\",\"from_label\":\"server\",\"required\":true}},"
+              "\"limits\":{\"cooldown_ms\":600000,\"group_within_ms\":0}");
+    stop(&f, "[{\"level\":\"runbook\",\"name\":\"heal\",\"file\":\"runbook:heal\",\"reason\":\"it is wrong\","
+             "\"by\":\"person:ada\"}]");
+    assert_int_equal(take(&f, NOW), STANCH_BECAME_HELD); /* without its parameter */
+    assert_string_equal(f.verdict.by, "stop");
+    assert_string_equal(f.verdict.why, "runbook heal is stopped by person:ada: it is wrong");
+    STANCH_AUTO_JSON json_t *old = alert_at(NOW, "E-2", "\"server\":\"s1\"");
+    json_object_set_new(old, "starts_at_ms", json_integer(NOW - 11 * MINUTE));
+    stanch_virtual_take(f.virtual, old, "INC-1", f.stops, &f.verdict);
+    assert_string_equal(f.verdict.by, "max_age");
+    stop(&f, "[{\"level\":\"all\",\"file\":\"stop\",\"reason\":\"hands off\",\"by\":\"person:ada\"}]");
+    assert_int_equal(take_of(&f, NOW, "\"server\":\"s1\"", "INC-1"), STANCH_BECAME_HELD);
+    assert_string_equal(f.verdict.why, "the stop switch is set");
+    stop(&f, "[{\"level\":\"runbook\",\"name\":\"other\"},{\"level\":\"instance\",\"name\":\"heal\"},"
+             "{\"level\":\"target\",\"name\":\"heal\"}]");
+    assert_int_equal(take_of(&f, NOW, "\"server\":\"s1\"", "INC-1"),
+                     STANCH_BECAME_STARTED); /* what was held did not count */
     end(&f);
 }
 
@@ -128,7 +163,7 @@ static void what_does_not_match_says_why(void **state)
                                                       "{\"name\":\"byhand\"}]");
     struct stanch_virtual *virtual = stanch_virtual_new(catalogue, NULL);
     STANCH_AUTO_JSON json_t *event = alert_at(NOW, "E-1", "");
-    stanch_virtual_take(virtual, event, NULL, verdicts);
+    stanch_virtual_take(virtual, event, NULL, NULL, verdicts);
     assert_int_equal(verdicts[0].became, STANCH_BECAME_NONE);
     assert_string_equal(verdicts[0].why, "label env is missing, not \"prod\"");
     assert_string_equal(verdicts[1].why, "it has no trigger: only a person starts it");
@@ -193,6 +228,7 @@ int main(void)
         cmocka_unit_test(alerts_of_one_key_join),
         cmocka_unit_test(an_event_without_an_incident_gets_that_of_its_correlation),
         cmocka_unit_test(what_is_too_old_or_refused_is_held),
+        cmocka_unit_test(a_stop_holds_a_start_before_all_else),
         cmocka_unit_test(what_does_not_match_says_why),
         cmocka_unit_test(no_time_passes_while_the_clock_is_set_back),
         cmocka_unit_test(what_is_said_stays_text),
