@@ -83,13 +83,14 @@ static void a_difference_that_a_stop_makes_says_so(void **state)
     end(&f);
 }
 
-/* By its own time, whether or not that was said; a longer one takes its place. */
+/* By its own time, whether or not that was said; what is said of the same file again takes its place. */
 static void a_stop_ends_when_its_time_is_over(void **state)
 {
     (void)state;
     struct fixture f;
     char id[16];
     begin(&f, APART);
+    say(&f, "stop.engaged", STOP);
     say(&f, "stop.engaged", STOP_IN_FILE("runbook:heal", ",\"until_ms\":1700000060000"));
     stanch_loop_sim_advance(f.loop, MINUTE - 1);
     happen(&f, "", HELD, id);
