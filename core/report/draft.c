@@ -94,6 +94,7 @@ json_t *stanch_report_json(const struct stanch_report *report, int64_t now_ms)
     json_object_set_new(out, "times", stanch_report_measured(report));
     json_object_set(out, "timeline", report->rows);
     stanch_report__at(out, "timeline_left_out", report->rows_left_out);
+    json_object_set(out, "around", report->around);
     json_object_set_new(out, "mitigations", values_of(report->acts, ""));
     json_object_set_new(out, "runs", values_of(report->runs, "last_step"));
     json_object_set_new(out, "suggestions", stanch_report__suggestions(report, waits));

@@ -201,6 +201,18 @@ static void put_timeline(struct stanch_buf *out, const json_t *report)
     }
 }
 
+/* Of stanch as a whole; no heading when there was nothing. */
+static void put_around(struct stanch_buf *out, const json_t *report)
+{
+    const json_t *rows = member(report, "around");
+    if (json_array_size(rows) == 0)
+        return;
+    put_heading(out, "Meanwhile, of stanch itself");
+    stanch_buf_text(out, "| At (UTC) | After | Who | What |\n| --- | --- | --- | --- |\n");
+    for (size_t i = 0; i < json_array_size(rows); i++)
+        put_row(out, json_array_get(rows, i));
+}
+
 /* ---- what was done ---- */
 
 /* "- Because: text"; nothing when there is none */
@@ -465,6 +477,7 @@ void stanch_report_markdown(const json_t *report, struct stanch_buf *out)
     put_roles(out, report);
     put_times(out, report);
     put_timeline(out, report);
+    put_around(out, report);
     put_mitigations(out, report);
     put_waits(out, report);
     put_runs(out, report);

@@ -1,5 +1,6 @@
 /* report.c: the entries of an incident and of what was merged into it, in the order of the store, page by page. First it
- * is found what was merged into it; then one page of each chain is held, and the entry with the lowest seq comes next. */
+ * is found what was merged into it; then one page of each chain is held, and the entry with the lowest seq comes next; what was
+ * around it comes last (around.c). */
 #include "report/room.h"
 #include <stdio.h>
 
@@ -50,6 +51,7 @@ int stanch_report_new(struct stanch_journal *journal, const char *incident, stru
         *objects[i] = json_object();
     report->terms = json_array();
     report->rows = json_array();
+    report->around = json_array();
     add_source(report, report->incident);
     *ret = report;
     return 0;
@@ -63,9 +65,9 @@ void stanch_report_free(struct stanch_report *report)
         clear_page(&report->sources[i]);
         free(report->sources[i].page);
     }
-    json_t *const values[] = {report->doc,  report->event,         report->alerts,   report->terms,
-                              report->held, report->rows,          report->runs,     report->waits,
-                              report->acts, report->by_mitigation, report->declared, report->resolved};
+    json_t *const values[] = {report->doc,      report->event,    report->alerts, report->terms, report->held,
+                              report->rows,     report->runs,     report->waits,  report->acts,  report->by_mitigation,
+                              report->declared, report->resolved, report->around};
     for (size_t i = 0; i < sizeof values / sizeof *values; i++)
         json_decref(values[i]);
     free(report);
@@ -119,17 +121,23 @@ static void drop_middle(struct stanch_report *report)
     report->rows_left_out++;
 }
 
-static void add_row(struct stanch_report *report, const struct stanch_entry *entry)
+json_t *stanch_report__row_of(const struct stanch_report *report, const struct stanch_entry *entry)
 {
-    const struct stanch_kind *kind = stanch_kind_find(entry->kind);
-    if (kind && kind->level != STANCH_HEADLINE)
-        return;
     STANCH_AUTO_FREE char *text = stanch_report__text(report, entry);
     STANCH_AUTO_FREE char *who = stanch_report__who(report, entry->chain, entry->by);
     json_t *row = json_pack("{s:I, s:I, s:I, s:s, s:s, s:s, s:s}", "seq", (json_int_t)entry->seq, "at_ms",
                             (json_int_t)entry->at_ms, "since_ms", (json_int_t)(entry->at_ms - report->first_ms), "kind",
                             entry->kind, "by", entry->by, "who", who, "text", text);
     stanch_json_set_str(row, "run", entry->run);
+    return row;
+}
+
+static void add_row(struct stanch_report *report, const struct stanch_entry *entry)
+{
+    const struct stanch_kind *kind = stanch_kind_find(entry->kind);
+    if (kind && kind->level != STANCH_HEADLINE)
+        return;
+    json_t *row = stanch_report__row_of(report, entry);
     if (strcmp(entry->chain, report->incident) != 0)
         stanch_json_set_str(row, "incident", entry->chain);
     json_array_append_new(report->rows, row);
@@ -139,8 +147,10 @@ static void add_row(struct stanch_report *report, const struct stanch_entry *ent
 /* Roles stand in a row as they were before its entry. */
 static void take_entry(struct stanch_report *report, const struct stanch_entry *entry)
 {
-    if (!report->first_ms)
+    if (!report->first_ms) {
         report->first_ms = entry->at_ms;
+        report->first_seq = entry->seq;
+    }
     report->last_seq = entry->seq;
     add_row(report, entry);
     stanch_report__people(report, entry);
@@ -241,7 +251,10 @@ int stanch_report_read(struct stanch_report *report, struct stanch_err *err)
         return look_for_merged(report, err);
     while ((next = next_source(report, &empty)) && !empty)
         take_entry(report, &next->page[next->at++]);
-    return empty ? fill(report, empty, err) : end_reading(report, err);
+    if (empty)
+        return fill(report, empty, err);
+    int rc = stanch_report__look_around(report, err);
+    return rc ? rc : end_reading(report, err);
 }
 
 int stanch_report_make(struct stanch_journal *journal, const char *incident, int64_t now_ms, json_t **ret,

@@ -41,10 +41,13 @@ struct stanch_report {
     json_t *terms;          /* [{"role","who","from_ms","until_ms","incident","why"?}] */
     json_t *held;           /* "INC-1/ic" -> its open term */
     json_t *rows;           /* timeline */
-    json_t *waits;          /* approval -> facts */
-    json_t *runs;           /* run -> facts */
-    json_t *acts;           /* step -> facts of a mitigation that was sent */
-    json_t *by_mitigation;  /* "M-1" -> its step */
+    json_t *around;         /* rows of no incident */
+    int64_t first_seq;
+    int64_t around_seq;    /* looked around up to there; 0: not yet */
+    json_t *waits;         /* approval -> facts */
+    json_t *runs;          /* run -> facts */
+    json_t *acts;          /* step -> facts of a mitigation that was sent */
+    json_t *by_mitigation; /* "M-1" -> its step */
     int64_t rows_left_out, left_out;
     json_t *declared, *resolved; /* {"who","reason"?} */
 };
@@ -60,6 +63,11 @@ void stanch_report__people(struct stanch_report *report, const struct stanch_ent
 void stanch_report__acts(struct stanch_report *report, const struct stanch_entry *entry);
 void stanch_report__waits(struct stanch_report *report, const struct stanch_entry *entry);
 void stanch_report__runs(struct stanch_report *report, const struct stanch_entry *entry);
+
+/* A row of the timeline. new */
+json_t *stanch_report__row_of(const struct stanch_report *report, const struct stanch_entry *entry);
+/* One window of what was around it, between its first entry and its last one. returns 1 there is more | 0 | STANCH_E_STORE | STANCH_E_CORRUPT */
+int stanch_report__look_around(struct stanch_report *report, struct stanch_err *err);
 
 /* The facts kept under an id; made when there are none, NULL when there is no more room. borrowed */
 json_t *stanch_report__track(struct stanch_report *report, json_t *list, const char *id);

@@ -81,6 +81,19 @@ def test_the_same_as_json(world):
     assert {**again, "made_ms": 0, "made": 0} == {**report, "made_ms": 0, "made": 0}
 
 
+def test_what_was_stopped_meanwhile_is_told(world):
+    world.repo.commit({"heal.lua": book(set_to(7))})
+    daemon = world.daemon(policy=AUTO).start()
+    daemon.cli("incident", "declare", "users complain")
+    daemon.cli("stop", "--because", "one thing at a time")
+    daemon.cli("resume", "--because", "go on")
+    daemon.cli("incident", "resolve", "INC-1", "--reason", "it was nothing")
+    report = daemon.cli_json("incident", "report", "INC-1")
+    assert [one["kind"] for one in report["around"]] == ["stop.engaged", "stop.released"]
+    told = sections(daemon.cli("incident", "report", "INC-1").stdout)["Meanwhile, of stanch itself"]
+    assert "All automation is stopped" in told and "one thing at a time" in told and "The stop is released" in told
+
+
 def test_what_was_merged_into_it_is_told_with_it(world):
     world.repo.commit({"heal.lua": book(set_to(7))})
     daemon = world.daemon(policy=AUTO).start()

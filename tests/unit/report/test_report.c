@@ -274,6 +274,40 @@ static void a_long_timeline_is_read_in_pages_and_bounded(void **state)
     stanch_report_free(report);
 }
 
+/* What was of no incident stands beside the timeline: from its first entry to its last one, over many windows of others. */
+static void what_went_on_beside_it_is_told(void **state)
+{
+    struct fixture *f = *state;
+    append(f, "-", "plugin.down", "stanch", NULL, json_pack("{s:s}", "instance", "before"));
+    append(f, "INC-1", "incident.declared", "stanch", NULL,
+           json_pack("{s:s, s:s, s:s}", "incident", "INC-1", "title", "it burns", "severity", "sev1"));
+    for (int i = 0; i < 2500; i++)
+        append(f, "-", "event.repeated", "stanch", NULL, json_pack("{s:s, s:i}", "event", "E-1", "count", i));
+    stanch_loop_sim_advance(f->loop, 60000);
+    append(f, "-", "stop.engaged", "person:ada", NULL,
+           json_pack("{s:s, s:s}", "set_by", "person:ada", "reason", "a | b"));
+    append(f, "-", "plugin.up", "stanch", NULL, json_pack("{s:s}", "instance", "edge")); /* no headline */
+    append(f, "-", "runbook.refused", "stanch", NULL, json_pack("{s:s, s:s}", "runbook", "rb", "why", "x"));
+    append(f, "-", "plugin.down", "stanch", NULL, json_pack("{s:s, s:s}", "instance", "edge", "why", "it died"));
+    append(f, "INC-2", "incident.declared", "stanch", NULL,
+           json_pack("{s:s, s:s, s:s}", "incident", "INC-2", "title", "calm", "severity", "sev3"));
+    append(f, "INC-1", "incident.resolved", "stanch", NULL, json_pack("{s:s}", "incident", "INC-1"));
+    append(f, "-", "plugin.down", "stanch", NULL, json_pack("{s:s}", "instance", "after"));
+    STANCH_AUTO_JSON json_t *report = make(f, "INC-1"), *other = make(f, "INC-2");
+    const json_t *around = json_object_get(report, "around"), *row = json_array_get(around, 0);
+    assert_int_equal(json_array_size(around), 2);
+    assert_string_equal(stanch_json_str(row, "kind", ""), "stop.engaged");
+    assert_true(stanch_json_int(row, "since_ms", 0) >= 60000);
+    assert_string_equal(stanch_json_str(json_array_get(around, 1), "text", ""), "Plugin edge is down: it died");
+    assert_int_equal(json_array_size(json_object_get(other, "around")), 0);
+    STANCH_AUTO_BUF struct stanch_buf text = {0}, none = {0};
+    stanch_report_markdown(report, &text);
+    stanch_report_markdown(other, &none);
+    assert_non_null(strstr(stanch_buf_str(&text), "## Meanwhile, of stanch itself\n\n| At (UTC) |"));
+    assert_non_null(strstr(stanch_buf_str(&text), "a \\| b"));
+    assert_null(strstr(stanch_buf_str(&none), "Meanwhile"));
+}
+
 static void who_is_not_there_is_not_found(void **state)
 {
     struct fixture *f = *state;
@@ -355,6 +389,7 @@ int main(void)
         CASE(what_changes_while_it_is_read_is_told),
         CASE(a_voided_grant_is_told_as_voided),
         CASE(a_long_timeline_is_read_in_pages_and_bounded),
+        CASE(what_went_on_beside_it_is_told),
         CASE(who_is_not_there_is_not_found),
         cmocka_unit_test(text_is_escaped),
         cmocka_unit_test(text_is_escaped_for_html),
