@@ -160,9 +160,25 @@ static void abandon(struct stanch_host_work *work)
     free_transfer(container_of(work, struct stanch_host_transfer, work));
 }
 
+/* Repeated ones become one list, as RFC 9110 5.3 reads them. */
+static void join_headers(struct stanch_host_transfer *t)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach(t->answer_headers, name, value)
+    {
+        STANCH_AUTO_BUF struct stanch_buf all = {0};
+        for (size_t i = 0; i < json_array_size(value); i++)
+            stanch_buf_printf(&all, "%s%s", i ? ", " : "", json_string_value(json_array_get(value, i)));
+        if (json_is_array(value))
+            json_object_set_new(t->answer_headers, name, json_string(stanch_buf_str(&all)));
+    }
+}
+
 static void end_transfer(struct stanch_host_transfer *t, struct stanch_http_exchange *exchange)
 {
     struct stanch_call *call = t->call;
+    join_headers(t);
     char *headers = json_dumps(t->answer_headers, JSON_COMPACT);
     exchange->size = sizeof *exchange;
     exchange->headers = (struct stanch_text){headers, strlen(headers)};
@@ -266,6 +282,17 @@ static json_t *header_value(const char *at, size_t len)
     return json_stringn(copy, len);
 }
 
+/* A header that is repeated is an array until all are there: joined one by one, those of a hostile remote would be copied
+ * again and again. A name that is no UTF-8 is left out. value: taken */
+static void keep_header(struct stanch_host_transfer *t, const char *name, json_t *value)
+{
+    json_t *before = json_object_get(t->answer_headers, name);
+    if (json_is_array(before))
+        json_array_append_new(before, value);
+    else
+        json_object_set_new(t->answer_headers, name, before ? json_pack("[O, o]", before, value) : value);
+}
+
 static size_t on_header(char *line, size_t size, size_t count, void *ctx)
 {
     struct stanch_host_transfer *t = ctx;
@@ -288,14 +315,7 @@ static size_t on_header(char *line, size_t size, size_t count, void *ctx)
         at++;
     while (end > at && (end[-1] == '\r' || end[-1] == '\n' || end[-1] == ' '))
         end--;
-    const char *before = stanch_json_str(t->answer_headers, name, NULL);
-    json_t *value = header_value(at, (size_t)(end - at));
-    if (before) { /* repeated: one list, as RFC 9110 5.3 reads it */
-        json_t *both = json_sprintf("%s, %s", before, json_string_value(value));
-        json_decref(value);
-        value = both;
-    }
-    json_object_set_new(t->answer_headers, name, value); /* a name that is no UTF-8 is left out */
+    keep_header(t, name, header_value(at, (size_t)(end - at)));
     return len;
 }
 
