@@ -4,7 +4,7 @@
                                   server.state and append to server.effects
     server.fault = "hangup"       how requests that `server.hits(request)` are treated from now on; None: happily
 
-Faults: a number (that status, nothing took effect), "lost" (it took effect, no answer came), "hangup" (no effect, no
+Faults: a number (that status, nothing took effect; with Retry-After: server.retry_after where that helps), "lost" (it took effect, no answer came), "hangup" (no effect, no
 answer), "cut", "malformed", "huge", "headers", "slow", "drip".
 """
 import http.server
@@ -25,6 +25,7 @@ class Hostile(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.happy, self.fault, self.hits = answer, None, lambda request: True
         self.state, self.effects, self.seen = {}, [], []
+        self.retry_after = "1"
         self.lock, self.over = threading.Lock(), threading.Event()
         self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.server_port}"
         if tls:
@@ -76,7 +77,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             status, headers, text = happy
             self.send(status, headers, text if isinstance(text, bytes) else json.dumps(text).encode())
         elif isinstance(fault, int):
-            self.send(fault, {"Retry-After": "1"} if fault in (429, 503) else {}, b'{"message":"no"}')
+            self.send(fault, {"Retry-After": server.retry_after} if fault in (429, 500, 503) else {}, b'{"message":"no"}')
         elif fault in ("lost", "hangup"):
             self.close_connection = True
         elif fault == "cut":

@@ -17,6 +17,7 @@ import time
 
 BUILD = os.environ.get("STANCH_BUILD", "")
 BIN = os.environ.get("STANCH_BIN", "")
+PATIENCE_S = 60  # with a loaded machine; nothing waits for so long that works
 
 
 class Refused(Exception):
@@ -81,7 +82,7 @@ class Host:
         if self.commands is not None:
             head["launch_fd"] = 4 + len(secrets)
         self.send(head)
-        self.hello = self._wait(lambda: next((f for f in self.frames if f["t"] in ("hello", "failed")), None), 20)
+        self.hello = self._wait(lambda: next((f for f in self.frames if f["t"] in ("hello", "failed")), None), PATIENCE_S)
         if not self.hello or self.hello["t"] == "failed":
             text = self.hello["text"] if self.hello else "the host died: " + self.printed()
             self.close()
@@ -145,7 +146,7 @@ class Host:
                    "deadline_ms": deadline_ms}, body)
         return self.last_id
 
-    def wait(self, call_id, seconds=20):
+    def wait(self, call_id, seconds=PATIENCE_S):
         """The answer frame: {"outcome", "value" or "error"}."""
         answer = self._wait(lambda: self.answers.get(call_id), seconds)
         assert answer, f"no answer; closed: {self.closed}; {self.printed()}"
@@ -157,7 +158,7 @@ class Host:
     def cancel(self, call_id):
         self.send({"t": "cancel", "id": call_id})
 
-    def wait_log(self, part, seconds=10):
+    def wait_log(self, part, seconds=PATIENCE_S):
         return self._wait(lambda: next((text for text in self.logs if part in text), None), seconds)
 
     def printed(self):
@@ -184,7 +185,7 @@ class Host:
     @staticmethod
     def _wait_for(process):
         try:
-            return process.wait(10)
+            return process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
