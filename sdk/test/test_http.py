@@ -19,7 +19,7 @@ class Server(http.server.ThreadingHTTPServer):
 
     def __init__(self, tls=None):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.seen = []
+        self.seen, self.over = [], threading.Event()
         self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.server_port}"
         if tls:
             self.socket = tls.wrap_socket(self.socket, server_side=True)
@@ -33,6 +33,7 @@ class Server(http.server.ThreadingHTTPServer):
         return self
 
     def __exit__(self, *_):
+        self.over.set()
         self.shutdown()
         self.server_close()
 
@@ -62,12 +63,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif path == "/redirect":
             self.answer(302, b"", [("Location", "/ok")])
         elif path == "/slow":
-            time.sleep(2)
+            self.server.over.wait(60)
         elif path == "/drip":
-            self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
-            for _ in range(100):
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+            while not self.server.over.wait(0.02):
                 self.wfile.write(b"x")
-                time.sleep(0.02)
         elif path == "/huge":
             self.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
             for _ in range(200):
@@ -107,7 +107,7 @@ def host(server):
         yield one
 
 
-def fetch(host, deadline_ms=5000, **args):
+def fetch(host, deadline_ms=30000, **args):
     answer = host.call("read", "fetch", {"args": args}, deadline_ms=deadline_ms)
     assert answer["outcome"] == "done", answer
     return answer["value"]
@@ -173,12 +173,9 @@ def test_many_headers_cost_no_more_than_their_bytes(host):
 
 @pytest.mark.parametrize("path", ["/slow", "/drip"])
 def test_deadlines(host, path):
-    started = time.monotonic()
-    got = fetch(host, path=path, deadline=200)
-    assert got["ended"] == "lost" and time.monotonic() - started < 1.8  # the server takes two seconds
-    started = time.monotonic()
-    late = host.call("read", "fetch", {"args": {"path": path}}, deadline_ms=200)  # the call's own
-    assert time.monotonic() - started < 1.8
+    got = fetch(host, path=path, deadline=1000)  # nothing else ends it: the server goes on for ever
+    assert got["ended"] == "lost" and "timed out" in got["why"].lower(), got
+    late = host.call("read", "fetch", {"args": {"path": path}}, deadline_ms=1000)  # the call's own
     assert late["outcome"] == "unknown" or late["value"]["ended"] == "lost"
 
 

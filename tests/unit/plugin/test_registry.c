@@ -280,9 +280,9 @@ static void a_stopped_host(void **state)
     struct reply reply;
     add_effects(world);
     assert_int_equal(kill(pid_of_host(world), SIGSTOP), 0);
-    count_time(world);
+    count_time(&world->time, world->loop);
     call_wait(world, "read", "get", json_pack("{s:{s:s}}", "args", "target", "t"), 200, &reply);
-    assert_true(world->counted_ms > 200 && world->counted_ms <= 1200); /* a second after the deadline */
+    assert_true(world->time.ms > 200 && world->time.ms <= 1200); /* a second after the deadline */
     assert_int_equal(reply.outcome, STANCH_OUTCOME_UNKNOWN);
     assert_int_equal(reply.err.code, STANCH_E_TIMEOUT);
     wait_state(world, "effects", "up");

@@ -6,6 +6,7 @@
 #include "base/digest.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "counted.h"
 #include "plugin/plugin.h"
 #include <dirent.h>
 #include <errno.h>
@@ -28,19 +29,7 @@ struct world {
     struct stanch_err ready_err;
     char changes[4096]; /* "effects:up " ... */
     bool timed_out;
-    struct moment *moments; /* of count_time */
-    const struct stanch_loop_ops *under;
-    struct stanch_loop_ops counting;
-    int64_t counted_ms;
-};
-
-/* A timer of the counted time. */
-struct moment {
-    struct moment *next;
-    struct world *world;
-    stanch_loop_fn fn;
-    void *ctx;
-    int64_t due_ms;
+    struct counted time; /* of tests that count it */
 };
 
 struct reply {
@@ -74,44 +63,6 @@ static inline char *read_file(const char *path)
     if (fd >= 0)
         close(fd);
     return stanch_buf_take(&out);
-}
-
-/* ---- how long something may take ---- */
-
-static struct world *counted; /* whose loop's time is counted */
-
-static inline void on_moment(void *ctx)
-{
-    struct moment *moment = ctx;
-    if (moment->due_ms > moment->world->counted_ms)
-        moment->world->counted_ms = moment->due_ms;
-    moment->fn(moment->ctx);
-}
-
-static inline struct stanch_timer *start_counted(struct stanch_loop *loop, int64_t delay_ms, stanch_loop_fn fn,
-                                                 void *ctx)
-{
-    struct moment *moment = STANCH_NEW(struct moment);
-    *moment = (struct moment){counted->moments, counted, fn, ctx, counted->counted_ms + delay_ms};
-    counted->moments = moment;
-    return counted->under->timer_start(loop, delay_ms, on_moment, moment);
-}
-
-/* From now on world->counted_ms is the time as the loop's timers tell it: what they were set to, and not by how much a
- * loaded machine was late. What it was to wait for, and how often, can be held against a promise on any machine. */
-static inline void count_time(struct world *world)
-{
-    counted = world;
-    world->under = world->loop->ops;
-    world->counting = *world->under;
-    world->counting.timer_start = start_counted;
-    world->loop->ops = &world->counting;
-}
-
-static inline void free_moments(struct world *world)
-{
-    for (struct moment *moment; (moment = world->moments); free(moment))
-        world->moments = moment->next;
 }
 
 static inline void on_world_timeout(void *ctx)
@@ -202,7 +153,7 @@ static inline int world_free(void **state)
     struct world *world = *state;
     stanch_plugins_free(world->plugins);
     stanch_loop_free(world->loop);
-    free_moments(world);
+    counted_done(&world->time);
     DIR *dir = opendir(world->dir);
     for (struct dirent *entry; dir && (entry = readdir(dir));)
         (void)unlinkat(dirfd(dir), entry->d_name, 0);

@@ -3,10 +3,10 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+#include <time.h>
 #include <cmocka.h>
 #include "base/json.h"
 #include "base/mem.h"
-#include "base/times.h"
 #include "rule/match.h"
 #include "rule/pattern.h"
 
@@ -110,13 +110,13 @@ static void ends_a_catastrophic_expression(void **state)
     (void)state;
     char why[256];
     const char *labels = "{\"env\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab\"}";
-    int64_t began_ms = stanch_mono_now_ms();
+    clock_t began = clock(); /* what it computed: others run here too */
     assert_int_equal(match_label("=~", "(a+)+", labels, why), STANCH_MATCH_LIMIT);
     assert_non_null(strstr(why, "took too long"));
     /* not matching must not become a match because nobody could tell */
     assert_int_equal(match_label("!~", "(a+)+", labels, why), STANCH_MATCH_LIMIT);
     assert_int_equal(match_label("=~", "(a|aa)*[cd]", labels, why), STANCH_MATCH_LIMIT);
-    assert_true(stanch_mono_now_ms() - began_ms < 2000);
+    assert_true(clock() - began < 2 * CLOCKS_PER_SEC);
 }
 
 static void looks_at_kind_state_and_age(void **state)

@@ -273,11 +273,11 @@ static void a_runner_that_hangs_is_killed(void **state)
     until(kit, json_array_size(act.wants) + json_array_size(other.wants) == 2);
     int runner = stanch_runner_pid(kit->runner);
     kill(runner, SIGSTOP);
-    int64_t began = stanch_mono_now_ms();
+    count_time(&kit->time, kit->loop);
     stanch_worker_kill(act.worker);
     until(kit, other.ended); /* its runner was killed under it */
     assert_int_equal(other.rc, STANCH_E_CRASHED);
-    assert_true(stanch_mono_now_ms() - began < 3000);
+    assert_true(kit->time.ms < 3000);
     until(kit, stanch_runner_pid(kit->runner) != 0 && stanch_runner_pid(kit->runner) != runner);
     assert_false(act.ended);
     act_done(&act);

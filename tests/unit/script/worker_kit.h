@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/mem.h"
+#include "counted.h"
 #include "script/runner.h"
 #include "wire/channel.h"
 #include <signal.h>
@@ -21,6 +22,7 @@
 struct kit {
     struct stanch_loop *loop;
     struct stanch_runner *runner;
+    struct counted time; /* of tests that count it */
 };
 
 /* One activation under test. */
@@ -57,6 +59,7 @@ static inline void kit_start(struct kit *kit, const struct stanch_runner_limits 
     struct stanch_err err;
     stanch_digest_init();
     stanch_log_set_level(STANCH_LOG_ERROR);
+    kit->time = (struct counted){0};
     kit->loop = stanch_loop_new(&err);
     if (stanch_runner_start(kit->loop, kit_exe(), limits, &kit->runner, &err) < 0)
         fail_msg("%s", err.text);
@@ -66,6 +69,7 @@ static inline void kit_stop(struct kit *kit)
 {
     stanch_runner_free(kit->runner);
     stanch_loop_free(kit->loop);
+    counted_done(&kit->time);
 }
 
 /* Answer the first pending want that gets an answer. */
