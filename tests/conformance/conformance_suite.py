@@ -89,13 +89,10 @@ class Conformance:
             given = {"key": key or "key-1", "epoch": 1, **given}
         if plan is not None:
             given["plan"] = plan
-        call = host.start(called, action, given, deadline_ms=deadline_ms)
-        if is_given_up:
-            host.cancel(call)
-        return host.wait(call, deadline_ms / 1000 + 30)
+        return host.wait(host.start(called, action, given, b"", deadline_ms, is_given_up), deadline_ms / 1000 + 30)
 
     def ask_once(self, host, *args, **more):
-        """As ask, and given up at once: what would be asked again until the deadline is told as it was the first time."""
+        """As ask, and given up at once."""
         return self.ask(host, *args, is_given_up=True, **more)
 
     def done(self, host, *args, **more):

@@ -139,11 +139,14 @@ class Host:
             self._read(end - time.monotonic())
         return ready()
 
-    def start(self, op, action, input=None, body=b"", deadline_ms=10000):
-        """Send a call; returns its id, for `wait`."""
+    def start(self, op, action, input=None, body=b"", deadline_ms=10000, is_given_up=False):
+        """Send a call; returns its id, for `wait`. is_given_up: cancelled at once, so that what would be asked again until
+        the deadline is told as it was the first time, and no loaded machine can pass the deadline."""
         self.last_id += 1
         self.send({"t": "call", "id": self.last_id, "op": op, "action": action, "input": input or {},
                    "deadline_ms": deadline_ms}, body)
+        if is_given_up:
+            self.cancel(self.last_id)
         return self.last_id
 
     def wait(self, call_id, seconds=PATIENCE_S):
@@ -152,8 +155,8 @@ class Host:
         assert answer, f"no answer; closed: {self.closed}; {self.printed()}"
         return answer
 
-    def call(self, op, action, input=None, body=b"", deadline_ms=10000):
-        return self.wait(self.start(op, action, input, body, deadline_ms))
+    def call(self, op, action, input=None, body=b"", deadline_ms=10000, is_given_up=False):
+        return self.wait(self.start(op, action, input, body, deadline_ms, is_given_up))
 
     def cancel(self, call_id):
         self.send({"t": "cancel", "id": call_id})

@@ -28,11 +28,11 @@ class Client:
     def __init__(self, host):
         self.host = host
 
-    def ask(self, called, action, args, plan=None, expect="done", deadline_ms=10000, **more):
+    def ask(self, called, action, args, plan=None, expect="done", deadline_ms=10000, is_given_up=False, **more):
         given = {"args": args, "key": "k1", "epoch": 1, **more}
         if plan is not None:
             given["plan"] = plan
-        answer = self.host.call(called, action, given, deadline_ms=deadline_ms)
+        answer = self.host.call(called, action, given, b"", deadline_ms, is_given_up)
         for secret in SECRETS:
             assert secret not in json.dumps(answer)
         assert answer["outcome"] == expect, answer
@@ -224,7 +224,7 @@ MATRIX = [  # how the change is answered, outcome, kind, effects
 def test_when_the_change_fails(aws, client, how, outcome, kind, effects):
     plan = client.freeze("plan")
     aws.faults.append((SUSPEND, how))
-    error = client.freeze("apply", plan, expect=outcome, deadline_ms=2500)
+    error = client.freeze("apply", plan, expect=outcome, deadline_ms=2500 if how == "hang" else 10000)
     assert kind is None or error["kind"] == kind, error
     assert len(aws.effects) == effects
     state = client.freeze("reconcile", plan, op="apply")["state"]
@@ -237,7 +237,7 @@ def test_a_read_that_fails_inside_of_a_change_is_no_unknown(aws, client, how):
     plan = client.freeze("plan")
     aws.faults.extend([(DESCRIBE, how)] * 30)
     # a tenth of it is what is left to say what happened: of a machine that is loaded, too
-    client.freeze("apply", plan, expect="failed", deadline_ms=10000 if how == "hang" else 2500)
+    client.freeze("apply", plan, expect="failed", is_given_up=how != "hang")
     assert aws.effects == [] and SUSPEND not in [action for action, *_ in aws.asked]
 
 
@@ -261,7 +261,7 @@ def test_contention_and_throttling_are_asked_again(aws, client, how):
 def test_contention_without_end_is_failed(aws, client):
     plan = client.freeze("plan")
     aws.faults.extend([(SUSPEND, (500, "ResourceContention", "pending update"))] * 30)
-    error = client.freeze("apply", plan, expect="failed", deadline_ms=2500)
+    error = client.freeze("apply", plan, expect="failed", is_given_up=True)
     assert error["kind"] == "conflict" and error["retry"] is True and aws.effects == []
 
 
@@ -272,7 +272,7 @@ def test_no_such_group(client):
 def test_nobody_listens():
     with closed_port() as port, Host("aws", {"url": f"http://127.0.0.1:{port}", "region": "eu-west-1"}, KEY) as host:
         plan = {"to": {"processes": {"AZRebalance": "suspended"}}, "undo": {"resume": ["AZRebalance"]}}
-        assert Client(host).freeze("apply", plan, expect="failed", deadline_ms=1500)["kind"] == "unreachable"
+        assert Client(host).freeze("apply", plan, expect="failed", is_given_up=True)["kind"] == "unreachable"
 
 
 GOOD = ("<DescribeAutoScalingGroupsResponse><DescribeAutoScalingGroupsResult><AutoScalingGroups><member>"
@@ -306,7 +306,7 @@ def test_good_xml(aws, client):
 @pytest.mark.parametrize("name", BAD_XML)
 def test_bad_xml(aws, client, name):
     aws.faults.extend([(DESCRIBE, (200, BAD_XML[name]))] * 30)
-    error = client.freeze("plan", expect="failed", deadline_ms=2500)
+    error = client.freeze("plan", expect="failed", is_given_up=True)
     assert error["kind"] in ("protocol", "unreachable"), error
     assert "root:" not in error["text"] and "haha" not in error["text"]
     aws.faults.clear()
@@ -362,7 +362,7 @@ def test_no_key_is_failed_and_changes_nothing(aws, web_identity, answer, kind):
     client, _ = web_identity
     aws.sts_answers += [answer] * 20
     plan = {"to": {"processes": {"AZRebalance": "suspended"}}, "undo": {"resume": ["AZRebalance"]}}
-    assert client.freeze("apply", plan, expect="failed", deadline_ms=2500)["kind"] == kind
+    assert client.freeze("apply", plan, expect="failed", is_given_up=True)["kind"] == kind
     assert aws.effects == [] and {action for action, *_ in aws.asked} == {"AssumeRoleWithWebIdentity"}
 
 

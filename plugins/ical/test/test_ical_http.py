@@ -103,7 +103,7 @@ def test_a_feed_that_is_away_is_an_error_not_an_old_feed(server, tmp_path):
         assert summaries(host) == ["jane"]
         clock.move(61)
         server.fault = 503
-        answer = host.call("read", "now", {"args": {}}, deadline_ms=1500)
+        answer = host.call("read", "now", {"args": {}}, is_given_up=True)
         assert answer["outcome"] == "failed" and answer["error"]["kind"] == "unavailable" and answer["error"]["retry"], answer
         server.fault = None
         assert summaries(host) == ["jane"] and server.seen[-1].headers["if-none-match"] == '"one"'
@@ -182,7 +182,7 @@ def test_a_page_for_people_is_no_feed(server):
 def test_a_check_of_a_feed_that_is_away_is_a_row(server, fault):
     server.fault = fault
     with start(server) as host:
-        answer = host.call("check", "check", deadline_ms=1500)
+        answer = host.call("check", "check", is_given_up=True)
         assert answer["outcome"] == "done", answer
         row = answer["value"]["checks"][0]
         assert answer["value"]["ok"] is False and row["name"] == "feed" and len(row["text"]) > 15
@@ -191,7 +191,7 @@ def test_a_check_of_a_feed_that_is_away_is_a_row(server, fault):
 def test_a_large_feed(server):
     server.feed = feed(event("DTSTART:20260102T090000Z", "DESCRIPTION:" + "x" * 20000))
     with start(server, max_bytes=10000) as host:
-        answer = host.call("read", "now", {"args": {}}, deadline_ms=1500)
+        answer = host.call("read", "now", {"args": {}}, is_given_up=True)
         assert answer["outcome"] == "failed" and "10001 bytes" in answer["error"]["text"], answer
     with start(server, max_bytes=30000) as host:
         assert summaries(host) == [""]

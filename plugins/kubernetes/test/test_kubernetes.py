@@ -455,5 +455,5 @@ def test_bad_settings(settings, secrets, part):
 
 def test_nobody_there():
     with closed_port() as port, Host("kubernetes", {**GOOD, "url": f"https://127.0.0.1:{port}"}, {"token": "t0k3n"}) as host:
-        call = host.start("read", "deployment", {"args": {"deployment": "web"}}, deadline_ms=1500)
+        call = host.start("read", "deployment", {"args": {"deployment": "web"}}, is_given_up=True)
         assert host.wait(call)["error"]["kind"] == "unreachable"

@@ -28,9 +28,9 @@ class World:
         code, value = shop(server.state, server.effects, self.versions).respond(*request)
         return code, {"Content-Type": "application/json"}, value
 
-    def ask(self, called, action, args, plan=None, expect="done", deadline_ms=15000, **more):
+    def ask(self, called, action, args, plan=None, expect="done", deadline_ms=15000, is_given_up=False, **more):
         given = {"args": args, "key": "k", "epoch": 1, **more, **({"plan": plan} if plan else {})}
-        answer = self.host.wait(self.host.start(called, action, given, deadline_ms=deadline_ms), 60)
+        answer = self.host.wait(self.host.start(called, action, given, b"", deadline_ms, is_given_up), 60)
         assert answer["outcome"] == expect, answer
         return answer["value"] if expect == "done" else answer["error"]
 
@@ -157,7 +157,7 @@ def test_reads_that_get_lost_before_anything_changed_are_failed():
     with World() as world:
         plan = world.ask("plan", "freeze_hpa", WEB)
         world.server.fault = "hangup"
-        assert world.ask("apply", "freeze_hpa", WEB, plan, expect="failed", deadline_ms=1500)["kind"] == "unreachable"
+        assert world.ask("apply", "freeze_hpa", WEB, plan, expect="failed", is_given_up=True)["kind"] == "unreachable"
 
 
 @pytest.mark.parametrize("plan", [{}, {"from": {}, "to": {}, "undo": {}}, {"from": 1, "to": 2, "undo": 3}])

@@ -113,11 +113,11 @@ class Client:
     def __init__(self, host):
         self.host = host
 
-    def ask(self, called, action, args, plan=None, expect="done", deadline_ms=15000, **more):
+    def ask(self, called, action, args, plan=None, expect="done", deadline_ms=15000, is_given_up=False, **more):
         given = {"args": args, "key": "k1", "epoch": 1, "because": "it burns", **more}
         if plan is not None:
             given["plan"] = plan
-        answer = self.host.wait(self.host.start(called, action, given, deadline_ms=deadline_ms), 40)
+        answer = self.host.wait(self.host.start(called, action, given, b"", deadline_ms, is_given_up), 40)
         assert answer["outcome"] == expect, answer
         return answer["value"] if expect == "done" else answer["error"]
 
@@ -321,7 +321,7 @@ def test_a_long_reason_is_cut_at_a_character(ld, prod):
 
 def test_nobody_there():
     with closed_port() as port, client(f"http://127.0.0.1:{port}") as prod:
-        assert prod.ask("plan", "kill", {"flag": "f"}, expect="failed", deadline_ms=1500)["kind"] == "unreachable"
+        assert prod.ask("plan", "kill", {"flag": "f"}, expect="failed", is_given_up=True)["kind"] == "unreachable"
 
 
 def test_check(ld):

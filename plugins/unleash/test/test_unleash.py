@@ -29,11 +29,11 @@ class Client:
     def __init__(self, host):
         self.host = host
 
-    def ask(self, called, action, args, plan=None, expect="done", deadline_ms=15000, **more):
+    def ask(self, called, action, args, plan=None, expect="done", deadline_ms=15000, is_given_up=False, **more):
         given = {"args": args, "key": "k1", "epoch": 1, "because": "it burns", **more}
         if plan is not None:
             given["plan"] = plan
-        call = self.host.start(called, action, given, deadline_ms=deadline_ms)
+        call = self.host.start(called, action, given, b"", deadline_ms, is_given_up)
         answer = self.host.wait(call, 40)
         assert answer["outcome"] == expect, answer
         return answer["value"] if expect == "done" else answer["error"]
@@ -368,7 +368,7 @@ def test_answers_that_are_no_good(unleash, when, status, outcome, kind):
 
     with Origin(answer) as proxy, client(proxy.url) as prod:
         plan = {"from": {"enabled": True}, "to": {"enabled": False}}
-        assert prod.then("apply", "kill", name, plan, expect=outcome)["kind"] == kind
+        assert prod.then("apply", "kill", name, plan, expect=outcome, is_given_up=when == "GET")["kind"] == kind
     assert unleash.is_on(name)
 
 
@@ -405,7 +405,7 @@ def test_strange_members_do_no_harm():
 
 def test_nobody_there():
     with closed_port() as port, client(f"http://127.0.0.1:{port}") as prod:
-        error = prod.ask("plan", "kill", {"flag": "f"}, expect="failed", deadline_ms=1500)
+        error = prod.ask("plan", "kill", {"flag": "f"}, expect="failed", is_given_up=True)
         assert error["kind"] == "unreachable" and "nothing was sent" in error["text"]
 
 
