@@ -52,17 +52,25 @@ def wait_for(predicate, what="it", timeout=None, every=0.02):
         time.sleep(every)
 
 
+TAKEN = []  # one socket for each port that this process was given, bound to the port's name
+
+
 def free_port():
-    """A port that stays free until it is used, also over a restart: below those that the system gives to outgoing connections."""
+    """A port that stays free until it is used, also over a restart: below those that the system gives to outgoing connections,
+    and no other test's that runs at the same time, while nobody listens there."""
     lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     while True:
         port = random.randrange(10000, max(lowest, 20000))
+        mark = socket.socket(socket.AF_UNIX)
         with socket.socket() as probe:
             try:
+                mark.bind(f"\0stanch-test-port-{port}")
                 probe.bind(("127.0.0.1", port))
-                return port
             except OSError:
+                mark.close()
                 continue
+        TAKEN.append(mark)
+        return port
 
 
 # Lua text from Python values, for configuration and policy.
