@@ -173,7 +173,7 @@ def test_a_death_ends_the_commands(script, tmp_path, victim):
     if victim == "host":
         os.kill(one.process.pid, signal.SIGKILL)
         wait_for(lambda: not is_alive(pids.read_text().strip()), "its end")
-        assert one.launcher.wait(10) == 0
+        assert one.launcher.wait(60) == 0
     else:
         os.kill(one.launcher.pid, signal.SIGKILL)
         got = one.wait(call)["value"]

@@ -428,7 +428,7 @@ def children_of(pid):
 LASTING = set()  # processes that serve several worlds: no world waits for their end
 
 
-def wait_for_no_children(timeout=10):
+def wait_for_no_children(timeout=PATIENCE_S):
     """Reap orphans; what still lives after the timeout is killed and named."""
     end = time.monotonic() + timeout
     while True:

@@ -54,7 +54,7 @@ class Etcd(Server):
                                   peers, "--initial-cluster", f"default={peers}", "--unsafe-no-fsync"])
 
     def is_ready(self):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.request("GET", "/health")
             return json.loads(connection.getresponse().read()).get("health") == "true"
@@ -82,7 +82,7 @@ class Controllers(Server):
 
     def is_ready(self):
         context = ssl._create_unverified_context()
-        connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=10, context=context)
+        connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=60, context=context)
         try:
             connection.request("GET", "/healthz")
             return connection.getresponse().status == 200

@@ -127,7 +127,7 @@ class Server:
 
 def http_get(port, path="/", headers=None, method="GET", body=None):
     """(status, text)"""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         connection.request(method, path, body=body, headers=headers or {})
         answer = connection.getresponse()
