@@ -4,8 +4,8 @@
                                   server.state and append to server.effects
     server.fault = "hangup"       how requests that `server.hits(request)` are treated from now on; None: happily
 
-Faults: a number (that status, nothing took effect; with Retry-After: server.retry_after where that helps), "lost" (it took effect, no answer came), "hangup" (no effect, no
-answer), "cut", "malformed", "huge", "headers", "slow", "drip".
+Faults: a number (that status, nothing took effect; 429, 500 and 503 with Retry-After: server.retry_after), "lost" (it
+took effect, no answer came), "hangup" (no effect, no answer), "cut", "malformed", "huge", "headers", "slow", "drip".
 """
 import http.server
 import json
