@@ -73,7 +73,13 @@ def after_all_else(daemon, chat):
 
 def state_of(daemon, drill, state):
     """Wait until it is so, or is what it can only be instead."""
-    seen = wait_for(lambda: (d := daemon.get(f"/v1/drills/{drill}"))["state"] in {state, "ended", "missed"} and d, f"{drill} to be {state}")
+    def look():
+        """What is in the schedule has no id before it was announced, soon after the daemon is ready."""
+        answer = daemon.api("GET", f"/v1/drills/{drill}")
+        assert answer.status in {200, 404}, answer
+        return answer.status == 200 and answer.json["state"] in {state, "ended", "missed"} and answer.json
+
+    seen = wait_for(look, f"{drill} to be {state}")
     assert seen["state"] == state, seen
     return seen
 
