@@ -360,8 +360,8 @@ int stanch_rehearse_after(struct stanch_stage *stage, const struct stanch_rehear
     init(&r, stage, spec);
     int rc = begin_after(&r, err);
     if (rc == 0) {
-        stanch_rehearsal__wait_told(
-            &r); /* first, as after any: what is ordered below is nothing for their telephones */
+        /* first, as after any: what is ordered below is nothing for their telephones */
+        stanch_rehearsal__wait_told(&r);
         if (r.real)
             stanch_rehearsal__take_back(&r);
         stanch_rehearsal__wait_told(&r);
