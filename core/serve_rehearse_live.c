@@ -274,7 +274,10 @@ static int on_up(void *ctx, struct stanch_loop *loop, struct stanch_flow *flow, 
     struct exercise *self = ctx;
     const struct stanch_pager_port port = {describe, tell, self};
     int rc = stanch_pager_start(loop, journal, self->paging, &port, &self->pager, err);
-    if (!self->after) {
+    if (self->after) {
+        rc = rc ? rc : stanch_pager_end_killed(self->pager, err); /* before it asks anybody anew */
+        self->is_over = true;
+    } else {
         rc = rc ? rc : open_doors(self, flow, journal, err);
         rc = rc ? rc : await_word(self, err);
     }

@@ -18,7 +18,9 @@
 #define BEGINS_MS     1767258000000 /* 2026-01-01 09:00 UTC, when a scenario does not say when it plays */
 #define LOCK_MS       60000         /* so long a store is waited for that a process has that ends */
 #define LOCK_PAUSE_MS 200
-#define CALM_MS       3000 /* after the last thing that happened: what is quiet now stays so */
+#define TELL_MS       10000 /* what people were told of has so long to be taken from them */
+#define TELL_AFTER_MS 60000 /* nobody waits for it then, and the daemon's plugins may only be starting */
+#define CALM_MS       3000  /* after the last thing that happened: what is quiet now stays so */
 
 const char *stanch_upset_word(enum stanch_upset upset)
 {
@@ -344,13 +346,12 @@ static int begin_after(struct stanch_rehearsal *r, struct stanch_err *err)
         return rc;
     stanch_scene__fill_world(r);
     rc = start(r, err);
+    rc = rc ? rc : live->on_up(live->ctx, r->loop, NULL, r->journal, err);
+    r->is_up = rc == 0;
     if (rc == 0)
         stanch_rehearsal__cancel_runs(r); /* before anything goes on by itself */
     rc = rc ? rc : offer(r, err);
-    rc = rc ? rc : stanch_scene__start(r, err);
-    rc = rc ? rc : live->on_up(live->ctx, r->loop, NULL, r->journal, err);
-    r->is_up = rc == 0;
-    return rc;
+    return rc ? rc : stanch_scene__start(r, err);
 }
 
 int stanch_rehearse_after(struct stanch_stage *stage, const struct stanch_rehearsal_spec *spec, json_t **ret,
@@ -361,10 +362,10 @@ int stanch_rehearse_after(struct stanch_stage *stage, const struct stanch_rehear
     int rc = begin_after(&r, err);
     if (rc == 0) {
         /* first, as after any: what is ordered below is nothing for their telephones */
-        stanch_rehearsal__wait_told(&r);
+        stanch_rehearsal__wait_told(&r, TELL_MS);
         if (r.real)
             stanch_rehearsal__take_back(&r);
-        stanch_rehearsal__wait_told(&r);
+        stanch_rehearsal__wait_told(&r, TELL_AFTER_MS);
         *ret = json_object();
         stanch_json_set_str(*ret, "left", r.left[0] ? r.left : NULL);
     }
@@ -393,7 +394,7 @@ int stanch_rehearse(struct stanch_stage *stage, const struct stanch_rehearsal_sp
         if (spec->tell && r.journal)
             r.told = spec->tell(spec->scenario, r.journal, r.began_ms, stanch_loop_wall_ms(r.loop));
         if (spec->live) /* first: time goes on meanwhile, and what happens in it is taken back too */
-            stanch_rehearsal__wait_told(&r);
+            stanch_rehearsal__wait_told(&r, TELL_MS);
         if (r.real)
             stanch_rehearsal__take_back(&r);
         judge(&r, seen);

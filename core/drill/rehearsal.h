@@ -54,7 +54,7 @@ struct stanch_rehearsal_live {
     void (*on_down)(void *ctx);
     /** Asked between all that happens: why is it over now? NULL: it goes on. borrowed */
     const char *(*over)(void *ctx);
-    /** It is over: do people know? Asked until they do, ten seconds at most. NULL: nobody was told anything */
+    /** It is over: do people know? Asked until they do, ten seconds at most (a minute after one that was killed). NULL: nobody was told anything */
     bool (*is_told)(void *ctx);
     void *ctx;
 };

@@ -12,7 +12,6 @@
 
 #define TICK_MS      20      /* of the clock: how far the virtual one may be behind when somebody comes in */
 #define TAKE_BACK_MS 45000   /* what was in force at real instances has so long to be taken back */
-#define TELL_MS      10000   /* what people were told of has so long to be taken from them */
 #define BY_DRILL     "drill" /* who began it ordered that too: it passes no gate */
 #define CALM_MS      3000    /* of virtual time, after the last thing that happened */
 
@@ -216,10 +215,10 @@ void stanch_rehearsal__take_back(struct stanch_rehearsal *r)
     note_left(r);
 }
 
-void stanch_rehearsal__wait_told(struct stanch_rehearsal *r)
+void stanch_rehearsal__wait_told(struct stanch_rehearsal *r, int64_t within_ms)
 {
     const struct stanch_rehearsal_live *live = r->spec->live;
-    int64_t until_ms = stanch_loop_mono_ms(r->stage->loop) + TELL_MS;
+    int64_t until_ms = stanch_loop_mono_ms(r->stage->loop) + within_ms;
     struct pace pace = pace_of(r);
     bool is_told = !live->is_told || live->is_told(live->ctx);
     while (!is_told && stanch_loop_mono_ms(r->stage->loop) < until_ms) {

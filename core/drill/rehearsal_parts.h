@@ -76,7 +76,7 @@ void stanch_rehearsal__cancel_runs(struct stanch_rehearsal *r);
 /** Take back what is in force at real instances: nobody has it on their mind when the drill is over. */
 void stanch_rehearsal__take_back(struct stanch_rehearsal *r);
 /** Until people know that it is over, or do not hear of it in time. */
-void stanch_rehearsal__wait_told(struct stanch_rehearsal *r);
+void stanch_rehearsal__wait_told(struct stanch_rehearsal *r, int64_t within_ms);
 
 /* actor.c */
 /** stanch_world.worker_start, _answer, _kill; ctx: the rehearsal */

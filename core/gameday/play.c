@@ -13,7 +13,7 @@
 #define BEGIN_MS 60000 /* until people can come in */
 #define END_MS   60000 /* from the word to its end: what a staging drill left is taken back meanwhile */
 #define PAGE_MS  60000
-#define AFTER_MS 180000 /* what puts away has to wait for, and to take back */
+#define AFTER_MS 240000 /* what puts away has to wait for, and to take back */
 #define WORDS    96
 
 bool stanch_play__is_live(const struct stanch_play *play)

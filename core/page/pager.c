@@ -142,6 +142,7 @@ int stanch_pager_start(struct stanch_loop *loop, struct stanch_journal *journal,
     pager->paging = paging;
     pager->port = *port;
     pager->ended = json_object();
+    pager->may_know = json_object();
     pager->follower = stanch_journal_follow(journal, on_entry, pager);
     int rc = close_pages(pager, NULL, err);
     if (rc == 0)
@@ -167,6 +168,18 @@ int stanch_pager_end(struct stanch_pager *pager, struct stanch_err *err)
         rc = stanch_page__recall(way, err);
     }
     return rc;
+}
+
+static void add_open(void *ctx, const json_t *doc)
+{
+    json_object_set_new(ctx, stanch_json_str(doc, "id", ""), json_true());
+}
+
+int stanch_pager_end_killed(struct stanch_pager *pager, struct stanch_err *err)
+{
+    int rc = stanch_page__each_open(pager->journal, "approval", NULL, NULL, add_open, pager->may_know, err);
+    rc = rc ? rc : stanch_page__each_open(pager->journal, "page", NULL, NULL, add_open, pager->may_know, err);
+    return rc ? rc : stanch_pager_end(pager, err);
 }
 
 json_t *stanch_pager_status(const struct stanch_pager *pager)
@@ -207,5 +220,6 @@ void stanch_pager_free(struct stanch_pager *pager)
         stanch_way__free(way);
     }
     json_decref(pager->ended);
+    json_decref(pager->may_know);
     free(pager);
 }

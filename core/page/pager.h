@@ -38,6 +38,9 @@ json_t *stanch_pager_status(const struct stanch_pager *pager);
 /** It is over for people, whatever is open still (a drill has ended): instances hear so of all that they were told of, and of nothing new.
  *  They have when the status says that nothing is waiting. returns 0 | STANCH_E_STORE | STANCH_E_CORRUPT */
 int stanch_pager_end(struct stanch_pager *pager, struct stanch_err *err);
+/** The same of one whose process was killed, before anything else is done with it: what was open then is ended also where it is not known
+ *  that anybody was told, for the answer may have been lost with the process. The end of what never began is nothing. */
+int stanch_pager_end_killed(struct stanch_pager *pager, struct stanch_err *err);
 /** Nothing is called or appended any more, and nothing followed; before the plugins are freed. Accepts NULL. */
 void stanch_pager_halt(struct stanch_pager *pager);
 /** After the plugins are freed. Accepts NULL. */

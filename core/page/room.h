@@ -77,7 +77,8 @@ struct stanch_pager {
     struct stanch_follower *follower;
     json_t *ended; /* incidents whose pages are over */
     struct stanch_timer *ending;
-    bool is_over; /* for people: stanch_pager_end */
+    bool is_over;     /* for people: stanch_pager_end */
+    json_t *may_know; /* subject -> true: told maybe, its answer lost with a process: stanch_pager_end_killed */
     bool is_halted;
 };
 

@@ -51,6 +51,8 @@ enum stanch_page__step stanch_page__step_of(const struct stanch_way *way, const 
 {
     enum stanch_page__step want = way->pager->is_over ? STANCH_PAGE__OVER : wanted(doc);
     const char *state = stanch_json_str(notice, "state", ""), *told = stanch_json_str(notice, "told", "");
+    if (!notice && want == STANCH_PAGE__OVER && json_object_get(way->pager->may_know, stanch_json_str(doc, "id", "")))
+        return want;
     if (!notice)
         return want == STANCH_PAGE__OVER      ? STANCH_PAGE__NOTHING
                : want == STANCH_PAGE__NOTHING ? want

@@ -139,7 +139,7 @@ def test_an_exercise_comes_round_and_ends_with_the_daemon(world, chat):
     assert is_over(daemon, started)["why"] == "the daemon that played it ended while it went on"
     noted(daemon, "D-1", "over")
     after_all_else(daemon, chat)
-    assert process_of(daemon) is None
+    wait_for(lambda: process_of(daemon) is None, "all processes of drills to be gone")
     assert entries(daemon, "D-1") == ["drill.announced", "drill.started", "drill.ended"]
     assert heard(chat, "D-1")[1:] == ["DRILL: outage (exercise) has begun",
                                       "DRILL: outage (exercise) is over: the daemon that played it ended while it went on"]

@@ -117,7 +117,7 @@ def test_killed_before_it_knew_that_it_had_acted(world, production, staging):
     ended = is_over(daemon, begin(daemon))
     assert ended["why"] == f"{DIED} it said how it was; what it left could not be put away: {DIED} it said how it was"
     assert staging.state("shop", "s1")[0] == 0, "it was taken back, although nobody heard of it"
-    assert daemon.kill9().start().get("/v1/drills/D-1")["state"] == "ended" and process_of(daemon) is None
+    assert daemon.kill9().start().get("/v1/drills/D-1")["state"] == "ended" and process_of(daemon) is None, "and that is its end"
 
 
 def test_it_takes_back_when_the_daemon_dies(world, production, staging):

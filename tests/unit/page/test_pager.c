@@ -274,6 +274,30 @@ static void when_all_is_over_who_was_told_hears_so_and_nobody_else(void **state)
     assert_int_equal(count_kind(f, "notice.closed"), 15);
 }
 
+/* The process was killed after the instance was told and before that was known; another one ends it, asks nobody anew, and says
+ * nothing of what is asked while it does. */
+static void what_a_killed_one_may_have_told_is_ended(void **state)
+{
+    struct fixture *f = *state;
+    struct stanch_err err;
+    f->is_silent = true;
+    ask(f, 1, 2); /* the first is on its way, the second waits behind it */
+    stanch_loop_sim_advance(f->loop, 100);
+    assert_told(f, "[\"trigger A-1 1\"]");
+    restart(f);
+    f->is_silent = false;
+    assert_int_equal(stanch_pager_end_killed(f->pager, &err), 0);
+    close_question(f, 1, 1); /* its run is cancelled */
+    ask(f, 3, 3);
+    stanch_loop_sim_advance(f->loop, 600000);
+    assert_told(f, "[\"trigger A-1 1\",\"resolve A-2 1\",\"resolve A-1 1\"]");
+    assert_int_equal(status(f, "waiting"), 0);
+    restart(f); /* and that is known */
+    assert_int_equal(stanch_pager_end_killed(f->pager, &err), 0);
+    stanch_loop_sim_advance(f->loop, 600000);
+    assert_int_equal(json_array_size(f->told), 4); /* of what was asked meanwhile it cannot know */
+}
+
 static void an_outage_is_said_once_and_tried_with_back_off(void **state)
 {
     struct fixture *f = *state;
@@ -473,6 +497,7 @@ int main(void)
         PAGER(what_was_answered_before_it_was_told_is_not_told),
         PAGER(what_ends_while_its_page_is_on_its_way_is_told_both),
         PAGER(when_all_is_over_who_was_told_hears_so_and_nobody_else),
+        PAGER(what_a_killed_one_may_have_told_is_ended),
         PAGER(an_outage_is_said_once_and_tried_with_back_off),
         PAGER(an_outage_of_an_earlier_life_ends_once),
         PAGER(what_is_refused_for_good_is_given_up_and_the_others_are_told),
