@@ -157,8 +157,8 @@ def test_a_call_that_is_answered_ends_its_command(script, tmp_path):
     pids = tmp_path / "pids"
     command = script(f"trap '' TERM; echo $$ > {pids}.new; mv {pids}.new {pids}; while :; do sleep 1; done")
     with host(command) as one:
-        call = start(one, command, deadline_ms=2500, grace=100, deadline=600000)
-        answer = one.wait(call)["value"]  # before the call's deadline would say "unknown"
+        call = start(one, command, deadline_ms=10000, grace=100, deadline=600000)
+        answer = one.wait(call)["value"]  # before the call's deadline would say "unknown"; a tenth of it is left for that
         assert answer["ended"] == "killed" and answer["left_ms"] > 0
         wait_for(lambda: not is_alive(pids.read_text().strip()), "its end")
 
