@@ -25,6 +25,9 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+/* A runner that is killed takes all plays along: one of a machine that is short of time is not stuck. */
+#define CONFIRM_MS 30000
+
 struct rehearse {
     const char *verb, *folder, *config_path, *plugin_dir, *filter, *jobs, *slice, *slices;
     struct stanch_rehearse_past past;
@@ -80,7 +83,9 @@ static int read_words(int argc, char **argv, struct rehearse *ret, struct stanch
 static int set_stage(struct rehearse *self, struct stanch_err *err)
 {
     json_t *described = NULL;
-    int rc = stanch_runner_start(self->loop, self->exe, &stanch_runner_default_limits, &self->runner, err);
+    struct stanch_runner_limits limits = stanch_runner_default_limits;
+    limits.confirm_ms = CONFIRM_MS;
+    int rc = stanch_runner_start(self->loop, self->exe, &limits, &self->runner, err);
     rc = rc ? rc : stanch_setup_evaluate(self->loop, self->runner, "config", self->config_path, &self->config, err);
     if (rc == STANCH_E_NOT_FOUND) {
         struct stanch_err why = *err;

@@ -27,6 +27,8 @@ struct stanch_runner_limits {
     int64_t cpu_ms;       /* CPU time of one activation; default 2,000 */
     int64_t wall_ms;      /* time without a want, while core owes no answer; default 10,000 */
     size_t source_bytes;  /* one source file; default 128 KiB (M2, M13 in PROMISES.md section 4) */
+    int64_t
+        confirm_ms; /* until the runner has said that a worker that was to end is gone, else it is killed; 0: 1,000 */
 };
 extern const struct stanch_runner_limits stanch_runner_default_limits;
 
@@ -79,7 +81,7 @@ int stanch_worker_start(struct stanch_runner *runner, const struct stanch_worker
  *  returns 0 | STANCH_E_CRASHED (gone; on_end comes) | STANCH_E_INVALID (not JSON that can be kept) |
  *  STANCH_E_TOO_LARGE | STANCH_E_INTERNAL (a second answer) */
 int stanch_worker_answer(struct stanch_worker *worker, int64_t n, const json_t *answer, struct stanch_err *err);
-/** SIGKILL, by the runner; no callback comes any more. When the runner does not confirm within 1 s, the runner
+/** SIGKILL, by the runner; no callback comes any more. When the runner does not confirm in time (confirm_ms), the runner
  *  itself is killed. Accepts NULL. */
 void stanch_worker_kill(struct stanch_worker *worker);
 

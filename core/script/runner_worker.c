@@ -71,7 +71,8 @@ static void send_kill(struct stanch_worker *worker)
     STANCH_AUTO_JSON json_t *head = json_pack("{s:s, s:I}", "t", "kill", "id", (json_int_t)worker->id);
     (void)stanch_channel_send(stanch_child_channel(runner->child), head, NULL, 0, NULL);
     stanch_timer_stop(runner->loop, &worker->confirm);
-    worker->confirm = stanch_timer_start(runner->loop, CONFIRM_MS, on_not_confirmed, worker);
+    int64_t confirm_ms = runner->limits.confirm_ms ? runner->limits.confirm_ms : CONFIRM_MS;
+    worker->confirm = stanch_timer_start(runner->loop, confirm_ms, on_not_confirmed, worker);
 }
 
 static void on_lingers(void *ctx)
