@@ -12,7 +12,7 @@ def prometheus():
     ERRORS["ratio"] = "0"
     with Origin(lambda *_: f"errors_ratio {ERRORS['ratio']}\n" if ERRORS["ratio"] else "") as exporter:
         with Prometheus({"scrape_configs": [{
-                "job_name": "t", "scrape_interval": "250ms", "scrape_timeout": "200ms",
+                "job_name": "t", "scrape_interval": "1s", "scrape_timeout": "1s",
                 "static_configs": [{"targets": [f"127.0.0.1:{exporter.port}"]}]}]}) as server:
             yield server
 

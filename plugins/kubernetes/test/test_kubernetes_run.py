@@ -17,7 +17,7 @@ def errors_of(cluster, space):
         return f"job:checkout_errors:ratio {0.3 if TWO in cluster.images_that_run(space, 'checkout') else 0}\n"
 
     with Origin(metrics) as service:
-        config = {"scrape_configs": [{"job_name": "checkout", "scrape_interval": "200ms", "scrape_timeout": "200ms",
+        config = {"scrape_configs": [{"job_name": "checkout", "scrape_interval": "1s", "scrape_timeout": "1s",
                                       "static_configs": [{"targets": [f"127.0.0.1:{service.port}"]}]}]}
         with Prometheus(config) as prometheus:
             wait_for(lambda: [s["value"][1] for s in prometheus.query("job:checkout_errors:ratio")] == ["0.3"], "errors")

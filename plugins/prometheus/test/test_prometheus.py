@@ -27,7 +27,7 @@ def exporter():
 
 @pytest.fixture(scope="module")
 def server(exporter):
-    config = {"scrape_configs": [{"job_name": "t", "scrape_interval": "250ms", "scrape_timeout": "200ms",
+    config = {"scrape_configs": [{"job_name": "t", "scrape_interval": "1s", "scrape_timeout": "1s",
                                   "static_configs": [{"targets": [f"127.0.0.1:{exporter.port}"]}]}]}
     with Prometheus(config) as prometheus:
         wait_for(lambda: prometheus.query("errors_ratio") and prometheus.query("old_seconds"), "the first scrape")
