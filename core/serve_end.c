@@ -137,7 +137,7 @@ void stanch_daemon__take_apart(struct stanch_daemon *daemon)
         stanch_flow_halt(daemon->flow);
     stanch_pager_halt(daemon->pager);
     stanch_daemon__halt_drills(daemon);
-    stanch_plugins_free(daemon->plugins);
+    stanch_plugins_halt(daemon->plugins); /* whoever asks until the doors are closed hears that there is none */
     stanch_daemon__end_reload(daemon);
     stanch_runner_free(daemon->runner);
     if (daemon->journal)
@@ -149,6 +149,7 @@ void stanch_daemon__take_apart(struct stanch_daemon *daemon)
     stanch_api_free(daemon->api);
     if (daemon->loop)
         stanch_loop_run_once(daemon->loop); /* what was deferred */
+    stanch_plugins_free(daemon->plugins);
     stanch_pager_free(daemon->pager);
     stanch_daemon__free_drills(daemon);
     stanch_flow_free(daemon->flow);

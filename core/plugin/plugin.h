@@ -21,7 +21,10 @@ struct stanch_plugin_call;
  *  returns 0 | STANCH_E_SYSTEM | STANCH_E_TIMEOUT */
 int stanch_plugins_new(struct stanch_loop *loop, const char *exe, const char *plugin_dir, const char *state_dir,
                        const char *lock_path, struct stanch_plugins **ret, struct stanch_err *err);
-/** Kills all hosts; calls under way are not answered any more. Accepts NULL. */
+/** Kills all hosts; calls under way are not answered any more. What is asked afterwards hears that there is no instance: a door that is
+ *  still open may ask until it is closed. Accepts NULL. */
+void stanch_plugins_halt(struct stanch_plugins *plugins);
+/** Halts them first. Accepts NULL. */
 void stanch_plugins_free(struct stanch_plugins *plugins);
 
 /** Start an instance. config: borrowed: {"name","plugin","environment","settings":{...},"line"?}; a secret is

@@ -40,7 +40,7 @@ int stanch_plugins_new(struct stanch_loop *loop, const char *exe, const char *pl
     return 0;
 }
 
-void stanch_plugins_free(struct stanch_plugins *plugins)
+void stanch_plugins_halt(struct stanch_plugins *plugins)
 {
     if (!plugins)
         return;
@@ -52,6 +52,14 @@ void stanch_plugins_free(struct stanch_plugins *plugins)
     stanch_timer_stop(plugins->loop, &plugins->ready_timer);
     if (plugins->lock_fd >= 0)
         close(plugins->lock_fd);
+    plugins->lock_fd = -1;
+}
+
+void stanch_plugins_free(struct stanch_plugins *plugins)
+{
+    if (!plugins)
+        return;
+    stanch_plugins_halt(plugins);
     free(plugins->exe);
     free(plugins->plugin_dir);
     free(plugins->state_dir);

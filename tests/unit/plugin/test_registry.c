@@ -274,6 +274,22 @@ static void the_secret_goes_away(void **state)
     wait_state(world, "effects", "up");
 }
 
+/* The daemon ends: its hosts go before its doors do. */
+static void who_asks_after_the_end_hears_that_there_is_none(void **state)
+{
+    struct world *world = *state;
+    struct stanch_err err = {0};
+    struct reply reply;
+    add_effects(world);
+    stanch_plugins_halt(world->plugins);
+    assert_null(stanch_plugins_describe(world->plugins, "effects"));
+    STANCH_AUTO_JSON json_t *list = stanch_plugins_list(world->plugins);
+    assert_int_equal(json_array_size(list), 0);
+    assert_int_equal(
+        start_call(world, "read", "get", json_pack("{s:{s:s}}", "args", "target", "t"), 1000, &reply, &err),
+        STANCH_E_NOT_FOUND);
+}
+
 static void a_stopped_host(void **state)
 {
     struct world *world = *state;
@@ -408,6 +424,7 @@ int main(void)
         TEST(a_webhook),
         TEST(five_deaths_disable),
         TEST(the_secret_goes_away),
+        TEST(who_asks_after_the_end_hears_that_there_is_none),
         TEST(a_stopped_host),
         TEST(what_a_host_is_given),
         TEST(a_core_that_was_killed),
