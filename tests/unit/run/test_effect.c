@@ -244,6 +244,17 @@ static void a_failure_after_a_lost_call_is_unknown_after_a_crash_too(void **stat
     sim_done(&sim);
 }
 
+/* R-1's call is out. */
+static void send_s1(struct sim *sim, const char *action)
+{
+    sim_init(sim, "low", NULL);
+    sim->call_ms = 1000;
+    sim_want(sim, sim_set(action, "s1", 7));
+    sim_begin(sim, "R-1", NULL);
+    stanch_loop_sim_advance(sim->loop, 1500);
+    assert_state(sim, "step", "R-1/1", "sent");
+}
+
 /* A run is cancelled while its effect is out, and then the process dies: the effect is still looked after. */
 static void an_effect_outlives_its_run_and_the_process(void **state)
 {
@@ -252,11 +263,7 @@ static void an_effect_outlives_its_run_and_the_process(void **state)
     for (size_t i = 0; i < 2; i++) {
         struct sim sim;
         struct stanch_err err;
-        sim_init(&sim, "low", NULL);
-        sim.call_ms = 1000;
-        sim_want(&sim, sim_set(actions[i], "s1", 7));
-        sim_begin(&sim, "R-1", NULL);
-        stanch_loop_sim_advance(sim.loop, 1500);
+        send_s1(&sim, actions[i]);
         assert_int_equal(stanch_engine_cancel(sim.engine, "R-1", "person:ada", "enough", &err), 0);
         stanch_loop_sim_advance(sim.loop, 100);
         sim_crash(&sim);
@@ -285,12 +292,7 @@ static void an_effect_outlives_the_process_and_its_run(void **state)
     for (size_t i = 0; i < 2; i++) {
         struct sim sim;
         struct stanch_err err;
-        sim_init(&sim, "low", NULL);
-        sim.call_ms = 1000;
-        sim_want(&sim, sim_set(actions[i], "s1", 7));
-        sim_begin(&sim, "R-1", NULL);
-        stanch_loop_sim_advance(sim.loop, 1500);
-        assert_state(&sim, "step", "R-1/1", "sent");
+        send_s1(&sim, actions[i]);
         sim_crash(&sim);
         assert_int_equal(stanch_engine_cancel(sim.engine, "R-1", "person:ada", "enough", &err), 0);
         stanch_loop_sim_advance(sim.loop, 20000);
