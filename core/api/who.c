@@ -1,7 +1,7 @@
 /* who.c: who is at the other end, and may it? The one decision of the doors; whether a person holds the role that a question
  * is for is decided with the question (run/).
  *
- *   no people file:  over the Unix socket whoever may open it, named by the machine; over TCP nobody
+ *   no people file:  over the Unix socket whoever may open it, called as the machine's list of users does; over TCP nobody
  *   a people file:   over the Unix socket the person with the peer's uid; over TCP whom a trusted proxy has signed on; anywhere
  *                    the holder of a bearer token; nobody else
  */
@@ -10,29 +10,9 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/sabotage.h"
-#include <pwd.h>
-#include <stdio.h>
+#include "base/user.h"
 #include <string.h>
 #include <strings.h>
-
-static bool is_plain_name(const char *name)
-{
-    for (const char *c = name; *c; c++)
-        if (!((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') || strchr("._-", *c)))
-            return false;
-    return *name != 0;
-}
-
-/* The kernel says the uid, the machine's users its name. */
-static void name_peer(uid_t uid, char ret[160])
-{
-    struct passwd entry, *found = NULL;
-    char room[4096];
-    (void)snprintf(ret, 160, "uid:%u", (unsigned)uid);
-    if (getpwuid_r(uid, &entry, room, sizeof room, &found) == 0 && found && is_plain_name(found->pw_name) &&
-        strlen(found->pw_name) < 140)
-        (void)snprintf(ret, 160, "person:%s", found->pw_name);
-}
 
 /* The token of "Authorization: Bearer TOKEN" (RFC 6750); NULL: there is none. */
 static const char *bearer(const struct stanch_api__call *call)
@@ -50,7 +30,7 @@ static int identify_unlisted(struct stanch_api__call *call, struct stanch_err *e
                               "%s %s is answered only over the Unix socket: there is no people file, so over TCP there "
                               "are events, health and metrics",
                               call->route->method, call->route->pattern);
-    name_peer(stanch_http_peer_uid(call->request), call->who.name);
+    stanch_user_name(STANCH_USER_LIST, stanch_http_peer_uid(call->request), call->who.name);
     call->who.may = STANCH_MAY_ADMIN;
     return 0;
 }

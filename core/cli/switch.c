@@ -5,9 +5,9 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/times.h"
+#include "base/user.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -22,12 +22,6 @@ static int sync_dir(struct stanch_cli *cli, const char *dir)
     if (fd >= 0)
         close(fd);
     return rc;
-}
-
-static char *own_name(void)
-{
-    const struct passwd *me = getpwuid(getuid());
-    return me ? stanch_asprintf("person:%s", me->pw_name) : stanch_asprintf("uid:%u", (unsigned)getuid());
 }
 
 static int write_file(struct stanch_cli *cli, const char *path, const struct stanch_buf *text)
@@ -67,7 +61,8 @@ static int stop_by_hand(struct stanch_cli *cli, const char *reason)
     char at[32];
     STANCH_AUTO_BUF struct stanch_buf text = {0};
     STANCH_AUTO_FREE char *path = stanch_asprintf("%s/stop", dir);
-    STANCH_AUTO_FREE char *by = own_name();
+    char by[STANCH_USER_NAME];
+    stanch_user_name(STANCH_USER_LIST, getuid(), by);
     stanch_time_text(stanch_wall_now_ms(), at);
     STANCH_AUTO_JSON json_t *said = json_pack("{s:s, s:s, s:s}", "reason", reason, "by", by, "at", at);
     stanch_json_write(said, &text);
@@ -115,7 +110,8 @@ static int read_level(struct stanch_cli *cli, struct level *ret)
 static int stop_level_by_hand(struct stanch_cli *cli, const struct level *level, const json_t *body)
 {
     const char *dir = state_dir_of(cli);
-    STANCH_AUTO_FREE char *by = own_name();
+    char by[STANCH_USER_NAME];
+    stanch_user_name(STANCH_USER_LIST, getuid(), by);
     STANCH_AUTO_FREE char *for_ms = stanch_asprintf("%lld", (long long)stanch_json_int(body, "for_ms", 0));
     STANCH_AUTO_JSON json_t *said = NULL;
     int rc = stanch_cli__ask_offline(cli, "stop", dir,
@@ -133,7 +129,8 @@ static int stop_level_by_hand(struct stanch_cli *cli, const struct level *level,
 static int resume_level_by_hand(struct stanch_cli *cli, const struct level *level, const json_t *body)
 {
     const char *dir = state_dir_of(cli), *reason = stanch_json_str(body, "reason", NULL);
-    STANCH_AUTO_FREE char *by = own_name();
+    char by[STANCH_USER_NAME];
+    stanch_user_name(STANCH_USER_LIST, getuid(), by);
     STANCH_AUTO_JSON json_t *said = NULL;
     int rc = stanch_cli__ask_offline(cli, "resume", dir,
                                      (const char *const[]){"--level", level->level, "--name", level->name, "--by", by,

@@ -9,6 +9,7 @@
 #include "timeline/vfs_faulty.h"
 #include "libc_faulty.h"
 #include "malloc_faulty.h"
+#include <assert.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -69,6 +70,17 @@ static void fail_database(enum vfs_fault fault, int at, int count)
     vfs.fault_at = at;
     vfs.fault_count = count;
     sqlite3_vfs_register(&vfs.vfs, 1);
+}
+
+/* An assertion of a library: the C library's own words of it need memory. */
+__attribute__((visibility("default"))) void __assert_fail(const char *assertion, const char *file, unsigned line,
+                                                          const char *function)
+{
+    char text[512];
+    int len = snprintf(text, sizeof text, "%s:%u: %s: \"%s\" does not hold\n", file, line, function, assertion);
+    if (write(STDERR_FILENO, text, len < (int)sizeof text ? (size_t)len : sizeof text - 1) < 0)
+        _exit(98);
+    abort();
 }
 
 __attribute__((constructor)) static void begin(void)

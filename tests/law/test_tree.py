@@ -1,5 +1,6 @@
 """The tree: its top level is DESIGN.md section 10, its files have the size of a good house, its headers stand alone."""
 import os
+import re
 import subprocess
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -39,6 +40,13 @@ def test_no_conflict_is_left():
     for name in files():
         lines = (ROOT / name).read_bytes().splitlines()
         assert not [line for line in lines if line[:8] in marks], name
+
+
+def test_users_are_looked_up_in_the_list_alone():
+    """core/base/user.h says why not by the name service."""
+    asks = re.compile(r"\b(getpw|getgr|setpw|getlogin|initgroups)\w*\s*\(")
+    found = [name for name in files() if name.startswith("core/") and name.endswith(".c") and asks.search((ROOT / name).read_text())]
+    assert found == []
 
 
 def test_headers_compile_alone(tmp_path):
