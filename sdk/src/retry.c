@@ -23,6 +23,7 @@ uint32_t sdk__random(uint32_t below)
 struct retry {
     struct sdk_http_order order; /* its texts and values live as long as the call */
     const char *url;
+    struct sdk_http_answer last; /* the latest one, for who wakes too late to ask again; what it points at lives likewise */
     uint32_t wait_ms;
     sdk__http_fn fn;
     void *ctx;
@@ -62,6 +63,17 @@ static void ask(struct sdk_call *call, void *ctx)
     sdk__http_at(call, &order, retry->url, on_answer, retry);
 }
 
+/* A host that had no processor wakes late. What came back is the truth then; a request that the deadline cuts off would
+ * make "unknown" of it. */
+static void ask_again(struct sdk_call *call, void *ctx)
+{
+    struct retry *retry = ctx;
+    if (sdk_left_ms(call) < LEAST_LEFT_MS)
+        retry->fn(call, retry->ctx, &retry->last);
+    else
+        ask(call, retry);
+}
+
 static void on_answer(struct sdk_call *call, void *ctx, const struct sdk_http_answer *answer)
 {
     struct retry *retry = ctx;
@@ -73,7 +85,8 @@ static void on_answer(struct sdk_call *call, void *ctx, const struct sdk_http_an
         return;
     }
     retry->wait_ms = retry->wait_ms * 2 > MAX_WAIT_MS ? MAX_WAIT_MS : retry->wait_ms * 2;
-    sdk__later(call, wait, ask, retry);
+    retry->last = *answer;
+    sdk__later(call, wait, ask_again, retry);
 }
 
 static const char *keep_text(struct sdk_call *call, const char *text)
@@ -149,7 +162,22 @@ void sdk_http_retry(struct sdk_call *call, const struct sdk_http_order *order,
 
 /* ---- reading back until it holds ---- */
 
-void sdk_not_yet(struct sdk_call *call, sdk_fn ask_again, uint32_t every_ms, uint32_t within_ms, json_t *seen)
+struct look {
+    sdk_fn again;
+    json_t *seen; /* by the latest one */
+};
+
+/* As above: who wakes too late says what it saw last. */
+static void look_again(struct sdk_call *call, void *ctx)
+{
+    struct look *look = ctx;
+    if (sdk_left_ms(call) < LEAST_LEFT_MS)
+        sdk_holds(call, false, json_incref(look->seen));
+    else
+        look->again(call);
+}
+
+void sdk_not_yet(struct sdk_call *call, sdk_fn again, uint32_t every_ms, uint32_t within_ms, json_t *seen)
 {
     uint32_t left = sdk_left_ms(call);
     int64_t now = sdk_now_ms(call);
@@ -161,6 +189,7 @@ void sdk_not_yet(struct sdk_call *call, sdk_fn ask_again, uint32_t every_ms, uin
         sdk_holds(call, false, seen);
         return;
     }
-    json_decref(seen);
-    sdk_later(call, wait, ask_again);
+    struct look *look = sdk_memory(call, sizeof *look);
+    *look = (struct look){again, sdk_hold(call, seen)};
+    sdk__later(call, wait, look_again, look);
 }

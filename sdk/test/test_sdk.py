@@ -2,6 +2,7 @@
 import base64
 import json
 import os
+import signal
 import ssl
 import time
 import urllib.parse
@@ -138,6 +139,38 @@ def test_a_rate_limit_that_says_when_it_ends(host, server):
     for value in ("3600", "0", "-5", "soon", "1e99", "nan"):  # too long; or it says nothing, and is asked again soon
         server.script["/it"] = [(429, {"X-RateLimit-Reset": value}, b""), (200, {}, b"")]
         assert read(host, "ask", order={"path": "/it", "retry": True})["status"] == (429 if value == "3600" else 200)
+
+
+def late(host, server, call, deadline_ms):
+    """The end of a call whose host had no processor from the first answer of the server until the deadline."""
+    began = time.monotonic()
+    while not server.answered:
+        time.sleep(0.01)
+    for _ in range(2):  # its loop has gone round, and what was there to be read was
+        read(host, "encode", text="")
+    host.process.send_signal(signal.SIGSTOP)
+    time.sleep(max(0, began + deadline_ms / 1000 - time.monotonic()))
+    host.process.send_signal(signal.SIGCONT)
+    return host.wait(call)
+
+
+@pytest.mark.parametrize("method", ["read", "apply"])
+def test_who_wakes_too_late_says_what_it_was_told(host, server, method):
+    """Not "unknown", which nobody is: the answer is there, and another request has no time."""
+    server.script["/it"] = [(503, {"Retry-After": "2"}, b"busy")]
+    order = {"path": "/it", "retry": True, "method": "POST"} if method == "apply" else {"path": "/it", "retry": True}
+    given = {"args": {"order": order}, **({"plan": {}, "key": "K"} if method == "apply" else {})}
+    call = host.start(method, "change" if method == "apply" else "ask", given, deadline_ms=4000)
+    answer = late(host, server, call, 4000)
+    assert (answer["outcome"], answer["value"]["status"], len(server.seen)) == ("done", 503, 1), answer
+
+
+def test_who_wakes_too_late_says_what_it_saw(host, server):
+    server.script["/counter"] = [(200, {}, b'{"holds": false, "n": 1}')]
+    call = host.start("verify", "change", {"args": {"every": 2000}, "plan": {}, "key": "K"}, deadline_ms=4000)
+    answer = late(host, server, call, 4000)
+    assert answer["value"] == {"holds": False, "seen": {"holds": False, "n": 1}}, answer
+    assert len(server.seen) == 1
 
 
 def test_cancelled_is_not_asked_again(host, server):

@@ -82,6 +82,7 @@ def test_the_past_stays_true_when_the_runbooks_change(world):
     event = post(daemon)
     now = world.repo.commit({"heal.lua": book(set_to(7)), "more.lua": book(set_to(8), name="more", more=PARAM)})
     accepted(daemon, now)
+    wait_for(lambda: "accepted_ms" in daemon.get(f"/v1/events/{event}/why")["now"], "the record of what is in use")
     told = daemon.get(f"/v1/events/{event}/why")
     assert told["commit"] == then and told["in_use"] is False and "others are now" in told["says"]
     assert considered(told) == {"heal": {"runbook": "heal", "outcome": "no match", "why": 'label env is missing, not "prod"'}}
