@@ -8,11 +8,19 @@
 #include <string.h>
 #include <unistd.h>
 
+static FILE *open_file(const char *path, const char *mode)
+{
+    FILE *file = fopen(path, mode);
+    if (!file)
+        stanch_mem_check(errno);
+    return file;
+}
+
 int stanch_file_read(const char *path, size_t max, struct stanch_buf *ret, struct stanch_err *err)
 {
     char some[16384];
     size_t got, before = ret->len;
-    FILE *in = fopen(path, "rbe");
+    FILE *in = open_file(path, "rbe");
     if (!in)
         return stanch_err_errno(err, errno == ENOENT ? STANCH_E_NOT_FOUND : STANCH_E_SYSTEM, errno,
                                 "%s could not be read", path);
@@ -41,7 +49,7 @@ static int sync_folder_of(const char *path)
 int stanch_file_write(const char *path, const char *text, size_t len, struct stanch_err *err)
 {
     STANCH_AUTO_FREE char *beside = stanch_asprintf("%s.new", path);
-    FILE *out = fopen(beside, "wbe");
+    FILE *out = open_file(beside, "wbe");
     if (!out)
         return stanch_err_errno(err, STANCH_E_SYSTEM, errno, "%s could not be written", path);
     bool good = fwrite(text, 1, len, out) == len && fflush(out) == 0 && fsync(fileno(out)) == 0;

@@ -51,6 +51,12 @@ static int add_name(struct walk *walk, char *name)
     return 0;
 }
 
+static int not_read(const struct walk *walk, const char *folder)
+{
+    stanch_mem_check(errno);
+    return stanch_err_errno(walk->err, STANCH_E_NOT_FOUND, errno, "the folder %s could not be read", folder);
+}
+
 /* below: "", or the path of a folder in it with a slash behind. Deeper folders are not many: max_depth bounds the recursion. */
 static int list_names(struct walk *walk, const char *below, int depth)
 {
@@ -60,7 +66,7 @@ static int list_names(struct walk *walk, const char *below, int depth)
     struct dirent *found;
     int rc = 0;
     if (!dir)
-        return stanch_err_errno(walk->err, STANCH_E_NOT_FOUND, errno, "the folder %s could not be read", here);
+        return not_read(walk, here);
     while (rc == 0 && (errno = 0, found = readdir(dir))) {
         struct stat info;
         if (found->d_name[0] == '.' || fstatat(dirfd(dir), found->d_name, &info, AT_SYMLINK_NOFOLLOW) != 0)
@@ -72,7 +78,7 @@ static int list_names(struct walk *walk, const char *below, int depth)
             rc = add_name(walk, stanch_asprintf("%s%s", below, found->d_name));
     }
     if (rc == 0 && errno != 0)
-        rc = stanch_err_errno(walk->err, STANCH_E_NOT_FOUND, errno, "the folder %s could not be read", here);
+        rc = not_read(walk, here);
     closedir(dir);
     return rc;
 }

@@ -1,6 +1,7 @@
 /* mem.c: allocation that cannot fail softly; see mem.h for why. */
 #include "base/mem.h"
 #include "base/sabotage.h"
+#include <errno.h>
 #include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,6 +15,12 @@ _Noreturn void stanch_mem_end(void)
     ssize_t ignored = write(STDERR_FILENO, text, sizeof text - 1);
     (void)ignored;
     _exit(STANCH_EXIT_NOMEM);
+}
+
+void stanch_mem_check(int errnum)
+{
+    if (errnum == ENOMEM)
+        stanch_mem_end();
 }
 
 /* What an allocation gave; without memory this is where the process ends. */

@@ -2,8 +2,8 @@
  * Out of memory is not an error value in stanch: SIGKILL is always safe (PROMISES 1.7), so a process that
  * cannot get memory says so on stderr and ends with STANCH_EXIT_NOMEM; the journal holds all that matters.
  * The libraries do the same: a NULL of theirs would be taken for "nothing there", deep inside, where nobody looks.
- * stanch_mem_init gives jansson and libuv this allocator; timeline/, book/, rule/, plugin/ and cli/ give it to SQLite,
- * libgit2, PCRE2 and libcurl. Lua has an allocator with a cap (script/vm.c), and libmicrohttpd takes none.
+ * stanch_mem_init gives jansson and libuv this allocator; pattern.c, timeline/, book/, plugin/ and cli/ give it to PCRE2,
+ * SQLite, libgit2 and libcurl. Lua has an allocator with a cap (script/vm.c), and libmicrohttpd takes none.
  * Thread: any.
  */
 #ifndef STANCH_BASE_MEM_H
@@ -17,6 +17,9 @@
 void stanch_mem_init(void);
 /** Say that there is no memory, and end. */
 _Noreturn void stanch_mem_end(void);
+/** For what the C library could not do (opendir, fopen), with the errno that it left: ends likewise when that is ENOMEM.
+ *  Else a file would be taken for one that can't be read, and a stop for one that is set. */
+void stanch_mem_check(int errnum);
 
 /** new; zeroed. Never NULL: the process ends when there is no memory. */
 void *stanch_alloc(size_t bytes) __attribute__((malloc, returns_nonnull, warn_unused_result));

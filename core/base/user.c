@@ -1,5 +1,7 @@
 /* user.c: what a user of this machine is called. */
 #include "base/user.h"
+#include "base/mem.h"
+#include <errno.h>
 #include <pwd.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -32,8 +34,10 @@ void stanch_user_name(const char *list, uid_t uid, char ret[STANCH_USER_NAME])
 {
     (void)snprintf(ret, STANCH_USER_NAME, "uid:%u", (unsigned)uid);
     FILE *file = fopen(list, "re");
-    if (!file)
+    if (!file) {
+        stanch_mem_check(errno);
         return;
+    }
     look_up(file, uid, ret);
     (void)fclose(file);
 }

@@ -68,6 +68,8 @@ int stanch_http__listen_tcp(const char *listen_at, int *ret_fd, int *ret_port, s
     if (rc != 0)
         return rc;
     int why = getaddrinfo(*host ? host : NULL, port, &hints, &found);
+    if (why == EAI_MEMORY)
+        stanch_mem_end();
     if (why != 0)
         return stanch_err_set(err, STANCH_E_INVALID, "listen address \"%s\": %s", listen_at, gai_strerror(why));
     int errnum = open_socket(found, ret_fd);

@@ -3,6 +3,7 @@
  * mistaken. */
 #include "plugin/hostlock.h"
 #include "base/buf.h"
+#include "base/mem.h"
 #include "base/sabotage.h"
 #include "base/times.h"
 #include <dirent.h>
@@ -63,6 +64,8 @@ static bool has_left_children(int host, unsigned long long host_ticks)
 {
     DIR *dir = opendir("/proc");
     bool found = false;
+    if (!dir)
+        stanch_mem_check(errno);
     for (struct dirent *entry; dir && !found && (entry = readdir(dir));) {
         int pid = atoi(entry->d_name);
         struct process process = pid > 1 ? look_at(pid) : (struct process){0};

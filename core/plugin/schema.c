@@ -3,9 +3,9 @@
 #include "plugin/schema.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/pattern.h"
 #include "plugin/suggest.h"
 #include <math.h>
-#include <regex.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -94,25 +94,12 @@ static int load_properties(const json_t *properties, const char *where, int dept
     return 0;
 }
 
-/* A moment without memory is no mistake of the pattern; without it for longer, something else ends the process. */
-static int compile(const char *pattern, regex_t *re)
+static int load_pattern(const char *expression, const char *where, struct stanch_err *err)
 {
-    int rc = regcomp(re, pattern, REG_EXTENDED | REG_NOSUB);
-    return rc == REG_ESPACE ? regcomp(re, pattern, REG_EXTENDED | REG_NOSUB) : rc;
-}
-
-static int load_pattern(const char *pattern, const char *where, struct stanch_err *err)
-{
-    regex_t re;
-    char why[200];
-    int rc = compile(pattern, &re);
-    if (rc == 0) {
-        regfree(&re);
-        return 0;
-    }
-    (void)regerror(rc, &re, why, sizeof why);
-    return stanch_err_set(err, STANCH_E_INVALID, "%s.pattern: \"%s\" is no POSIX extended expression: %s", where,
-                          pattern, why);
+    struct stanch_pattern *pattern = NULL;
+    int rc = stanch_pattern_new(expression, STANCH_PATTERN_SOMEWHERE, &pattern, err);
+    stanch_pattern_free(pattern);
+    return rc == 0 ? 0 : stanch_err_wrap(err, "%s.pattern: \"%.200s\" is not a regular expression", where, expression);
 }
 
 static int load_keyword(const json_t *schema, const char *key, const json_t *value, const char *where,
@@ -253,6 +240,22 @@ static size_t count_characters(const char *text)
     return n;
 }
 
+static int check_pattern(const char *expression, const json_t *value, const char *where, struct stanch_err *err)
+{
+    struct stanch_pattern *pattern = NULL;
+    int rc = stanch_pattern_new(expression, STANCH_PATTERN_SOMEWHERE, &pattern, err);
+    if (rc != 0) /* it was one when it was loaded */
+        return stanch_err_wrap(err, "%s: the pattern %s", where, expression);
+    int matches = stanch_pattern_matches(pattern, json_string_value(value));
+    stanch_pattern_free(pattern);
+    if (matches == 1)
+        return 0;
+    STANCH_AUTO_FREE char *given = show(value);
+    return matches == 0
+               ? stanch_err_set(err, STANCH_E_INVALID, "%s: %s does not match %s", where, given, expression)
+               : stanch_err_set(err, STANCH_E_INVALID, "%s: %s takes too long to match %s", where, given, expression);
+}
+
 static int check_string(const json_t *schema, const json_t *value, const char *where, struct stanch_err *err)
 {
     const char *text = json_string_value(value), *pattern = stanch_json_str(schema, "pattern", NULL);
@@ -266,18 +269,7 @@ static int check_string(const json_t *schema, const json_t *value, const char *w
     if ((int64_t)len > high)
         return stanch_err_set(err, STANCH_E_INVALID, "%s: %zu characters are more than %lld, the maximum", where, len,
                               (long long)high);
-    regex_t re;
-    if (!pattern)
-        return 0;
-    int rc = compile(pattern, &re);
-    if (rc != 0) /* it did when it was loaded */
-        return stanch_err_set(err, STANCH_E_INTERNAL, "%s: the pattern %s can't be tried now", where, pattern);
-    rc = regexec(&re, text, 0, NULL, 0);
-    regfree(&re);
-    if (rc == 0)
-        return 0;
-    STANCH_AUTO_FREE char *given = show(value);
-    return stanch_err_set(err, STANCH_E_INVALID, "%s: %s does not match %s", where, given, pattern);
+    return pattern ? check_pattern(pattern, value, where, err) : 0;
 }
 
 static int check_array(const json_t *schema, const json_t *value, const char *where, struct stanch_err *err)

@@ -1,6 +1,6 @@
 /* schema.h: the subset of JSON Schema that plugins declare their arguments and settings in.
  * Keywords: type (one of string, integer, number, boolean, array, object; any: not looked into), enum, minimum, maximum, minLength,
- * maxLength, pattern (POSIX extended, must match somewhere: anchor it), properties, required,
+ * maxLength, pattern (base/pattern.h, must match somewhere: anchor it), properties, required,
  * additionalProperties (false; or true; or the schema of members that are not in properties), items, minItems, maxItems; and for people: summary,
  * description, default. "format" is for settings (sdk/README.md has the list). A keyword that is not known is
  * refused when the schema is loaded: what looks like a check must be one. Pure. Source: JSON Schema 2020-12,

@@ -1,7 +1,7 @@
 /* autonomy.c: reading and asking the part of the policy that is about runbooks as a whole. */
 #include "rule/autonomy.h"
 #include "base/json.h"
-#include "rule/pattern.h"
+#include "rule/glob.h"
 #include <stdio.h>
 #include <string.h>
 

@@ -1,9 +1,10 @@
 /* match.c: the triggers of one runbook, compiled once per commit and asked for every event.
  * Age is looked at last, so that "too old" says that all else did match. */
 #include "rule/match.h"
-#include "rule/pattern.h"
+#include "rule/glob.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/pattern.h"
 #include "base/times.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -68,7 +69,7 @@ static int compile_matcher(const json_t *data, struct matcher *ret, struct stanc
     ret->value = stanch_strdup(value);
     if (ret->op == OP_EQUAL || ret->op == OP_NOT_EQUAL)
         return 0;
-    int rc = stanch_pattern_new(value, &ret->pattern, err);
+    int rc = stanch_pattern_new(value, STANCH_PATTERN_WHOLE, &ret->pattern, err);
     if (rc == 0)
         return 0;
     stanch_rule__clip(value, shown, sizeof shown);

@@ -2,9 +2,10 @@
  * A label comes from outside (PROMISES.md T9), so its text is converted strictly and checked before any runbook
  * sees it: a value that is not exactly what was declared is refused, never repaired. */
 #include "rule/match.h"
-#include "rule/pattern.h"
+#include "rule/glob.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/pattern.h"
 #include "base/times.h"
 #include <errno.h>
 #include <math.h>
@@ -174,7 +175,7 @@ static int check_pattern(const struct origin *origin, const json_t *value, struc
     if (!expression || !json_is_string(value))
         return 0;
     struct stanch_pattern *pattern = NULL;
-    if (stanch_pattern_new(expression, &pattern, err) < 0) {
+    if (stanch_pattern_new(expression, STANCH_PATTERN_WHOLE, &pattern, err) < 0) {
         (void)stanch_err_wrap(err, "parameter %.60s: its pattern is not a regular expression", origin->name);
         if (err)
             err->code = STANCH_E_REFUSED;
@@ -248,7 +249,7 @@ int stanch_params_check(const json_t *params, struct stanch_err *err)
         const char *expression = stanch_json_str(spec, "pattern", NULL);
         struct stanch_pattern *pattern = NULL;
         STANCH_AUTO_JSON json_t *into = json_object();
-        if (expression && stanch_pattern_new(expression, &pattern, err) < 0)
+        if (expression && stanch_pattern_new(expression, STANCH_PATTERN_WHOLE, &pattern, err) < 0)
             return stanch_err_wrap(err, "params.%.60s.pattern", name);
         stanch_pattern_free(pattern);
         if (json_object_get(spec, "default") && resolve_one(&origin, NULL, NULL, into, err) < 0) {

@@ -5,7 +5,7 @@
  * Whatever is unknown (targets, reach, a word of risk) counts against running without asking. */
 #include "rule/policy.h"
 #include "rule/escalation.h"
-#include "rule/pattern.h"
+#include "rule/glob.h"
 #include "rule/tags.h"
 #include "base/json.h"
 #include "base/mem.h"

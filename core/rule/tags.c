@@ -1,6 +1,6 @@
 /* tags.c: which tags there are, and which of them a rule names. */
 #include "rule/tags.h"
-#include "rule/pattern.h"
+#include "rule/glob.h"
 #include <string.h>
 
 #define MAX_TAGS      200

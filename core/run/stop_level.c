@@ -188,6 +188,8 @@ json_t *stanch_stop_levels(const char *state_dir)
     STANCH_AUTO_FREE char *path = stanch_asprintf("%s/" FOLDER, state_dir);
     struct dirent **names = NULL;
     int count = scandir(path, &names, is_no_dot, alphasort);
+    if (count < 0)
+        stanch_mem_check(errno);
     if (count < 0 && errno != ENOENT)
         json_array_append_new(list,
                               not_understood("", "the folder " FOLDER "/ cannot be read, so everything is stopped"));

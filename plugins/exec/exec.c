@@ -34,7 +34,7 @@
 #define OF_PARAMETERS                                                                                                  \
     "\"type\":" WORD("\"string\",\"integer\",\"number\",\"boolean\"", "string when it is not set") ","                 \
     "\"summary\":" TEXT("one line") ","                                                                                \
-    "\"pattern\":" TEXT("POSIX extended, anchored") ","                                                                \
+    "\"pattern\":" TEXT("a regular expression (PCRE2), anchored") ","                                                                \
     "\"enum\":{\"type\":\"array\",\"minItems\":1,\"summary\":\"the only values\"},"                                    \
     "\"minimum\":{\"type\":\"number\"},\"maximum\":{\"type\":\"number\"},"                                             \
     "\"minLength\":{\"type\":\"integer\",\"minimum\":0},"                                                              \

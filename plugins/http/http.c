@@ -24,8 +24,8 @@
 #define PARAM                                                                                                          \
     "{\"type\":\"object\",\"properties\":{"                                                                            \
     "\"type\":{\"type\":\"string\",\"enum\":[\"string\",\"integer\",\"number\",\"boolean\"]},"                         \
-    "\"summary\":{\"type\":\"string\",\"summary\":\"one line\"},\"pattern\":{\"type\":\"string\",\"summary\":\"POSIX " \
-    "extended; anchor it\"},"                                                                                          \
+    "\"summary\":{\"type\":\"string\",\"summary\":\"one line\"},\"pattern\":{\"type\":\"string\",\"summary\":\"a "     \
+    "regular expression (PCRE2); anchor it\"},"                                                                        \
     "\"enum\":{\"type\":\"array\",\"minItems\":1},\"minimum\":{\"type\":\"number\"},"                                  \
     "\"maximum\":{\"type\":\"number\"},\"minLength\":{\"type\":\"integer\",\"minimum\":0},"                            \
     "\"maxLength\":{\"type\":\"integer\",\"minimum\":1},\"may_have_slash\":{\"type\":\"boolean\",\"summary\":\"in a "  \

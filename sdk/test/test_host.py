@@ -102,7 +102,7 @@ SET = {"summary": "s", "effect": "mitigate", "class": "convergent", "risk": "low
     ({**READ, "ops": ["apply", "read"]}, "apply and undo are for the effect mitigate"),
     ({**READ, "params": {"x": {"type": "text"}}}, "actions.a.params.x.type: this value makes no sense"),
     ({**READ, "params": {"x": {"type": "string", "patern": "x"}}}, 'did you mean "pattern"'),
-    ({**READ, "params": {"x": {"type": "string", "pattern": "("}}}, "is no POSIX extended expression"),
+    ({**READ, "params": {"x": {"type": "string", "pattern": "("}}}, "is not a regular expression"),
     ({**READ, "params": {"x": {}}}, "actions.a.params.x.type: missing"),
     ({**READ, "required": ["y"]}, '"y" is not in params'),
     ({**READ, "deadline_ms": -1}, "deadline_ms: a count of milliseconds was expected"),

@@ -49,16 +49,22 @@ def live(fault):
     return live_once(fault)
 
 
-def daemon_lives(pool, context, chance):
-    counted = pool.map(live, ["memory:0"])[0]
+def lives_of(pool, context, chance, asked, some):
+    """asked: "memory", whoever asks for it; "memory-others": those that would go on without (faults.c)."""
+    counted = pool.map(live, [f"{asked}:0"])[0]
     if counted.harms or not counted.calls:
         raise Failed(f"without a fault: {counted.harms or 'no allocation was seen'}")
-    chosen, lives = points(chance, counted.calls, context.limit(12, 3000)), []
+    chosen, lives = points(chance, counted.calls, some), []
     for _ in range(3):  # a life has more or fewer allocations than the last one; of those that had too few, an earlier one is next
-        some = pool.map(live, [f"memory:{at}:{ALWAYS if at % 5 == 0 else 1}" for at in chosen], chunksize=1)
+        some = pool.map(live, [f"{asked}:{at}:{ALWAYS if at % 5 == 0 else 1}" for at in chosen], chunksize=1)
         lives += some
         chosen = [chance.randint(1, life.calls) for life in some if not life.faulted and life.calls]
     return lives
+
+
+def daemon_lives(pool, context, chance):
+    return (lives_of(pool, context, chance, "memory", context.limit(6, 3000))
+            + lives_of(pool, context, chance, "memory-others", context.limit(16, None)))
 
 
 def command_lives(job):
@@ -109,7 +115,7 @@ def figures_of(context, swept, commands, lives):
               "daemon": sum(life.faulted for life in lives)}
     ended = {"engine": sum(one["ended"] for one in swept), "commands": sum(one.code == NO_MEMORY for one in commands),
              "daemon": sum(NO_MEMORY in life.codes for life in lives)}
-    least = {"engine": 150, "commands": 40, "daemon": 8}
+    least = {"engine": 150, "commands": 40, "daemon": 15}
     figures = []
     for where, wanted in least.items():
         figures.append(Figure(f"{where}: allocations that failed in their turn", failed[where], f"{wanted} and more",

@@ -25,7 +25,7 @@ REFUSALS = 20                  # so often in a row nothing else is the matter th
 
 
 def is_documented(fault, code):
-    return code in DOCUMENTED or (code == NO_MEMORY and "memory:" in fault)
+    return code in DOCUMENTED or (code == NO_MEMORY and fault.startswith("memory"))
 
 
 @dataclass

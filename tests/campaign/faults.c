@@ -2,7 +2,7 @@
  * environment of their own and know nothing of it.
  *   STANCH_FAULT=CLASS:N[:COUNT]  the Nth call of that class fails, COUNT in a row (1). Classes: the VFS's (vfs_faulty.h),
  *                                 and file-full, file-error, file-short for the files beside the database, and memory: the
- *                                 Nth allocation. N 0: only count
+ *                                 Nth allocation, memory-others: of those that ask past base/mem.h. N 0: only count
  *   STANCH_FAULT_IN=any           in every process that has this environment, a command too; else in `serve` only
  *   STANCH_FAULT_DIR=DIR          where those files are
  *   STANCH_FAULT_SEEN=FILE        16 bytes: calls so far, 1 when a fault came, CLOCK_MONOTONIC in ns of the first one */
@@ -10,6 +10,7 @@
 #include "libc_faulty.h"
 #include "malloc_faulty.h"
 #include <assert.h>
+#include <link.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -50,6 +51,23 @@ static void fail_files(const char *class, int at, int count)
     libc_fault.at = at;
     libc_fault.count = count;
     libc_fault.dir = getenv("STANCH_FAULT_DIR");
+}
+
+/* Where the code is that ends with 71 itself: the executable's, which comes first and has no name (dl_iterate_phdr(3)), and
+ * SQLite's, whose allocator is ours. */
+static int skip_ours(struct dl_phdr_info *info, size_t size, void *ctx)
+{
+    size_t *count = ctx, most = sizeof malloc_fault.skipped / sizeof *malloc_fault.skipped;
+    (void)size;
+    if (*info->dlpi_name && !strstr(info->dlpi_name, "/libsqlite3.so"))
+        return 0;
+    for (int i = 0; i < info->dlpi_phnum && *count < most; i++)
+        if (info->dlpi_phdr[i].p_type == PT_LOAD && info->dlpi_phdr[i].p_flags & PF_X) {
+            uintptr_t from = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr;
+            malloc_fault.skipped[*count].from = from;
+            malloc_fault.skipped[(*count)++].to = from + info->dlpi_phdr[i].p_memsz;
+        }
+    return 0;
 }
 
 static void fail_memory(int at, int count)
@@ -98,7 +116,9 @@ __attribute__((constructor)) static void begin(void)
     if (seen == MAP_FAILED)
         _exit(99);
     close(fd);
-    if (strcmp(class, "memory") == 0)
+    if (strcmp(class, "memory-others") == 0)
+        (void)dl_iterate_phdr(skip_ours, &(size_t){0});
+    if (strncmp(class, "memory", 6) == 0)
         fail_memory(at, count);
     if (strncmp(class, "file-", 5) == 0)
         fail_files(class, at, count);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #ifdef STANCH_ASAN
 #define UNDER(name) __interceptor_##name
@@ -20,11 +21,22 @@ static struct {
     int at, count; /* the Nth allocation from now fails, and so many in a row; at 0: they are only counted */
     int *calls;    /* allocations so far */
     void (*on_fault)(void);
+    struct {
+        uintptr_t from, to;
+    } skipped[4]; /* what code of there asks for is not counted, and does not fail */
 } malloc_fault;
 
-static bool malloc_is_due(void)
+static bool malloc_is_skipped(uintptr_t asks)
 {
-    if (!malloc_fault.counts)
+    for (size_t i = 0; i < sizeof malloc_fault.skipped / sizeof *malloc_fault.skipped; i++)
+        if (asks >= malloc_fault.skipped[i].from && asks < malloc_fault.skipped[i].to)
+            return true;
+    return false;
+}
+
+static bool malloc_is_due(const void *asks)
+{
+    if (!malloc_fault.counts || malloc_is_skipped((uintptr_t)asks))
         return false;
     int n = __atomic_add_fetch(malloc_fault.calls, 1, __ATOMIC_SEQ_CST);
     bool due = malloc_fault.at > 0 && n >= malloc_fault.at && n - malloc_fault.at < malloc_fault.count;
@@ -37,17 +49,17 @@ static bool malloc_is_due(void)
 
 __attribute__((visibility("default"))) void *malloc(size_t bytes)
 {
-    return malloc_is_due() ? NULL : UNDER(malloc)(bytes);
+    return malloc_is_due(__builtin_return_address(0)) ? NULL : UNDER(malloc)(bytes);
 }
 
 __attribute__((visibility("default"))) void *calloc(size_t count, size_t bytes)
 {
-    return malloc_is_due() ? NULL : UNDER(calloc)(count, bytes);
+    return malloc_is_due(__builtin_return_address(0)) ? NULL : UNDER(calloc)(count, bytes);
 }
 
 __attribute__((visibility("default"))) void *realloc(void *ptr, size_t bytes)
 {
-    return malloc_is_due() ? NULL : UNDER(realloc)(ptr, bytes);
+    return malloc_is_due(__builtin_return_address(0)) ? NULL : UNDER(realloc)(ptr, bytes);
 }
 
 #endif

@@ -2,7 +2,7 @@
  * send. Input: the triggers on the first line, the parameters on the second, an event on the third, then a glob, a range and
  * a text, then what a person gives for the parameters, a line each. */
 #include "rule/match.h"
-#include "rule/pattern.h"
+#include "rule/glob.h"
 #include "base/json.h"
 #include "fuzz.h"
 #include <string.h>

@@ -30,7 +30,7 @@ PARSERS = {
     "core_mutate": {"core/drill/mutate.c": (), "core/drill/tokens.c": ()},
     "core_names": {"core/book/names.c": ("stanch_names_is_lua", "compare_names", "stanch_names_find_clash")},
     "core_place": {"core/plugin/host_place.c": ()},
-    "core_rule": {"core/rule/match.c": (), "core/rule/params.c": (), "core/rule/pattern.c": (), "core/rule/range.c": ()},
+    "core_rule": {"core/rule/match.c": (), "core/rule/params.c": (), "core/base/pattern.c": (), "core/rule/glob.c": (), "core/rule/range.c": ()},
     "core_scrub": {"core/plugin/scrub.c": ()},
     "core_target": {"core/http/target.c": ()},
     "core_times": {"core/base/times.c": ("read_clock", "stanch_wall_now_ms", "stanch_mono_now_ms")},

@@ -41,7 +41,7 @@ FOREIGN = {
     "libpq-fe.h": {"timeline"},
     "git2.h": {"book"},
     "git2/": {"book"},
-    "pcre2.h": {"rule"},
+    "pcre2.h": {"base"},
     "lua.h": {"script"},
     "lauxlib.h": {"script"},
     "lualib.h": {"script"},
@@ -55,7 +55,7 @@ FOREIGN = {
     "argp.h": {"cli", "main", "serve"},
 }
 LIBC = set("""alloca argp assert byteswap ctype dirent elf endian err errno fcntl fenv float fnmatch ftw getopt glob grp
-inttypes langinfo limits link locale malloc math memory netdb poll pthread pwd regex sched search semaphore setjmp signal
+inttypes langinfo limits link locale malloc math memory netdb poll pthread pwd sched search semaphore setjmp signal
 stdalign stdarg stdatomic stdbool stddef stdint stdio stdlib stdnoreturn string strings syscall syslog termios threads time
 ucontext uchar unistd utime wait wchar wctype""".split())
 SYSTEM_PREFIXES = ("sys/", "linux/", "netinet/", "arpa/", "net/", "asm/", "bits/")

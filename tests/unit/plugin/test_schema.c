@@ -75,6 +75,36 @@ static void arguments(void **state)
     json_decref(schema);
 }
 
+static void patterns_match_somewhere_unless_they_are_anchored(void **state)
+{
+    static const struct {
+        const char *pattern, *text;
+        const char *said; /* NULL: it matches */
+    } tried[] = {
+        {"b", "abc", NULL},
+        {"^b", "abc", "\"abc\" does not match ^b"},
+        {"^[a-z]+$", "abc\n", "\"abc\\n\" does not match ^[a-z]+$"},
+        {"^a.c$", "a\nc", NULL},
+        {"^[^/[:cntrl:]]+$", "\u00fc b", NULL},
+        {"^[^/[:cntrl:]]+$", "a\tb", "\"a\\tb\" does not match ^[^/[:cntrl:]]+$"},
+        {"^(/|$)", "", NULL},
+        {"^(a+)+$", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!",
+         "\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!\" takes too long to match ^(a+)+$"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof tried / sizeof *tried; i++) {
+        struct stanch_err err = {0};
+        json_t *schema = json_pack("{s:s, s:s}", "type", "string", "pattern", tried[i].pattern);
+        json_t *value = json_string(tried[i].text);
+        STANCH_AUTO_FREE char *said = tried[i].said ? stanch_asprintf("args.x: %s", tried[i].said) : NULL;
+        assert_int_equal(stanch_schema_load(schema, "params", &err), 0);
+        assert_int_equal(stanch_schema_check(schema, value, "args.x", "argument", &err), said ? STANCH_E_INVALID : 0);
+        assert_string_equal(err.text, said ? said : "");
+        json_decref(schema);
+        json_decref(value);
+    }
+}
+
 static void texts_that_are_long_or_hold_a_nul(void **state)
 {
     (void)state;
@@ -136,6 +166,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(arguments),
+        cmocka_unit_test(patterns_match_somewhere_unless_they_are_anchored),
         cmocka_unit_test(texts_that_are_long_or_hold_a_nul),
         cmocka_unit_test(near_names),
         cmocka_unit_test(scrubbed),

@@ -1,9 +1,10 @@
-/* pattern.c: regular expressions with limits, and globs.
- * Labels come from outside, so neither the expression nor the text may decide how long a match takes. */
+/* pattern.c: regular expressions with limits.
+ * Texts come from outside, so neither the expression nor the text may decide how long a match takes. */
 #define PCRE2_CODE_UNIT_WIDTH 8
-#include "rule/pattern.h"
+#include "base/pattern.h"
 #include "base/mem.h"
 #include <pcre2.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,15 +31,16 @@ static void release(void *ptr, void *ctx)
     free(ptr);
 }
 
-int stanch_pattern_new(const char *expression, struct stanch_pattern **ret, struct stanch_err *err)
+int stanch_pattern_new(const char *expression, enum stanch_pattern_at where, struct stanch_pattern **ret,
+                       struct stanch_err *err)
 {
     size_t len = strlen(expression);
     if (len > MAX_EXPRESSION_BYTES)
         return stanch_err_set(err, STANCH_E_INVALID, "the expression has %zu bytes; %d are allowed", len,
                               MAX_EXPRESSION_BYTES);
     /* DOTALL, as Prometheus has it: a line break in a hostile label must not slip past ".*". */
-    uint32_t options =
-        PCRE2_ANCHORED | PCRE2_ENDANCHORED | PCRE2_UTF | PCRE2_DOTALL | PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_BACKSLASH_C;
+    uint32_t options = PCRE2_UTF | PCRE2_DOTALL | PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_BACKSLASH_C;
+    options |= where == STANCH_PATTERN_WHOLE ? PCRE2_ANCHORED | PCRE2_ENDANCHORED : 0;
     int number = 0;
     PCRE2_SIZE at = 0;
     /* what is made of this context, and of the code, allocates as it does */
@@ -84,56 +86,4 @@ int stanch_pattern_matches(const struct stanch_pattern *pattern, const char *tex
         return 0;
     bool bad_text = rc <= PCRE2_ERROR_UTF8_ERR1 && rc >= PCRE2_ERROR_UTF8_ERR21;
     return bad_text ? STANCH_E_INVALID : STANCH_E_TIMEOUT;
-}
-
-static bool is_continuation(char c)
-{
-    return ((unsigned char)c & 0xC0) == 0x80;
-}
-
-static const char *next_character(const char *text)
-{
-    text++;
-    while (is_continuation(*text))
-        text++;
-    return text;
-}
-
-bool stanch_glob_matches(const char *glob, const char *text)
-{
-    const char *star = NULL, *tried = NULL; /* the last `*`, and the text that it has not swallowed yet */
-    while (*text) {
-        if (*glob == '*') {
-            star = glob++;
-            tried = text;
-        } else if (*glob == '?') {
-            glob++;
-            text = next_character(text);
-        } else if (*glob == *text) {
-            glob++;
-            text++;
-        } else if (star) {
-            glob = star + 1;
-            text = tried = next_character(tried);
-        } else {
-            return false;
-        }
-    }
-    while (*glob == '*')
-        glob++;
-    return *glob == 0;
-}
-
-void stanch_rule__clip(const char *text, char *ret, size_t size)
-{
-    size_t len = strlen(text);
-    if (len < size) {
-        memcpy(ret, text, len + 1);
-        return;
-    }
-    len = size - 4;
-    while (len > 0 && is_continuation(text[len]))
-        len--;
-    memcpy(ret, text, len);
-    memcpy(ret + len, "...", 4);
 }
