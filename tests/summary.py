@@ -2,7 +2,8 @@
 
 ctest counts programs; people count tests. So the number of tests inside of a program is read from its output, as
 cmocka and pytest print it; a program that says nothing, or that failed without a failing test (it crashed, leaked or
-took too long), counts as one. Skipped tests are named with their reason. The summary is the last line.
+took too long), counts as one. Skipped tests are named with their reason, failed ones with the end of what they said. The
+summary is the last line.
 """
 import re
 import sys
@@ -33,6 +34,14 @@ def count_inside(output):
     return passed, failed, skipped, why
 
 
+LAST_LINES = 120
+
+
+def last_words(case):
+    lines = (case.findtext("system-out") or "").rstrip().splitlines()
+    return [f"({len(lines) - LAST_LINES} lines before)", *lines[-LAST_LINES:]] if len(lines) > LAST_LINES else lines
+
+
 def count_program(case):
     output = case.findtext("system-out") or ""
     passed, failed, skipped, why = count_inside(output)
@@ -49,7 +58,7 @@ def count_program(case):
 
 def main(args):
     total = [0, 0, 0]
-    skipped_names, failed_names = [], []
+    skipped_names, failed_names, said = [], [], []
     for arg in args:
         if arg.startswith("--check="):
             _, name, result = arg.split("=", 2)
@@ -69,9 +78,12 @@ def main(args):
             name = f"{kind} {case.get('name')}"
             if failed:
                 failed_names.append(name)
+                said += [f"==== {name}", *last_words(case)]
             skipped_names += [f"{name}: {text}" for text in why] if skipped else []
     for name in skipped_names:
         print(f"skipped: {name}")
+    for line in said:
+        print(line)
     for name in failed_names:
         print(f"failed: {name}")
     if not sum(total):

@@ -76,7 +76,7 @@ def load(path):
 
 
 def chosen_seed():
-    return int(os.environ.get("STANCH_SEED") or random.SystemRandom().randrange(1, 1 << 31))
+    return int(os.environ.get("STANCH_CAMPAIGN_SEED") or random.SystemRandom().randrange(1, 1 << 31))
 
 
 def table(figures):

@@ -30,6 +30,13 @@ def test_a_failure_is_counted_and_named(tmp_path):
     assert code == 1 and lines[-1] == "3 passed, 1 failed, 0 skipped" and "failed: dev x" in lines
 
 
+def test_a_failure_says_its_last_words_before_the_names(tmp_path):
+    long = "\n".join(f"line {i}." for i in range(500)) + "\n1 failed in 1.00s\n"
+    _, lines = summarise(tmp_path, case(long, "fail"), case("2 passed in 1.00s\n"))
+    assert lines[-2:] == ["failed: dev x", "2 passed, 1 failed, 0 skipped"]
+    assert lines[:2] == ["==== dev x", "(381 lines before)"] and lines[2] == "line 381." and lines[-3] == "1 failed in 1.00s"
+
+
 def test_a_crash_after_good_tests_is_a_failure(tmp_path):
     code, lines = summarise(tmp_path, case("[  PASSED  ] 4 test(s).\nLeakSanitizer: detected memory leaks\n", "fail"))
     assert code == 1 and lines[-1] == "4 passed, 1 failed, 0 skipped"
