@@ -174,8 +174,8 @@ static void on_closed(void *ctx, const struct stanch_err *why)
     struct exercise *self = ctx;
     self->is_alone = true;
     if (!self->why[0])
-        (void)snprintf(self->why, sizeof self->why, "the daemon went away%s%.200s", why->text[0] ? ": " : "",
-                       why->text);
+        (void)snprintf(self->why, sizeof self->why, "the daemon that played it ended while it went on%s%.200s",
+                       why->text[0] ? ": " : "", why->text);
 }
 
 static void on_late(void *ctx)
@@ -372,11 +372,11 @@ static int keep_report(const struct exercise *self, const json_t *report, struct
 static int put_away(struct exercise *self, const struct stanch_drill_options *options, struct stanch_err *err)
 {
     STANCH_AUTO_JSON json_t *report = NULL;
-    int rc = stanch_drill_after(self->stage, options, &report, err);
-    if (rc == 0) {
-        stanch_json_set_str(report, "ended", self->after);
+    int rc = stanch_drill_after(self->stage, options, self->after, &report, err);
+    if (rc == 0 && json_object_get(report, "drill"))
+        rc = keep_report(self, report, err);
+    if (rc == 0)
         send_frame(self, json_pack("{s:s, s:O}", "t", "over", "report", report));
-    }
     return rc;
 }
 
@@ -393,7 +393,7 @@ static int play(struct exercise *self, struct stanch_err *err)
                                                .is_told = is_told,
                                                .ctx = self};
     const struct stanch_drill_options options = {
-        .which = self->name, .keep = self->keep, .kind = self->kind, .live = &live};
+        .which = self->name, .keep = self->keep, .kind = self->kind, .id = self->drill, .live = &live};
     if (self->after)
         return put_away(self, &options, err);
     STANCH_AUTO_JSON json_t *report = NULL;

@@ -191,7 +191,8 @@ static json_t *report_of(const json_t *scenario, const char *kind, const struct 
 
 bool stanch_drill_is_good(const json_t *report)
 {
-    return !json_object_get(report, "broken") && stanch_json_int(report, "met", 0) == stanch_json_int(report, "of", -1);
+    return !json_object_get(report, "broken") && !json_object_get(report, "not_judged") &&
+           stanch_json_int(report, "met", 0) == stanch_json_int(report, "of", -1);
 }
 
 /* The files by which it was played: so that it shows later what was changed. */
@@ -212,8 +213,10 @@ static void digest_runbooks(const struct stanch_stage *stage, char ret_hex[65])
     stanch_digest_hex(stanch_buf_str(&all), all.len, ret_hex);
 }
 
-static int keep_it(const struct stanch_stage *stage, const char *keep, json_t *report, struct stanch_err *err)
+static int keep_it(const struct stanch_stage *stage, const struct stanch_drill_options *options, json_t *report,
+                   struct stanch_err *err)
 {
+    const char *keep = options->keep;
     STANCH_AUTO_FREE char *name = NULL;
     STANCH_AUTO_JSON json_t *before = NULL;
     char runbooks[65];
@@ -224,6 +227,7 @@ static int keep_it(const struct stanch_stage *stage, const char *keep, json_t *r
     STANCH_AUTO_JSON json_t *result = json_pack("{s:O, s:s, s:s, s:O, s:[]}", "drill", json_object_get(report, "drill"),
                                                 "scenario", digest_of(stage, stanch_json_str(report, "file", "")),
                                                 "runbooks", runbooks, "report", report, "findings");
+    stanch_json_set_str(result, "id", options->id);
     rc = stanch_drill_keep(keep, result, &name, err);
     if (rc == 0) {
         stanch_json_set_str(report, "result", name);
@@ -232,16 +236,63 @@ static int keep_it(const struct stanch_stage *stage, const char *keep, json_t *r
     return rc;
 }
 
-int stanch_drill_after(struct stanch_stage *stage, const struct stanch_drill_options *options, json_t **ret,
-                       struct stanch_err *err)
+/* The report of the drill of that id, when it was kept. new; NULL: it was not */
+static json_t *find_kept(const struct stanch_drill_options *options, const char *drill, struct stanch_err *err)
+{
+    STANCH_AUTO_JSON json_t *kept = NULL, *result = NULL;
+    if (!options->id || stanch_drill_kept(options->keep, drill, &kept, err) < 0)
+        return NULL;
+    for (size_t i = json_array_size(kept); i > 0 && !result; i--) {
+        const json_t *one = json_array_get(kept, i - 1);
+        if (strcmp(stanch_json_str(one, "id", ""), options->id) == 0 &&
+            stanch_drill_read(options->keep, stanch_json_str(one, "result", ""), &result, err) < 0)
+            return NULL;
+    }
+    return json_incref(json_object_get(result, "report"));
+}
+
+static json_t *report_after(const json_t *scenario, const char *kind, const struct stanch_rehearsal_live *live,
+                            const char *why, json_t *result)
+{
+    json_object_set_new(result, "ended", json_string(why));
+    json_t *report = report_of(scenario, kind, live, result);
+    json_object_set_new(report, "not_judged", json_string("what `expect` says: its world died with its process"));
+    return report;
+}
+
+static int report_left(struct stanch_stage *stage, const struct stanch_drill_options *options, const json_t *scenario,
+                       const char *why, json_t *result, json_t **ret, struct stanch_err *err)
+{
+    const char *left = stanch_json_str(result, "left", NULL);
+    json_t *report = find_kept(options, stanch_json_str(scenario, "name", ""), err);
+    int rc = 0;
+    if (report) {
+        stanch_json_set_str(report, "left", left);
+    } else if (json_object_get(result, "told")) {
+        report = report_after(scenario, options->kind, options->live, why, result);
+        rc = options->keep ? keep_it(stage, options, report, err) : 0;
+    } else {
+        report = json_pack("{s:s}", "ended", why);
+        stanch_json_set_str(report, "left", left);
+    }
+    *ret = report;
+    return rc;
+}
+
+int stanch_drill_after(struct stanch_stage *stage, const struct stanch_drill_options *options, const char *why,
+                       json_t **ret, struct stanch_err *err)
 {
     struct choice choice = {.names = json_array()};
+    STANCH_AUTO_JSON json_t *result = NULL, *report = NULL;
     int rc = choose(stage, options->which, &choice, err);
     if (rc == 0) {
         const struct stanch_rehearsal_spec spec = {
-            .scenario = choice.scenario, .index = choice.index, .live = options->live};
-        rc = stanch_rehearse_after(stage, &spec, ret, err);
+            .scenario = choice.scenario, .index = choice.index, .live = options->live, .tell = stanch_drill_score};
+        rc = stanch_rehearse_after(stage, &spec, &result, err);
     }
+    rc = rc ? rc : report_left(stage, options, choice.scenario, why, result, &report, err);
+    if (rc == 0)
+        *ret = STANCH_TAKE(report);
     json_decref(choice.scenario);
     json_decref(choice.names);
     return rc;
@@ -264,7 +315,7 @@ int stanch_drill_run(struct stanch_stage *stage, const struct stanch_drill_optio
     }
     json_t *report = rc == 0 ? report_of(choice.scenario, kind, live, result) : NULL;
     if (report && options->keep)
-        rc = keep_it(stage, options->keep, report, err);
+        rc = keep_it(stage, options, report, err);
     json_decref(choice.scenario);
     json_decref(choice.names);
     if (rc < 0) {

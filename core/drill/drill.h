@@ -26,12 +26,15 @@ struct stanch_drill_options {
     const char *which; /* its name, or a path that ends in ".lua" of a file that holds one */
     const char *keep;  /* the folder of kept results, where this one is put too; NULL: it is not kept */
     const char *kind;  /* how it is played, whatever its scenario says; NULL: as that says */
+    const char *id;    /* of the daemon that plays it, "D-7"; NULL: it has none */
     const struct stanch_rehearsal_live *live; /* an exercise needs it, and what is virtual does not take it */
 };
-/** Put away what one left whose process died, played before from the same runbooks (rehearsal.h). ret: new: {"left"?}. returns 0 |
- *  STANCH_E_NOT_FOUND | as stanch_rehearse_after */
-int stanch_drill_after(struct stanch_stage *stage, const struct stanch_drill_options *options, json_t **ret,
-                       struct stanch_err *err);
+/** Put away what one left whose process died, played before from the same runbooks (rehearsal.h), and report what came of it until then.
+ *  why: it is over. It is kept as stanch_drill_run would have, once: what had been kept before it died, or by one that put it away and
+ *  died too, is the report. ret: new: the report; {"ended","left"?} of one that died before it had its runbooks
+ *  returns 0 | STANCH_E_NOT_FOUND | STANCH_E_SYSTEM it could not be kept | as stanch_rehearse_after */
+int stanch_drill_after(struct stanch_stage *stage, const struct stanch_drill_options *options, const char *why,
+                       json_t **ret, struct stanch_err *err);
 /** Play one and report. ret: new: the report (DRILLS.md)
  *  returns 0 | STANCH_E_NOT_FOUND there is no such drill | STANCH_E_INVALID of a kind that is not there, or not there without a daemon; the
  *  runbooks would be refused | STANCH_E_SCRIPT the scenario is wrong | STANCH_E_SYSTEM it could not be kept | what on_up says */
@@ -52,7 +55,7 @@ void stanch_drill_markdown(const json_t *report, struct stanch_buf *out);
 void stanch_drill_html(const json_t *report, struct stanch_buf *out);
 
 /* ---- kept results: {"drill","number","scenario":digest,"runbooks":digest,"report":{...},
- *      "findings":[{"n","text","owner","due","done":bool}]} ---- */
+ *      "id"?:of the daemon's drill, "findings":[{"n","text","owner","due","done":bool}]} ---- */
 
 /** Put one beside the others, under the next number of its name. result: borrowed; its "number" is set. ret_name: new: "NAME-3".
  *  returns 0 | STANCH_E_SYSTEM */

@@ -309,6 +309,7 @@ static json_t *warnings_of(const json_t *report)
         const char *member, *label;
     } kinds[] = {{"broken", "The scenario broke off"},
                  {"ended", "It was ended before its time"},
+                 {"not_judged", "Not looked at"},
                  {"left", "Not taken back in real instances"}};
     json_t *warnings = json_array();
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)

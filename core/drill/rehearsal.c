@@ -20,7 +20,8 @@
 #define LOCK_PAUSE_MS 200
 #define TELL_MS       10000 /* what people were told of has so long to be taken from them */
 #define TELL_AFTER_MS 60000 /* nobody waits for it then, and the daemon's plugins may only be starting */
-#define CALM_MS       3000  /* after the last thing that happened: what is quiet now stays so */
+#define LOOK_PAGE     500
+#define CALM_MS       3000 /* after the last thing that happened: what is quiet now stays so */
 
 const char *stanch_upset_word(enum stanch_upset upset)
 {
@@ -270,19 +271,24 @@ static void init(struct stanch_rehearsal *r, struct stanch_stage *stage, const s
     r->keys = json_object();
 }
 
-static json_t *result_of(struct stanch_rehearsal *r, json_t *seen)
+/* When what is told of was played: of a clock's time in `live`. */
+struct span {
+    int64_t began_ms, took_ms;
+};
+
+static json_t *result_of(struct stanch_rehearsal *r, json_t *seen, struct span span)
 {
     json_t *failures = json_object_get(r->verdict, "failures");
     json_t *result =
         json_pack("{s:o, s:s, s:o, s:i, s:O, s:O, s:I}", "failures", failures ? json_incref(failures) : json_array(),
                   "outcome", stanch_json_str(seen, "outcome", "none"), "seen", seen, "commits", r->commits, "calls",
-                  r->calls, "effects", r->effects, "took_ms", (json_int_t)stanch_rehearsal__elapsed_ms(r));
+                  r->calls, "effects", r->effects, "took_ms", (json_int_t)span.took_ms);
     json_object_set(result, "covered", r->covered);
     stanch_json_set_str(result, "broken", r->broken[0] ? r->broken : NULL);
     stanch_json_set_str(result, "ended", r->ended[0] ? r->ended : NULL);
     if (r->spec->live) {
         char begins[32];
-        stanch_time_text(r->began_ms, begins);
+        stanch_time_text(span.began_ms, begins);
         stanch_json_set_str(result, "begins", begins);
     }
     stanch_json_set_str(result, "left", r->left[0] ? r->left : NULL);
@@ -334,7 +340,46 @@ static int open_left(struct stanch_rehearsal *r, struct stanch_err *err)
     return rc;
 }
 
-static int begin_after(struct stanch_rehearsal *r, struct stanch_err *err)
+struct look {
+    struct span span; /* began_ms 0: it never came so far */
+    int64_t last_seq;
+    int count; /* of this page */
+};
+
+/* It began with the runbooks, and what happened last is where it broke off. */
+static int look_at(void *ctx, const struct stanch_entry *entry)
+{
+    struct look *look = ctx;
+    if (look->span.began_ms == 0 && strcmp(entry->kind, "book.accepted") == 0)
+        look->span.began_ms = entry->at_ms;
+    if (look->span.began_ms && entry->at_ms - look->span.began_ms > look->span.took_ms)
+        look->span.took_ms = entry->at_ms - look->span.began_ms;
+    look->last_seq = entry->seq;
+    look->count++;
+    return 0;
+}
+
+/* What came of it until it died, before anything else happens. ret_seen: new */
+static int look_back(struct stanch_rehearsal *r, struct span *ret_span, json_t **ret_seen, struct stanch_err *err)
+{
+    struct look look = {.count = LOOK_PAGE};
+    int rc = 0;
+    while (rc == 0 && look.count == LOOK_PAGE) {
+        const struct stanch_entry_query query = {.after_seq = look.last_seq, .limit = LOOK_PAGE};
+        look.count = 0;
+        rc = stanch_journal_entries(r->journal, &query, look_at, &look, err);
+    }
+    if (rc < 0)
+        return rc;
+    if (r->spec->tell && look.span.began_ms)
+        r->told =
+            r->spec->tell(r->spec->scenario, r->journal, look.span.began_ms, look.span.began_ms + look.span.took_ms);
+    *ret_span = look.span;
+    *ret_seen = stanch_seen(r);
+    return 0;
+}
+
+static int begin_after(struct stanch_rehearsal *r, struct span *ret_span, json_t **ret_seen, struct stanch_err *err)
 {
     const struct stanch_rehearsal_live *live = r->spec->live;
     r->began_ms = stanch_wall_now_ms();
@@ -346,6 +391,7 @@ static int begin_after(struct stanch_rehearsal *r, struct stanch_err *err)
         return rc;
     stanch_scene__fill_world(r);
     rc = start(r, err);
+    rc = rc ? rc : look_back(r, ret_span, ret_seen, err);
     rc = rc ? rc : live->on_up(live->ctx, r->loop, NULL, r->journal, err);
     r->is_up = rc == 0;
     if (rc == 0)
@@ -358,17 +404,19 @@ int stanch_rehearse_after(struct stanch_stage *stage, const struct stanch_rehear
                           struct stanch_err *err)
 {
     struct stanch_rehearsal r;
+    struct span span = {0};
+    json_t *seen = NULL;
     init(&r, stage, spec);
-    int rc = begin_after(&r, err);
+    int rc = begin_after(&r, &span, &seen, err);
     if (rc == 0) {
         /* first, as after any: what is ordered below is nothing for their telephones */
         stanch_rehearsal__wait_told(&r, TELL_MS);
         if (r.real)
             stanch_rehearsal__take_back(&r);
         stanch_rehearsal__wait_told(&r, TELL_AFTER_MS);
-        *ret = json_object();
-        stanch_json_set_str(*ret, "left", r.left[0] ? r.left : NULL);
+        *ret = result_of(&r, STANCH_TAKE(seen), span);
     }
+    json_decref(seen);
     finish(&r);
     return rc;
 }
@@ -398,7 +446,7 @@ int stanch_rehearse(struct stanch_stage *stage, const struct stanch_rehearsal_sp
         if (r.real)
             stanch_rehearsal__take_back(&r);
         judge(&r, seen);
-        *ret = result_of(&r, seen);
+        *ret = result_of(&r, seen, (struct span){r.began_ms, stanch_rehearsal__elapsed_ms(&r)});
     }
     finish(&r);
     return rc;

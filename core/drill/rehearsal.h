@@ -86,8 +86,9 @@ int stanch_rehearse(struct stanch_stage *stage, const struct stanch_rehearsal_sp
 
 /** What one left whose process died while it was played (live->dir): its runs are cancelled, what is in force at real instances is taken
  *  back, and people are told that it is over. Nothing else happens in it. on_up has no flow then: nobody comes in. The process that had its
- *  store may be about to end: it is waited for. ret: new: {"left"?}, as of stanch_rehearse. returns 0 | as stanch_rehearse |
- *  STANCH_E_CONFLICT that process does not end */
+ *  store may be about to end: it is waited for. ret: new: as of stanch_rehearse, of what came of it until it died, but for "failures":
+ *  its world died with it, so that is not judged; "told" is missing when it died before it had its runbooks.
+ *  returns 0 | as stanch_rehearse | STANCH_E_CONFLICT that process does not end */
 int stanch_rehearse_after(struct stanch_stage *stage, const struct stanch_rehearsal_spec *spec, json_t **ret,
                           struct stanch_err *err);
 

@@ -86,6 +86,16 @@ def kill(daemon, who):
         daemon.kill9().start()
 
 
+def report_of_killed(daemon, ended):
+    """What came of it until then, kept once."""
+    report = daemon.get("/v1/drills/D-1/report")
+    assert (report["ended"], report["result"]) == (ended["why"], ended["result"])
+    assert report["waits"][0]["outcome"] == "pending" and report["runs"][0]["state"] in ("asking", "parked")
+    assert report["waits"][0]["waited_ms"] <= report["lasted_ms"] > 0
+    assert ended["met"] < ended["of"] and len(list(Path(daemon.world.dir, "state/drills/kept").glob("outage-*.json"))) == 1
+    return report
+
+
 def below(pid):
     for child, words in children_of(pid).items():
         yield words
@@ -207,6 +217,8 @@ def test_whom_it_paged_hears_of_its_end_also_when_it_was_killed(world, who):
         ended = is_over(daemon, started)
         assert ended["why"] == (f"{DIED} it said how it was" if who == "its process" else GONE) and "left" not in ended
         assert {"resolve", "closed"} == set(pager.told("D-1/A-1")[2:]), "before it is said that it is over; twice is once"
+        report = report_of_killed(daemon, ended)
+        assert ("not_judged" in report) == (who != "the daemon"), "its own process could still look at its world"
         assert begin(daemon)["id"] == "D-2", "the next one begins"
 
 
@@ -279,8 +291,12 @@ def test_its_process_dies(world):
     started = begin(daemon)
     pending(daemon)
     os.kill(process_of(daemon), signal.SIGKILL)
-    assert is_over(daemon, started)["why"] == f"{DIED} it said how it was"
-    assert daemon.api("GET", "/v1/drills/D-1/report").status == 404
+    ended = is_over(daemon, started)
+    assert ended["why"] == f"{DIED} it said how it was"
+    report = report_of_killed(daemon, ended)
+    assert report["not_judged"] == "what `expect` says: its world died with its process"
+    shown = daemon.cli("drill", "report", "D-1").stdout
+    assert f"**It was ended before its time:** {ended['why']}\n\n**Not looked at:** what \\`expect\\` says: its world died" in shown
     assert begin(daemon)["id"] == "D-2", "the next one begins"
 
 
