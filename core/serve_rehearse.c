@@ -97,9 +97,10 @@ static int set_stage(struct rehearse *self, struct stanch_err *err)
     STANCH_AUTO_FREE char *plugins = stanch_setup_plugin_dir(self->config, self->plugin_dir, self->exe);
     if (policy)
         rc = stanch_setup_evaluate(self->loop, self->runner, "policy", policy, &self->policy, err);
-    rc = rc ? rc
-            : stanch_plugins_declared(self->loop, self->exe, plugins, json_object_get(self->config, "instances"),
-                                      &described, err);
+    if (rc < 0)
+        return stanch_err_wrap(err, "%s", self->config_path);
+    rc = stanch_plugins_declared(self->loop, self->exe, plugins, json_object_get(self->config, "instances"), &described,
+                                 err);
     if (rc == STANCH_E_NOT_FOUND && !self->plugin_dir) {
         struct stanch_err why = *err;
         return stanch_err_set(err, rc, "%s: %s; --plugins DIR says where they are", self->config_path, why.text);

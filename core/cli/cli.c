@@ -57,7 +57,10 @@ static const struct argp_option options[] = {
     {"expires", STANCH_CLI__EXPIRES, "WHEN", 0, "after a time (90d), or at one (2027-03-01T00:00:00Z)", 0},
     {"to", STANCH_CLI__TO, "PERSON", 0, "who gets the role", 0},
     {"digest", STANCH_CLI__DIGEST, "DIGEST", 0, "of the runbook, as `runbook show` tells it", 0},
-    {"config", STANCH_CLI__CONFIG, "FILE", 0, "the configuration (/etc/stanch/stanch.lua)", 0},
+    {"config", STANCH_CLI__CONFIG, "FILE", 0,
+     "the configuration (of a folder's tests and drills its own stanch.lua, if it has one; else "
+     "/etc/stanch/stanch.lua)",
+     0},
     {"plugins", STANCH_CLI__PLUGINS, "DIR", 0, "where the plugins are, if not where the configuration says", 0},
     {"filter", STANCH_CLI__FILTER, "TEXT", 0, "only what has this in its path or name", 0},
     {"jobs", STANCH_CLI__JOBS, "N", 0, "so many processes (one for each core)", 0},

@@ -34,12 +34,11 @@ static int ask(struct stanch_cli *cli, const char *verb, const char *folder, jso
 {
     struct words words = {0};
     STANCH_AUTO_BUF struct stanch_buf text = {0};
-    const char *config = stanch_cli__value(cli, STANCH_CLI__CONFIG);
+    STANCH_AUTO_FREE char *config = folder ? stanch_cli__config_of(cli, folder) : NULL;
     add(&words, "rehearse");
     add(&words, "drill");
     add(&words, verb);
-    if (folder)
-        add_option(&words, "--config", config ? config : "/etc/stanch/stanch.lua");
+    add_option(&words, "--config", config);
     add_option(&words, "--plugins", stanch_cli__value(cli, STANCH_CLI__PLUGINS));
     add_option(&words, "--keep", stanch_cli__value(cli, STANCH_CLI__KEEP));
     add_option(&words, "--kind", stanch_cli__value(cli, STANCH_CLI__KIND));

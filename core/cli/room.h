@@ -189,6 +189,9 @@ int stanch_cli__show(const struct stanch_cli *cli, const json_t *doc, const char
 /* offline.c: this executable again, for what works on a store with the daemon dead. ret: its output, may be NULL
  * (then it goes where ours goes). returns its exit code, or a negative STANCH_E_* */
 int stanch_cli__run_self(struct stanch_cli *cli, char *const argv[], struct stanch_buf *ret);
+/** The configuration for what is played of a folder's runbooks (test.c): --config, else the folder's own stanch.lua when there is one,
+ * else the daemon's. new */
+char *stanch_cli__config_of(const struct stanch_cli *cli, const char *folder);
 /** `rehearse VERB FOLDER` with the command's options (test.c). ret: what it reports; new. returns as above */
 int stanch_cli__rehearse(struct stanch_cli *cli, const char *verb, const char *folder, json_t **ret);
 /** A scenario in Lua out of what the API tells of an incident (drill_lua.c): {"incident":{...},"report":{...},"entries":[...],

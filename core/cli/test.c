@@ -183,17 +183,28 @@ static void add_value(char **words, int *used, const char *word, const char *val
     words[(*used)++] = stanch_strdup(value);
 }
 
+char *stanch_cli__config_of(const struct stanch_cli *cli, const char *folder)
+{
+    const char *given = stanch_cli__value(cli, STANCH_CLI__CONFIG);
+    char *own = given ? stanch_strdup(given) : stanch_asprintf("%s/stanch.lua", folder);
+    if (given || access(own, F_OK) == 0)
+        return own;
+    free(own);
+    return stanch_strdup("/etc/stanch/stanch.lua");
+}
+
 int stanch_cli__rehearse(struct stanch_cli *cli, const char *verb, const char *folder, json_t **ret)
 {
     STANCH_AUTO_BUF struct stanch_buf text = {0};
     char jobs[24], *words[24] = {NULL};
     int used = 0;
-    const char *config = stanch_cli__value(cli, STANCH_CLI__CONFIG), *given = stanch_cli__value(cli, STANCH_CLI__JOBS);
+    const char *given = stanch_cli__value(cli, STANCH_CLI__JOBS);
+    STANCH_AUTO_FREE char *config = stanch_cli__config_of(cli, folder);
     (void)snprintf(jobs, sizeof jobs, "%ld", sysconf(_SC_NPROCESSORS_ONLN));
     words[used++] = stanch_strdup("rehearse");
     words[used++] = stanch_strdup(verb);
     words[used++] = stanch_strdup(folder);
-    add_value(words, &used, "--config", config ? config : "/etc/stanch/stanch.lua");
+    add_value(words, &used, "--config", config);
     add_value(words, &used, "--plugins", stanch_cli__value(cli, STANCH_CLI__PLUGINS));
     add_value(words, &used, "--filter", stanch_cli__value(cli, STANCH_CLI__FILTER));
     add_value(words, &used, "--jobs", given ? given : jobs);

@@ -202,10 +202,26 @@ def test_what_cannot_begin_is_said_once_and_how_to_go_on(folder):
     done = folder.cli("--jobs", "2")
     (line,) = done.stderr.splitlines()
     assert done.returncode != 0 and 'there is no plugin "prometheus"' in line and "--plugins DIR" in line, done.stderr
+    policy = folder.path / "policy.lua"
+    policy.rename(folder.path / "away.lua")
+    done = folder.cli("--jobs", "2")
+    (line,) = done.stderr.splitlines()
+    assert done.returncode != 0 and line.endswith(f"{policy} could not be read: No such file or directory"), line
     config.unlink()
     done = folder.cli("--jobs", "2")
     (line,) = done.stderr.splitlines()
     assert done.returncode != 0 and str(config) in line and "--config FILE" in line, done.stderr
+
+
+def test_a_folder_may_bring_its_own_configuration(folder):
+    folder.write("heal_test.lua", a_test())
+    words = [STANCH, "runbook", "test", folder.path / "runbooks"]
+    away = subprocess.run(words, capture_output=True, text=True)
+    assert away.returncode != 0 and "/etc/stanch/stanch.lua" in away.stderr
+    for name in ("stanch.lua", "policy.lua"):
+        (folder.path / name).rename(folder.path / "runbooks" / name)
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 0 and "1 passed" in done.stdout, done.stderr
 
 
 # ---- faults and crashes
