@@ -16,7 +16,7 @@ from test_paging import Pager, paging
 OUTAGE = '''drill "outage" {
   summary = "s1 fails, and somebody has to say yes", owner = "team-test", kind = "exercise", within = "2h",
   objectives = { "whoever is asked answers" },
-  alerts = { { alertname = "TestAlert", at = "30s", lasts = "3m", annotations = { summary = "s1 is bad" } } },
+  alerts = { { alertname = "TestAlert", at = "30s", lasts = "10m", annotations = { summary = "s1 is bad" } } },
   people = { ada = { answers = "approve", after = "1m", resolves = "1m" } },
   world = function()
     local errors = 9

@@ -53,7 +53,7 @@ def begin(daemon):
 
 
 def test_it_acts_in_staging_and_takes_it_back(world, production, staging):
-    daemon = house(world, production, staging, policy=ASK, lasts="1s")
+    daemon = house(world, production, staging, policy=ASK, lasts="15s")
     drill = begin(daemon)
     question = pending(daemon)
     assert len([words for words in below(process_of(daemon)) if "plugin-host" in words]) == 1, "one host, of staging's"
