@@ -70,11 +70,11 @@ static json_t *shown(json_t *report)
 static int play(void *ctx, struct stanch_stage *stage, struct stanch_err *err)
 {
     struct drill *self = ctx;
-    json_t *report = NULL;
+    STANCH_AUTO_JSON json_t *report = NULL;
     const struct stanch_drill_options options = {.which = word(self, 1), .keep = self->keep, .kind = self->kind};
     int rc = stanch_drill_run(stage, &options, &report, err);
     if (rc == 0)
-        self->out = shown(report);
+        self->out = shown(STANCH_TAKE(report));
     return rc;
 }
 

@@ -369,17 +369,6 @@ static int keep_report(const struct exercise *self, const json_t *report, struct
     return rc ? rc : keep_as(self, "json", &json, err);
 }
 
-static int put_away(struct exercise *self, const struct stanch_drill_options *options, struct stanch_err *err)
-{
-    STANCH_AUTO_JSON json_t *report = NULL;
-    int rc = stanch_drill_after(self->stage, options, self->after, &report, err);
-    if (rc == 0 && json_object_get(report, "drill"))
-        rc = keep_report(self, report, err);
-    if (rc == 0)
-        send_frame(self, json_pack("{s:s, s:O}", "t", "over", "report", report));
-    return rc;
-}
-
 static int play(struct exercise *self, struct stanch_err *err)
 {
     const struct stanch_rehearsal_live live = {.speed = self->speed ? atoi(self->speed) : 1,
@@ -394,14 +383,17 @@ static int play(struct exercise *self, struct stanch_err *err)
                                                .ctx = self};
     const struct stanch_drill_options options = {
         .which = self->name, .keep = self->keep, .kind = self->kind, .id = self->drill, .live = &live};
-    if (self->after)
-        return put_away(self, &options, err);
     STANCH_AUTO_JSON json_t *report = NULL;
-    int rc = stanch_drill_run(self->stage, &options, &report, err);
-    rc = rc ? rc : keep_report(self, report, err);
-    if (rc == 0)
-        send_frame(self, json_pack("{s:s, s:O}", "t", "over", "report", report));
-    return rc;
+    int rc = self->after ? stanch_drill_after(self->stage, &options, self->after, &report, err)
+                         : stanch_drill_run(self->stage, &options, &report, err);
+    if (!report)
+        return rc;
+    if (rc == 0 && json_object_get(report, "drill")) /* of one that died too early there is none */
+        rc = keep_report(self, report, err);
+    if (rc < 0) /* what is still in force at real instances is said all the same */
+        stanch_log(STANCH_LOG_ERROR, "drill", "%s: its report could not be kept: %s", self->drill, err->text);
+    send_frame(self, json_pack("{s:s, s:O}", "t", "over", "report", report));
+    return 0;
 }
 
 /* Until the daemon has read it all. */

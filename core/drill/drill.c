@@ -263,36 +263,29 @@ static json_t *report_after(const json_t *scenario, const char *kind, const stru
 static int report_left(struct stanch_stage *stage, const struct stanch_drill_options *options, const json_t *scenario,
                        const char *why, json_t *result, json_t **ret, struct stanch_err *err)
 {
-    const char *left = stanch_json_str(result, "left", NULL);
-    json_t *report = find_kept(options, stanch_json_str(scenario, "name", ""), err);
-    int rc = 0;
-    if (report) {
-        stanch_json_set_str(report, "left", left);
-    } else if (json_object_get(result, "told")) {
-        report = report_after(scenario, options->kind, options->live, why, result);
-        rc = options->keep ? keep_it(stage, options, report, err) : 0;
-    } else {
-        report = json_pack("{s:s}", "ended", why);
-        stanch_json_set_str(report, "left", left);
+    *ret = find_kept(options, stanch_json_str(scenario, "name", ""), err);
+    if (!*ret && json_object_get(result, "told")) {
+        *ret = report_after(scenario, options->kind, options->live, why, result);
+        return options->keep ? keep_it(stage, options, *ret, err) : 0;
     }
-    *ret = report;
-    return rc;
+    if (!*ret)
+        *ret = json_pack("{s:s}", "ended", why);
+    stanch_json_set_str(*ret, "left", stanch_json_str(result, "left", NULL));
+    return 0;
 }
 
 int stanch_drill_after(struct stanch_stage *stage, const struct stanch_drill_options *options, const char *why,
                        json_t **ret, struct stanch_err *err)
 {
     struct choice choice = {.names = json_array()};
-    STANCH_AUTO_JSON json_t *result = NULL, *report = NULL;
+    STANCH_AUTO_JSON json_t *result = NULL;
     int rc = choose(stage, options->which, &choice, err);
     if (rc == 0) {
         const struct stanch_rehearsal_spec spec = {
             .scenario = choice.scenario, .index = choice.index, .live = options->live, .tell = stanch_drill_score};
         rc = stanch_rehearse_after(stage, &spec, &result, err);
     }
-    rc = rc ? rc : report_left(stage, options, choice.scenario, why, result, &report, err);
-    if (rc == 0)
-        *ret = STANCH_TAKE(report);
+    rc = rc ? rc : report_left(stage, options, choice.scenario, why, result, ret, err);
     json_decref(choice.scenario);
     json_decref(choice.names);
     return rc;
@@ -313,15 +306,11 @@ int stanch_drill_run(struct stanch_stage *stage, const struct stanch_drill_optio
             .scenario = choice.scenario, .index = choice.index, .live = live, .tell = stanch_drill_score};
         rc = stanch_rehearse(stage, &spec, &result, err);
     }
-    json_t *report = rc == 0 ? report_of(choice.scenario, kind, live, result) : NULL;
-    if (report && options->keep)
-        rc = keep_it(stage, options, report, err);
+    if (rc == 0) {
+        *ret = report_of(choice.scenario, kind, live, result);
+        rc = options->keep ? keep_it(stage, options, *ret, err) : 0;
+    }
     json_decref(choice.scenario);
     json_decref(choice.names);
-    if (rc < 0) {
-        json_decref(report);
-        return rc;
-    }
-    *ret = report;
-    return 0;
+    return rc;
 }

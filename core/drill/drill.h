@@ -31,11 +31,12 @@ struct stanch_drill_options {
 };
 /** Put away what one left whose process died, played before from the same runbooks (rehearsal.h), and report what came of it until then.
  *  why: it is over. It is kept as stanch_drill_run would have, once: what had been kept before it died, or by one that put it away and
- *  died too, is the report. ret: new: the report; {"ended","left"?} of one that died before it had its runbooks
+ *  died too, is the report. ret: new: the report, also when it
+ *  could not be kept; {"ended","left"?} of one that died before it had its runbooks; unchanged when it was not put away
  *  returns 0 | STANCH_E_NOT_FOUND | STANCH_E_SYSTEM it could not be kept | as stanch_rehearse_after */
 int stanch_drill_after(struct stanch_stage *stage, const struct stanch_drill_options *options, const char *why,
                        json_t **ret, struct stanch_err *err);
-/** Play one and report. ret: new: the report (DRILLS.md)
+/** Play one and report. ret: new: the report (DRILLS.md), also when it could not be kept; unchanged when it was not played
  *  returns 0 | STANCH_E_NOT_FOUND there is no such drill | STANCH_E_INVALID of a kind that is not there, or not there without a daemon; the
  *  runbooks would be refused | STANCH_E_SCRIPT the scenario is wrong | STANCH_E_SYSTEM it could not be kept | what on_up says */
 int stanch_drill_run(struct stanch_stage *stage, const struct stanch_drill_options *options, json_t **ret,

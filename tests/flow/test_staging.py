@@ -80,6 +80,25 @@ def test_what_cannot_be_taken_back_is_said(world, production, staging):
     assert ended["left"] == "M-1 (edge.drain)" and "Not taken back in real instances" in daemon.cli("drill", "report", "D-1").stdout
 
 
+@pytest.mark.parametrize("killed", [False, True])
+def test_what_cannot_be_taken_back_is_said_without_a_report_too(world, production, staging, killed):
+    """A disk that does not take the report takes nothing else along."""
+    daemon = house(world, production, staging)
+    kept = world.dir / "state" / "drills" / "kept"
+    kept.parent.mkdir(exist_ok=True)
+    kept.write_text("in the way of the folder")
+    drill = begin(daemon)
+    wait_for(lambda: [r for r in items(daemon, "/v1/runs") if r["state"] == "succeeded"], "it to know of the drain")
+    staging.kill()
+    if killed:
+        kill(daemon, "its process")
+    else:
+        daemon.cli("drill", "end", "D-1", "--because", "enough")
+    ended = is_over(daemon, drill)
+    assert ended["left"] == "M-1 (edge.drain)" and "result" not in ended
+    assert "D-1: its report could not be kept: " in daemon.log()
+
+
 def test_a_stop_ends_it(world, production, staging):
     daemon = house(world, production, staging)
     drill = begin(daemon)
