@@ -136,13 +136,15 @@ def test_an_exercise_comes_round_and_ends_with_the_daemon(world, chat):
     assert "D-1 exercise" in in_drill(daemon, "status").stderr
     noted(daemon, "D-1", "running")
     daemon.kill9().start()
-    assert is_over(daemon, started)["why"] == "the daemon that played it ended while it went on"
+    ended = is_over(daemon, started)
+    assert ended["why"] == "the daemon that played it ended while it went on"
     noted(daemon, "D-1", "over")
     after_all_else(daemon, chat)
     wait_for(lambda: process_of(daemon) is None, "all processes of drills to be gone")
     assert entries(daemon, "D-1") == ["drill.announced", "drill.started", "drill.ended"]
     assert heard(chat, "D-1")[1:] == ["DRILL: outage (exercise) has begun",
-                                      "DRILL: outage (exercise) is over: the daemon that played it ended while it went on"]
+                                      "DRILL: outage (exercise) is over: the daemon that played it ended while it went on. "
+                                      f"Promises met: {ended['met']} of {ended['of']}"]
 
 
 def test_one_that_people_play_to_its_end(world, chat):
