@@ -18,17 +18,20 @@ void stanch_buf_clear(struct stanch_buf *buf)
         buf->data[0] = 0;
 }
 
-void stanch_buf_reserve(struct stanch_buf *buf, size_t more)
+void stanch_buf_grow(struct stanch_buf *buf, size_t cap)
 {
-    size_t need = buf->len + more + 1;
-    if (need <= buf->cap)
+    if (cap <= buf->cap)
         return;
-    size_t cap = buf->cap ? buf->cap * 2 : 256;
-    if (cap < need)
-        cap = need;
     buf->data = stanch_realloc(buf->data, cap);
     buf->cap = cap;
     buf->data[buf->len] = 0;
+}
+
+void stanch_buf_reserve(struct stanch_buf *buf, size_t more)
+{
+    size_t need = buf->len + more + 1, twice = buf->cap ? buf->cap * 2 : 256;
+    if (need > buf->cap)
+        stanch_buf_grow(buf, twice < need ? need : twice);
 }
 
 void stanch_buf_add(struct stanch_buf *buf, const void *bytes, size_t len)

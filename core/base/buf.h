@@ -16,7 +16,9 @@ struct stanch_buf {
 void stanch_buf_done(struct stanch_buf *buf);
 /** Forget the content, keep the memory. */
 void stanch_buf_clear(struct stanch_buf *buf);
-/** Make room for `more` bytes behind the content. */
+/** Make its memory exactly so many bytes, when that is more than it has. */
+void stanch_buf_grow(struct stanch_buf *buf, size_t cap);
+/** Make room for `more` bytes behind the content, twice as much as before at least. */
 void stanch_buf_reserve(struct stanch_buf *buf, size_t more);
 void stanch_buf_add(struct stanch_buf *buf, const void *bytes, size_t len);
 void stanch_buf_text(struct stanch_buf *buf, const char *text);

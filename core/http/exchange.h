@@ -14,7 +14,7 @@
 #include <uv.h>
 
 #define STANCH_HTTP__MAX_HEADERS   100
-#define STANCH_HTTP__BODIES_BYTES  (32u << 20) /* all bodies being taken in, together */
+#define STANCH_HTTP__BODIES_BYTES  (32u << 20) /* the memory of all bodies being taken in, together */
 #define STANCH_HTTP__DISCARD_BYTES (1u << 20)  /* of a refused body, so that the client gets to read the answer */
 #define STANCH_HTTP__STREAM_BYTES  (1u << 20)
 #define STANCH_HTTP__SPARE         64 /* connections over the cap that are told so */
@@ -29,7 +29,7 @@ struct stanch_http {
     char *mark; /* the value of config.mark_name; NULL: none */
     int port;
     bool draining;
-    size_t buffered_bytes; /* bodies being taken in */
+    size_t buffered_bytes; /* the memory of bodies being taken in */
     int streams;
     int64_t requests, refused, over_cap, timed_out, body_bytes;
 };

@@ -8,6 +8,9 @@
 #include "base/mem.h"
 #include <string.h>
 
+#define BODY_STEP  65536u /* by which the memory of a body grows */
+#define SMALL_STEP 4096u  /* of one that is smaller than that */
+
 static void free_request(struct stanch_http_request *request)
 {
     if (request->response)
@@ -25,7 +28,7 @@ static void free_request(struct stanch_http_request *request)
 
 static void forget_body(struct stanch_http_request *request)
 {
-    request->http->buffered_bytes -= request->body.len;
+    request->http->buffered_bytes -= request->body.cap;
     stanch_buf_done(&request->body);
 }
 
@@ -33,7 +36,7 @@ void stanch_http__request_gone(struct stanch_http_request *request)
 {
     bool held = request->dispatched && !request->answered;
     if (request->connection) {
-        request->http->buffered_bytes -= request->body.len;
+        request->http->buffered_bytes -= request->body.cap;
         request->http->streams -= request->is_stream;
         request->connection->request = NULL;
         request->connection = NULL;
@@ -128,13 +131,20 @@ static enum MHD_Result take_head(struct stanch_http_request *request, struct MHD
     return MHD_YES;
 }
 
+/* What a body takes of memory when so many bytes come to it: what grows by doubling would take up to twice of what is counted. */
+static size_t room_for(const struct stanch_buf *body, size_t more)
+{
+    size_t need = body->len + more + 1, step = need > BODY_STEP ? BODY_STEP : SMALL_STEP;
+    return need <= body->cap ? body->cap : (need + step - 1) / step * step;
+}
+
 static int check_body(struct stanch_http_request *request, size_t more)
 {
     struct stanch_http *http = request->http;
     if (request->body.len + more > http->config.max_body_bytes)
         return stanch_http__refuse(&request->refusal, 413, "too-large", "body",
                                    "the body is over the limit of %zu bytes", http->config.max_body_bytes);
-    if (http->buffered_bytes + more > STANCH_HTTP__BODIES_BYTES)
+    if (room_for(&request->body, more) - request->body.cap > STANCH_HTTP__BODIES_BYTES - http->buffered_bytes)
         return stanch_http__refuse(&request->refusal, 503, "busy", "body", "too many bodies are coming in at once");
     return 0;
 }
@@ -149,8 +159,10 @@ static enum MHD_Result take_body(struct stanch_http_request *request, const char
         request->discarded += more;
         return request->discarded <= STANCH_HTTP__DISCARD_BYTES ? MHD_YES : MHD_NO;
     }
+    size_t room = room_for(&request->body, more);
+    request->http->buffered_bytes += room - request->body.cap;
+    stanch_buf_grow(&request->body, room);
     stanch_buf_add(&request->body, bytes, more);
-    request->http->buffered_bytes += more;
     request->http->body_bytes += (int64_t)more;
     return MHD_YES;
 }

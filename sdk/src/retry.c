@@ -10,7 +10,8 @@
 #define FIRST_WAIT_MS 250u
 #define MAX_WAIT_MS   8000u
 #define MARGIN_MS     100u
-#define LEAST_LEFT_MS 200u /* less time than this is not worth another request */
+#define LEAST_LEFT_MS                                                                                                  \
+    1000u /* with less, another request may be cut off: then nobody knows, where this one has said what is */
 
 uint32_t sdk__random(uint32_t below)
 {
@@ -23,7 +24,8 @@ uint32_t sdk__random(uint32_t below)
 struct retry {
     struct sdk_http_order order; /* its texts and values live as long as the call */
     const char *url;
-    struct sdk_http_answer last; /* the latest one, for who wakes too late to ask again; what it points at lives likewise */
+    struct sdk_http_answer
+        last; /* the latest one, for who wakes too late to ask again; what it points at lives likewise */
     uint32_t wait_ms;
     sdk__http_fn fn;
     void *ctx;

@@ -2,6 +2,7 @@
  * a problem document that says what is wrong where, and the connection closes. The last two tests hold
  * README.md's list of what the library does without asking. */
 #include "serving.h"
+#include "base/times.h"
 
 #define HOST "Host: x\r\n"
 
@@ -209,6 +210,45 @@ static void the_library_refuses_these_itself(void **state)
     assert_int_equal(s->seen, 0);
 }
 
+#define TOGETHER 64
+#define MIB      (1u << 20)
+
+static int count_told(const int *fds)
+{
+    struct pollfd ready[TOGETHER];
+    int count = 0;
+    for (int i = 0; i < TOGETHER; i++)
+        ready[i] = (struct pollfd){.fd = fds[i], .events = POLLIN};
+    assert_true(poll(ready, TOGETHER, 10) >= 0);
+    for (int i = 0; i < TOGETHER; i++)
+        count += ready[i].revents != 0;
+    return count;
+}
+
+/* 32 MiB are for all of them, in memory taken: 51 of these, where their bytes alone would be 55. */
+static void bodies_that_come_together_take_no_more_memory_than_they_may(void **state)
+{
+    static const char some[600000];
+    int fds[TOGETHER], served = 0, told = 0;
+    for (int i = 0; i < TOGETHER; i++) {
+        fds[i] = dial(*state);
+        say(fds[i], "POST / HTTP/1.1\r\n" HOST "Content-Length: 1048576\r\nConnection: close\r\n\r\n");
+        put(fds[i], some, sizeof some);
+    }
+    int64_t until = stanch_mono_now_ms() + 20000;
+    while (told < TOGETHER - 51 && stanch_mono_now_ms() < until)
+        told = count_told(fds);
+    assert_true(told >= TOGETHER - 51);
+    for (int i = 0; i < TOGETHER; i++) {
+        put(fds[i], some, MIB - sizeof some);
+        STANCH_AUTO_FREE char *answer = hear(fds[i], NULL);
+        served += strstr(answer, "HTTP/1.1 200") != NULL;
+        assert_true(strstr(answer, "HTTP/1.1 200") || strstr(answer, "too many bodies are coming in at once"));
+        close(fds[i]);
+    }
+    assert_true(served > 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -219,6 +259,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(does_not_wait_for_the_end_of_endless_chunks, setup, stop_serving),
         cmocka_unit_test_setup_teardown(refuses_expectations_over_the_limit_before_the_body, setup, stop_serving),
         cmocka_unit_test_setup_teardown(a_refused_request_takes_none_behind_it_along, setup, stop_serving),
+        cmocka_unit_test_setup_teardown(bodies_that_come_together_take_no_more_memory_than_they_may, setup_default,
+                                        stop_serving),
         cmocka_unit_test_setup_teardown(honest_clients_are_served_beside_slow_ones, setup_default, stop_serving),
         cmocka_unit_test_setup_teardown(the_library_repairs_these, setup, stop_serving),
         cmocka_unit_test_setup_teardown(the_library_refuses_these_itself, setup, stop_serving),

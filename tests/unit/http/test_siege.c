@@ -189,7 +189,8 @@ static void honest_clients_are_served_during_a_siege(void **state)
     for (int i = 0; i < beat_count; i++)
         pthread_join(beats[i], NULL);
     assert_true(siege.rounds > 8);
-    print_message("late: %d of 100; stalled: %lld ms\n", late, (long long)stalled_ms);
+    print_message("late: %d of 100; stalled: %lld ms; memory: %ld KiB\n", late, (long long)stalled_ms,
+                  most_kib - before_kib);
     assert_true(late <= 3); /* p97 */
 #ifndef STANCH_ASAN
     assert_true(most_kib - before_kib < 64 * 1024);

@@ -208,7 +208,8 @@ static void refuses_bad_triggers_with_their_place(void **state)
     /* repeats that would need gigabytes are refused when compiled */
     struct stanch_pattern *pattern = NULL;
     struct stanch_err err = {0};
-    assert_int_equal(stanch_pattern_new("((((a{1000}){1000}){1000}){1000})", STANCH_PATTERN_WHOLE, &pattern, &err), STANCH_E_INVALID);
+    assert_int_equal(stanch_pattern_new("((((a{1000}){1000}){1000}){1000})", STANCH_PATTERN_WHOLE, &pattern, &err),
+                     STANCH_E_INVALID);
 }
 
 static void knows_ranges(void **state)
