@@ -195,7 +195,7 @@ def test_health_is_waited_for():
         plan = world.ask("plan", "rollback")
         world.ask("apply", "rollback", plan)
         world.app["status"]["health"]["status"] = "Degraded"
-        seen = world.ask("verify", "rollback", plan, deadline_ms=2500)
+        seen = world.ask("verify", "rollback", plan, deadline_ms=5000)
         assert seen["holds"] is False and "never" not in seen
         assert world.host.declaration["actions"]["rollback"]["verify_ms"] == 900000
 
@@ -205,7 +205,7 @@ def test_what_somebody_else_deployed_since_is_not_waited_for():
         plan = world.ask("plan", "rollback")
         world.ask("apply", "rollback", plan)
         before = world.app["status"]["history"].pop()  # as one of Argo CD's servers may still say
-        assert "never" not in world.ask("verify", "rollback", plan, deadline_ms=2500)
+        assert "never" not in world.ask("verify", "rollback", plan, deadline_ms=5000)
         world.app["status"]["history"] += [before, {"id": 9, "revision": "d4" * 20}]
         seen = world.ask("verify", "rollback", plan)
         assert seen["holds"] is False and seen["never"] and seen["seen"]["deployment"]["id"] == 9

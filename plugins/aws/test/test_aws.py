@@ -194,7 +194,7 @@ def test_verify_waits_for_what_lags(aws, client):
                        lambda: aws.groups["web"]["suspended"].update({p: "now" for p in DEFAULTS})))
     assert client.freeze("verify", plan)["holds"] is True
     aws.groups["web"]["suspended"].clear()
-    assert client.freeze("verify", plan, deadline_ms=2500)["holds"] is False
+    assert client.freeze("verify", plan, deadline_ms=5000)["holds"] is False
 
 
 # ---- what goes wrong ----

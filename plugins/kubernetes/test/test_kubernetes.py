@@ -167,7 +167,7 @@ def test_a_rollout_that_goes_on_is_not_yet_true(cluster, space, prod):
     cluster.deploy(space, "web", TWO)
     plan = prod.plan("rollback", deployment="web")
     prod.ask("apply", "rollback", {"deployment": "web"}, plan)
-    seen = prod.ask("verify", "rollback", {"deployment": "web"}, plan, deadline_ms=2000)
+    seen = prod.ask("verify", "rollback", {"deployment": "web"}, plan, deadline_ms=5000)
     assert seen["holds"] is False and "never" not in seen and "of 2 Pods" in seen["seen"]["rollout"], seen
 
 
@@ -295,7 +295,7 @@ def test_a_stateful_set(cluster, space, prod):
     assert plan["targets"] == [f"kubernetes:prod/{space}/statefulset/db"]
     prod.ask("apply", "scale", args, plan)
     assert cluster.get(f"{place}/db")["spec"]["replicas"] == 3
-    seen = prod.ask("verify", "scale", args, plan, deadline_ms=1500)  # its controller does not run here
+    seen = prod.ask("verify", "scale", args, plan, deadline_ms=5000)  # its controller does not run here
     assert seen["holds"] is False and seen["seen"]["there"] == 0
     prod.ask("undo", "scale", args, plan)
     assert cluster.get(f"{place}/db")["spec"]["replicas"] == 2

@@ -222,7 +222,7 @@ def test_keda_says_when_it_has_paused(cluster, space, prod):
     condition(cluster, place, "False")
     plan = prod.plan("pause_keda", **KEDA)
     prod.ask("apply", "pause_keda", KEDA, plan)
-    seen = prod.ask("verify", "pause_keda", KEDA, plan, deadline_ms=1500)
+    seen = prod.ask("verify", "pause_keda", KEDA, plan, deadline_ms=5000)
     assert seen["holds"] is False and seen["seen"]["keda"] == "False"
     call = prod.host.start("verify", "pause_keda", {"args": KEDA, "plan": plan}, deadline_ms=30000)
     condition(cluster, place, "True")

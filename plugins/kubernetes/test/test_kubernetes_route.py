@@ -166,7 +166,7 @@ def test_what_the_gateway_says_is_read_back(cluster, space, prod):
     plan, _ = shift(prod, args, ["apply"])
     generation = cluster.get(place)["metadata"]["generation"]
     assert generation == 2
-    seen = prod.ask("verify", "shift_route", args, plan, deadline_ms=1500)
+    seen = prod.ask("verify", "shift_route", args, plan, deadline_ms=5000)
     assert seen["holds"] is False and seen["seen"]["gateways"] == "edge has not seen the change yet"
     call = prod.host.start("verify", "shift_route", {"args": args, "plan": plan}, deadline_ms=30000)
     say(cluster, place, 2)

@@ -134,7 +134,7 @@ def test_verify_without_time_says_what_applications_still_get(unleash):
 
     with Origin(answer) as proxy, client(proxy.url) as prod:
         plan = {"from": {"enabled": True}, "to": {"enabled": False}}
-        seen = prod.then("verify", "kill", name, plan, deadline_ms=1500)
+        seen = prod.then("verify", "kill", name, plan, deadline_ms=4000)
         assert seen == {"holds": False, "seen": {"enabled": False, "applications": True}}
 
 
@@ -149,7 +149,7 @@ def test_a_flag_that_applications_do_not_get(unleash):
         return (304, {}, "") if handler.headers.get("If-None-Match") == "v1" else (200, {"ETag": "v1"}, json.dumps(lists))
 
     with Origin(answer) as proxy, client(proxy.url) as prod:
-        seen = prod.then("verify", "kill", name, {"from": {"enabled": True}, "to": {"enabled": False}}, deadline_ms=1500)
+        seen = prod.then("verify", "kill", name, {"from": {"enabled": True}, "to": {"enabled": False}}, deadline_ms=4000)
         assert not seen["holds"] and seen["seen"]["applications"] is None and "project" in seen["seen"]["note"]
         assert [path for _, path, *_ in proxy.requests].count("/api/client/features") > 2
 
