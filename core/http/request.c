@@ -138,13 +138,32 @@ static size_t room_for(const struct stanch_buf *body, size_t more)
     return need <= body->cap ? body->cap : (need + step - 1) / step * step;
 }
 
+/* The memory of the bodies of one address. */
+static size_t held_by(const struct stanch_http__connection *one)
+{
+    size_t held = 0;
+    for (const struct stanch_http__connection *c = one->server->first; c; c = c->next)
+        held += c->request && strcmp(c->remote, one->remote) == 0 ? c->request->body.cap : 0;
+    return held;
+}
+
+/* Nobody takes all of it: half is the most for one address, a quarter is left for the control socket. */
+static bool is_room_for(const struct stanch_http_request *request, size_t bytes)
+{
+    const struct stanch_http__connection *connection = request->connection;
+    size_t all = request->http->buffered_bytes + bytes;
+    if (connection->server->local)
+        return all <= STANCH_HTTP__BODIES_BYTES;
+    return all <= STANCH_HTTP__BODIES_BYTES / 4 * 3 && held_by(connection) + bytes <= STANCH_HTTP__BODIES_BYTES / 2;
+}
+
 static int check_body(struct stanch_http_request *request, size_t more)
 {
     struct stanch_http *http = request->http;
     if (request->body.len + more > http->config.max_body_bytes)
         return stanch_http__refuse(&request->refusal, 413, "too-large", "body",
                                    "the body is over the limit of %zu bytes", http->config.max_body_bytes);
-    if (room_for(&request->body, more) - request->body.cap > STANCH_HTTP__BODIES_BYTES - http->buffered_bytes)
+    if (!is_room_for(request, room_for(&request->body, more) - request->body.cap))
         return stanch_http__refuse(&request->refusal, 503, "busy", "body", "too many bodies are coming in at once");
     return 0;
 }
